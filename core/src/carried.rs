@@ -1,0 +1,50 @@
+//! What a sent packet carried, in a form small enough to keep until the packet is acknowledged or
+//! lost. It names things, never bytes: what is sent again is written from the state of that moment.
+
+use crate::id::{PathId, StreamId};
+
+/// One item that a packet carried and that must arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Carried {
+    /// Bytes of a stream; with `fin`, its end too.
+    Stream {
+        /// Whose bytes.
+        stream: StreamId,
+        /// Where they begin.
+        offset: u64,
+        /// How many.
+        len: u16,
+        /// Whether the stream ends after them.
+        fin: bool,
+    },
+    /// The reset of a stream's sending half.
+    Reset(StreamId),
+    /// The wish that the peer stop sending on a stream.
+    Stop(StreamId),
+    /// Credit of one stream.
+    MaxStreamData(StreamId),
+    /// Credit of the connection.
+    MaxData,
+    /// How many streams the peer may open.
+    MaxStreams,
+    /// The list of our addresses with this sequence number.
+    Advertise(u32),
+    /// The word on a path's status.
+    PathStatus(PathId),
+    /// The mode with this sequence number.
+    Mode(u32),
+    /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.
+    Acknowledgement {
+        /// Whose packets were acknowledged.
+        path: PathId,
+        /// The largest number acknowledged.
+        largest: u64,
+    },
+}
+
+/// How many items a packet may carry. More than a packet needs, less than memory minds.
+pub const CARRIED_MAX: usize = 4;
+
+/// The items of one packet.
+pub type Cargo = heapless::Vec<Carried, CARRIED_MAX, u8>;

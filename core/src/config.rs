@@ -1,0 +1,47 @@
+//! Every limit that a caller may set, with its unit in its name and the reason for its default.
+
+use crate::id::Mode;
+use crate::time::Duration;
+
+/// The limits and habits of one connection. Values, never Cargo features.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How the paths are used. What the dialer says binds both directions.
+    pub mode: Mode,
+    /// The services that this side answers; a stream for any other is refused by name.
+    pub services: &'static [&'static str],
+    /// A connection on which nothing arrives for this long is closed.
+    pub idle_timeout: Duration,
+    /// When a connection without traffic asks for a sign of life; keeps NAT mappings open.
+    pub keep_alive: Duration,
+    /// How long a dialer tries before it reports that nobody answered.
+    pub handshake_timeout: Duration,
+    /// Largest UDP payload sent. 1,200 bytes pass everywhere that QUIC does (RFC 9000 section 14).
+    pub datagram_bytes_max: u16,
+    /// How long an acknowledgement may wait for company.
+    pub acknowledgement_delay: Duration,
+    /// With all paths down for this long, the dialer asks whether the peer was restarted.
+    pub restart_check: Duration,
+    /// A key seals this many packets, over all paths, before it is changed; below 2^23
+    /// (RFC 9001 section 6.6).
+    pub packets_per_key: u64,
+    /// Most candidate pairs probed at once that never validated.
+    pub candidates_max: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Bulk,
+            services: &[],
+            idle_timeout: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(15),
+            handshake_timeout: Duration::from_millis(4_500),
+            datagram_bytes_max: 1_200,
+            acknowledgement_delay: Duration::from_millis(5),
+            restart_check: Duration::from_secs(1),
+            packets_per_key: 1 << 22,
+            candidates_max: 16,
+        }
+    }
+}

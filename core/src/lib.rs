@@ -1,0 +1,13 @@
+//! ropewalk-core: one encrypted connection over every link that two machines share.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod carried;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod packet_number;
+pub mod time;

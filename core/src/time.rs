@@ -1,0 +1,163 @@
+//! Time as the core sees it: whole microseconds on a clock that the caller keeps.
+//!
+//! Nothing here can say what time it is. `Instant` counts from any fixed moment and never runs
+//! back; the arithmetic saturates, so that no peer and no clock can make it panic.
+
+use core::ops::{Add, AddAssign, Div, Mul, Sub};
+
+/// A moment: microseconds since the caller's epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Instant(u64);
+
+/// A span of time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Duration(u64);
+
+impl Instant {
+    /// The epoch.
+    pub const ZERO: Self = Self(0);
+    /// Later than any moment that a clock reaches.
+    pub const FAR_FUTURE: Self = Self(u64::MAX);
+
+    /// The moment `micros` microseconds after the epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero if it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Duration {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+    /// Longer than anything measured.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// `micros` microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// `millis` milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// `seconds` seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Whole microseconds.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds, rounded down.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// The time that `bytes` take at `rate` bytes a second; [`Duration::MAX`] when the rate is zero.
+    #[must_use]
+    pub const fn of_bytes(bytes: u64, rate: u64) -> Self {
+        match bytes.saturating_mul(1_000_000).checked_div(rate) {
+            Some(micros) => Self(micros),
+            None => Self::MAX,
+        }
+    }
+
+    /// How many bytes pass in this time at `rate` bytes a second.
+    #[must_use]
+    pub const fn bytes_at(self, rate: u64) -> u64 {
+        rate.saturating_mul(self.0) / 1_000_000
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, span: Duration) {
+        *self = *self + span;
+    }
+}
+
+impl Add for Duration {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Duration {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Mul<u64> for Duration {
+    type Output = Self;
+    fn mul(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+}
+
+impl Div<u64> for Duration {
+    type Output = Self;
+    /// Dividing by zero gives [`Duration::MAX`].
+    fn div(self, divisor: u64) -> Self {
+        Self(self.0.checked_div(divisor).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_never_leaves_the_range() {
+        assert_eq!(Instant::FAR_FUTURE + Duration::from_secs(1), Instant::FAR_FUTURE);
+        assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
+        assert_eq!(Instant::ZERO.since(Instant::from_micros(5)), Duration::ZERO);
+        assert_eq!(Duration::from_secs(1) / 0, Duration::MAX);
+    }
+
+    #[test]
+    fn bytes_and_time_at_a_rate_are_inverse() {
+        let rate = 12_500_000; // 100 Mbit/s
+        assert_eq!(Duration::of_bytes(1_250, rate), Duration::from_micros(100));
+        assert_eq!(Duration::from_micros(100).bytes_at(rate), 1_250);
+        assert_eq!(Duration::of_bytes(1, 0), Duration::MAX);
+    }
+}
