@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
+pub mod connection;
 pub mod error;
 pub mod id;
 pub mod packet_number;
