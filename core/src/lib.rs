@@ -7,8 +7,9 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
-pub mod connection;
+
 pub mod error;
 pub mod id;
 pub mod packet_number;
 pub mod time;
+pub mod wire;
