@@ -11,5 +11,6 @@ pub mod config;
 pub mod error;
 pub mod id;
 pub mod packet_number;
+pub mod recovery;
 pub mod time;
 pub mod wire;
