@@ -12,5 +12,6 @@ pub mod error;
 pub mod id;
 pub mod packet_number;
 pub mod recovery;
+pub mod storage;
 pub mod time;
 pub mod wire;
