@@ -13,5 +13,6 @@ pub mod id;
 pub mod packet_number;
 pub mod recovery;
 pub mod storage;
+pub mod stream;
 pub mod time;
 pub mod wire;
