@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod error;
 pub mod id;
 pub mod packet_number;
+pub mod path;
 pub mod recovery;
 pub mod storage;
 pub mod stream;
