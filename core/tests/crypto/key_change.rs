@@ -82,11 +82,11 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let (side, which) = (any::<bool>(), any::<usize>());
     prop_oneof![
-        8 => (side.clone(), 0_usize..3).prop_map(|(responder, path)| Op::Send { responder, path }),
-        8 => (side.clone(), which.clone(), prop::bool::weighted(0.1))
+        8 => (side, 0_usize..3).prop_map(|(responder, path)| Op::Send { responder, path }),
+        8 => (side, which, prop::bool::weighted(0.1))
             .prop_map(|(responder, which, again)| Op::Deliver { responder, which, again }),
-        1 => (side.clone(), which.clone()).prop_map(|(responder, which)| Op::Lose { responder, which }),
-        2 => (side.clone(), which, 0_usize..24, any::<bool>())
+        1 => (side, which).prop_map(|(responder, which)| Op::Lose { responder, which }),
+        2 => (side, which, 0_usize..24, any::<bool>())
             .prop_map(|(responder, which, byte, flip)| Op::Forge { responder, which, byte, flip }),
         2 => prop::bool::weighted(0.2).prop_map(|responder| Op::Change { responder }),
         3 => (1_u64..120).prop_map(Op::Wait),
