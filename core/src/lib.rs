@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
+pub mod connection;
 pub mod crypto;
 
 pub mod error;
