@@ -273,6 +273,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.keys = Some(PacketKeys::new(secrets));
         self.remote_id = remote_id;
         self.phase = Phase::Established;
+        // Our own message offered what the memory holds; the streams must know of it too.
+        let _ = self.credit();
         self.streams.on_peer_credit(credit);
         self.routing.establish(addresses, self.side, now);
         self.routing.advertise.set(&self.links.advertised());
