@@ -6,8 +6,8 @@
 //! anew after the protocol has changed: `ROPEWALK_WRITE_VECTORS=1 cargo test -p ropewalk-tests
 //! --test vectors_handshake`.
 
+use core::fmt::Write as _;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use ropewalk_core::crypto::seal::Schedule;
 use ropewalk_core::crypto::{

@@ -136,8 +136,8 @@ fn run(ops: Vec<Op>) -> Result<Seen, TestCaseError> {
                 let Some(at) = pick(which, from.wire.len()) else { continue };
                 let mut packet = from.wire[at].clone();
                 packet.phase ^= flip;
-                let bytes = packet.payload.iter_mut().chain(&mut packet.tag);
-                *bytes.skip(byte).next().unwrap() ^= 0x10;
+                let mut bytes = packet.payload.iter_mut().chain(&mut packet.tag);
+                *bytes.nth(byte).unwrap() ^= 0x10;
                 let (phase, deadline) = (to.keys.phase(), to.keys.deadline());
                 prop_assert_eq!(to.open(&packet, now).unwrap_err(), Discard::Forged);
                 prop_assert_eq!((phase, deadline), (to.keys.phase(), to.keys.deadline()));
@@ -148,7 +148,7 @@ fn run(ops: Vec<Op>) -> Result<Seen, TestCaseError> {
                 prop_assert!(!(changed && responder));
                 prop_assert!(!from.keys.change(), "two changes in a row");
             }
-            Op::Wait(millis) => now = now + Duration::from_millis(millis),
+            Op::Wait(millis) => now += Duration::from_millis(millis),
             Op::Forget => {
                 from.keys.forget_old(now);
                 to.keys.forget_old(now);
