@@ -1,1 +1,12 @@
-//! ropewalk on PCs.
+//! ropewalk: every link that two machines share, laid into one encrypted connection.
+
+pub mod base32;
+pub mod home;
+pub mod identity;
+pub mod key_text;
+pub mod peer;
+pub mod peers;
+pub mod place;
+pub mod random;
+pub mod ticket;
+pub mod tickets;
