@@ -10,3 +10,4 @@ pub mod place;
 pub mod random;
 pub mod ticket;
 pub mod tickets;
+pub mod transfer;
