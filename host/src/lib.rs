@@ -1,9 +1,13 @@
 //! ropewalk: every link that two machines share, laid into one encrypted connection.
 
 pub mod base32;
+pub mod bench;
+pub mod cli;
+pub mod demo;
 pub mod home;
 pub mod identity;
 pub mod key_text;
+pub mod message;
 pub mod peer;
 pub mod peers;
 pub mod place;

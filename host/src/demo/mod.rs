@@ -1,0 +1,3 @@
+//! The main job on one machine.
+
+pub mod emulator;
