@@ -1,5 +1,6 @@
 //! ropewalk: every link that two machines share, laid into one encrypted connection.
 
+pub mod admission;
 pub mod base32;
 pub mod bench;
 pub mod cli;
