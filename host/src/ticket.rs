@@ -9,7 +9,6 @@
 //! ticket that was cut short from one with a wrong character, so that the error says what to do.
 
 use crate::base32;
-use crate::random;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
@@ -87,12 +86,6 @@ pub fn looks_like_one(text: &str) -> bool {
 }
 
 impl Ticket {
-    /// A ticket id that was never given out before.
-    #[must_use]
-    pub fn fresh_id() -> TicketId {
-        random::bytes()
-    }
-
     fn body(&self) -> Vec<u8> {
         let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
         let mut body = [&self.key.0[..], &self.id, &self.secret].concat();

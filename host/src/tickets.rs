@@ -1,9 +1,11 @@
 //! The tickets that this node gave out, without a list of them.
 //!
 //! ```text
-//! secret of a ticket = keyed BLAKE3 (generation secret, ticket's id)
+//! ticket's id     = nonce 4 | keyed BLAKE3 (generation secret, "id" | nonce), its first 4 bytes
+//! ticket's secret = keyed BLAKE3 (generation secret, "secret" | id)
 //! ```
 //!
+//! The id proves itself, so that one that nobody was given meets silence like any stranger.
 //! The generation secret lies in the configuration folder, so that tickets survive a restart; `revoke`
 //! replaces it, and every ticket given out so far is worthless. A ticket for one use says so in its id
 //! (the first bit); it is good as long as a file of its name stands in the folder, which goes with its use.
@@ -11,7 +13,7 @@
 use crate::base32;
 use crate::home::{Home, HomeError};
 use crate::random;
-use crate::ticket::{Secret, Ticket, TicketId};
+use crate::ticket::{Secret, TicketId};
 use std::fs;
 use std::io;
 
@@ -46,28 +48,34 @@ impl Tickets {
     /// # Errors
     /// When the folder cannot be read or written.
     pub fn issue(&self, good: Use) -> Result<(TicketId, Secret), HomeError> {
-        let mut id = Ticket::fresh_id();
-        id[0] = match good {
-            Use::Lasting => id[0] & !ONCE_BIT,
-            Use::Once => id[0] | ONCE_BIT,
+        let mut nonce = random::bytes();
+        nonce[0] = match good {
+            Use::Lasting => nonce[0] & !ONCE_BIT,
+            Use::Once => nonce[0] | ONCE_BIT,
         };
-        let secret = derive(&self.generation()?, &id);
+        let generation = self.generation()?;
+        let id = id_of(&generation, nonce);
+        let secret = secret_of(&generation, &id);
         if good == Use::Once {
             self.home.write(&once_file(&id), "")?;
         }
         Ok((id, secret))
     }
 
-    /// The secret of the ticket `id`; `None` if it was used up, or nothing can be read. Says nothing
-    /// of whether such a ticket was ever given out: only its bearer knows the secret.
+    /// The secret of the ticket `id`; `None` if it was never given out, revoked or used up.
     ///
     /// # Errors
     /// When the folder cannot be read.
     pub fn secret(&self, id: &TicketId) -> Result<Option<Secret>, HomeError> {
+        let Some(generation) = self.stored_generation()? else { return Ok(None) };
+        let [a, b, c, d, ..] = *id;
+        if *id != id_of(&generation, [a, b, c, d]) {
+            return Ok(None);
+        }
         if is_once(id) && self.home.read(&once_file(id))?.is_none() {
             return Ok(None);
         }
-        Ok(self.stored_generation()?.map(|generation| derive(&generation, id)))
+        Ok(Some(secret_of(&generation, id)))
     }
 
     /// Uses the ticket up if it is good for one use; says whether it was good. Of two that
@@ -116,8 +124,19 @@ fn fresh_generation() -> String {
     base32::encode(&random::bytes::<32>()) + "\n"
 }
 
-fn derive(generation: &Secret, id: &TicketId) -> Secret {
-    *blake3::keyed_hash(generation, id).as_bytes()
+fn id_of(generation: &Secret, nonce: [u8; 4]) -> TicketId {
+    let mut proof = [0; 4];
+    blake3::Hasher::new_keyed(generation)
+        .update(b"id")
+        .update(&nonce)
+        .finalize_xof()
+        .fill(&mut proof);
+    let ([a, b, c, d], [e, f, g, h]) = (nonce, proof);
+    [a, b, c, d, e, f, g, h]
+}
+
+fn secret_of(generation: &Secret, id: &TicketId) -> Secret {
+    *blake3::Hasher::new_keyed(generation).update(b"secret").update(id).finalize().as_bytes()
 }
 
 const fn is_once(id: &TicketId) -> bool {
@@ -165,10 +184,21 @@ mod tests {
         let (lasting, before) = tickets.issue(Use::Lasting).unwrap();
         let (once, _) = tickets.issue(Use::Once).unwrap();
         tickets.revoke().unwrap();
-        assert_ne!(tickets.secret(&lasting).unwrap(), Some(before));
+        assert_eq!(tickets.secret(&lasting).unwrap(), None, "instead of {before:?}");
         assert_eq!(tickets.secret(&once).unwrap(), None);
         let (next, secret) = tickets.issue(Use::Lasting).unwrap();
         assert_eq!(tickets.secret(&next).unwrap(), Some(secret), "new ones are good");
+    }
+
+    #[test]
+    fn an_id_that_was_never_given_out_is_nobodys() {
+        let (_folder, tickets) = tickets();
+        let (id, _) = tickets.issue(Use::Lasting).unwrap();
+        for at in 0..id.len() {
+            let mut other = id;
+            other[at] ^= 1;
+            assert_eq!(tickets.secret(&other).unwrap(), None, "byte {at}");
+        }
     }
 
     #[test]
