@@ -16,3 +16,4 @@ pub mod random;
 pub mod ticket;
 pub mod tickets;
 pub mod transfer;
+pub mod words;
