@@ -1,3 +1,4 @@
 //! The main job on one machine.
 
 pub mod emulator;
+pub mod outcome;
