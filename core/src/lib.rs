@@ -7,7 +7,11 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
+
 pub mod error;
 pub mod id;
 pub mod packet_number;
+pub mod recovery;
+pub mod storage;
 pub mod time;
+pub mod wire;
