@@ -2,16 +2,22 @@
 //! Each command is a thin file over the library.
 
 pub mod args;
+pub mod bench;
+pub mod demo;
 pub mod exit;
-pub mod human;
+pub mod explain;
 pub mod interrupt;
 pub mod peers;
 pub mod progress;
+pub mod recv;
 pub mod report;
+pub mod send;
+pub mod session;
 
 use crate::home::Home;
 use args::{Bench, Command, CommandLine};
 use exit::{Code, Failure};
+use interrupt::Interrupt;
 use report::Report;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -47,9 +53,27 @@ fn dispatch(command: Command, report: &Arc<Report>) -> Result<Code, Failure> {
     match command {
         Command::Id => peers::id(&Home::from_environment()?, report)?,
         Command::Peers(command) => peers::peers(command, &Home::from_environment()?, report)?,
-        _ => return Err(Failure::usage("not wired yet")),
+        connecting => return connect(connecting, Arc::clone(report)),
     }
     Ok(Code::Done)
+}
+
+fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let interrupt = Interrupt::listen();
+        match command {
+            Command::Demo(args) => demo::demo(args, report, interrupt).await,
+            Command::Recv(args) => recv::recv(args, report, interrupt).await,
+            Command::Send(args) => send::send(args, report, interrupt).await,
+            Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
+            Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
+            _ => Ok(Code::Done),
+        }
+    });
+    // A thread may wait for standard input for ever.
+    runtime.shutdown_background();
+    ended
 }
 
 /// `-v` tells on standard error what happens inside.

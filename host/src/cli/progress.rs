@@ -1,12 +1,15 @@
 //! How a transfer is told: a bar with rate and time left and a line per path under it on a terminal, a line
 //! per file everywhere, and the lines for programs.
 
-use super::human;
 use super::report::{Line, PathLine, Report};
+use crate::human;
 use crate::transfer::{Event, FileReport, Observer, Outcome};
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::{Arc, Mutex, PoisonError};
+
+const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// A path for the line under the bar.
 #[derive(Clone, Debug)]
@@ -49,8 +52,12 @@ impl Progress {
         Self { report, paths, drawn, moved: AtomicU64::new(0), before: Mutex::default() }
     }
 
-    /// Draws the bar and the paths as they are now. To be called some times a second.
-    pub fn draw(&self) {
+    /// More moved, where no observer is told.
+    pub fn moved(&self, bytes: u64) {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn draw(&self) {
         let (Some(drawn), Some(bars)) = (&self.drawn, self.report.bars()) else { return };
         let mut drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
         drawn.bar.set_position(self.moved.load(Ordering::Relaxed));
@@ -62,6 +69,18 @@ impl Progress {
         }
         for (line, path) in drawn.lines.iter().zip(&paths) {
             line.set_message(path.text.clone());
+        }
+    }
+
+    /// Does `work`, and draws how it goes.
+    pub async fn while_drawing<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = core::pin::pin!(work);
+        let mut tick = tokio::time::interval(DRAW_EVERY);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = tick.tick() => self.draw(),
+            }
         }
     }
 
@@ -124,7 +143,7 @@ impl Observer for Progress {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Began { .. } => {}
-            Event::Moved(bytes) => drop(self.moved.fetch_add(bytes, Ordering::Relaxed)),
+            Event::Moved(bytes) => self.moved(bytes),
             Event::LeftOut { path, reason } => {
                 self.report.say(&format!("left out: {path}: {reason}"));
                 self.report.line(&Line::LeftOut { path, reason });

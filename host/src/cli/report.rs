@@ -4,7 +4,7 @@
 //! lines, each with its time. Names of events and fields are an interface: scripts depend on them.
 
 use super::exit::{Code, Failure};
-use super::human;
+use crate::human;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -247,7 +247,11 @@ impl Report {
 }
 
 fn open_log(path: &Path) -> Result<Mutex<File>, Failure> {
-    let opened = OpenOptions::new().create(true).append(true).open(path);
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path);
     let why = |cause| {
         format!("cannot open the log {}: {cause}; name another file with --log", path.display())
     };
@@ -303,6 +307,8 @@ mod tests {
         let path = folder.path().join("log");
         for _ in 0..2 {
             let report = Report::new(false, Some(&path)).unwrap();
+            report.line(&Line::Ticket { ticket: "rope1secret" });
+            report.line(&Line::Ticket { ticket: "rope1secret" });
             report.line(&Line::Message { text: "a\nb" });
         }
         let text = std::fs::read_to_string(&path).unwrap();
@@ -310,7 +316,7 @@ mod tests {
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(
-            (lines[1]["event"].as_str(), lines[1]["text"].as_str()),
+            (lines[1]["event"].as_str(), lines[3]["text"].as_str()),
             (Some("message"), Some("a\nb"))
         );
         assert!(lines[0]["time"].as_str().is_some_and(|time| time.ends_with('Z')));

@@ -1,7 +1,7 @@
 //! What a demonstration showed, and the table that says so.
 
 use super::emulator::Shape;
-use crate::cli::human;
+use crate::human;
 use core::fmt::Write;
 use core::time::Duration;
 
