@@ -145,7 +145,10 @@ fn links_are_listed_for_people_and_for_programs_and_loopback_is_left_out_unless_
         found.expect("every machine has one").clone()
     };
     let left_out = loopback(&json(&["links", "--json"]));
-    assert_eq!((left_out["event"].as_str(), left_out["used"].as_bool()), (Some("link"), Some(false)));
+    assert_eq!(
+        (left_out["event"].as_str(), left_out["used"].as_bool()),
+        (Some("link"), Some(false))
+    );
     assert!(left_out["reason"].as_str().unwrap().contains("--link"));
     for field in ["name", "kind", "addresses", "mtu", "class", "carrier"] {
         assert!(!left_out[field].is_null(), "{field}");

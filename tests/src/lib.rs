@@ -1,1 +1,3 @@
-//! What tests share.
+//! What the tests share: the simulated world.
+
+pub mod sim;

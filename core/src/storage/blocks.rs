@@ -34,6 +34,12 @@ impl Pool {
         Self { stride, data, free: NONE, free_count: 0, known: 0 }
     }
 
+    /// Bytes of a block, its head included.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Data bytes in a block.
     #[must_use]
     pub const fn data_bytes(&self) -> usize {

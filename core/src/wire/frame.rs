@@ -3,13 +3,11 @@
 //! A frame borrows its packet. A stream's bytes and an unreliable message come in two forms: with
 //! their length, or, as the last frame, raw to the packet's end.
 
+use super::OFFSET_MAX;
 use super::ack::Ack;
-use super::advertised::{
-    AdvertisedList, decode_class, decode_list, encode_class, encode_list,
-};
+use super::advertised::{AdvertisedList, decode_class, decode_list, encode_class, encode_list};
 use super::cursor::{Full, Malformed, Reader, Writer};
 use super::varint::varint_len;
-use super::OFFSET_MAX;
 use crate::id::{CostClass, LinkId, Mode, PathId, StreamId};
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +180,30 @@ impl<'d> Frame<'d> {
             }
             rare => rare.encode_rare(writer),
         })
+    }
+
+    /// Writes a stream frame's head and returns the place for its `len` bytes of data, to be copied
+    /// there straight from where they lie.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn encode_stream_head<'w>(
+        writer: &'w mut Writer<'_>,
+        stream: StreamId,
+        offset: u64,
+        fin: bool,
+        raw: bool,
+        len: usize,
+    ) -> Result<&'w mut [u8], Full> {
+        writer.whole(|writer| {
+            let kind = if raw { STREAM } else { STREAM_SIZED };
+            encode_stream_head(writer, kind, stream, offset, fin)?;
+            if !raw {
+                writer.put_u64(len as u64)?;
+            }
+            if writer.remaining() < len { Err(Full) } else { Ok(()) }
+        })?;
+        writer.reserve(len)
     }
 
     fn encode_rare(&self, writer: &mut Writer<'_>) -> Result<(), Full> {

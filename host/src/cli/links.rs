@@ -46,7 +46,8 @@ const fn class_name(class: CostClass) -> &'static str {
 }
 
 fn table(lines: &[LinkLine]) -> String {
-    let mut rows = vec![["link", "kind", "class", "mtu", "carrier", "addresses", ""].map(String::from)];
+    let mut rows =
+        vec![["link", "kind", "class", "mtu", "carrier", "addresses", ""].map(String::from)];
     rows.extend(lines.iter().map(|link| {
         [
             link.name.clone(),
@@ -55,7 +56,9 @@ fn table(lines: &[LinkLine]) -> String {
             link.mtu.to_string(),
             if link.carrier { "yes" } else { "no" }.into(),
             link.addresses.join(" "),
-            link.reason.as_ref().map_or_else(|| "used".into(), |reason| format!("left out: {reason}")),
+            link.reason
+                .as_ref()
+                .map_or_else(|| "used".into(), |reason| format!("left out: {reason}")),
         ]
     }));
     crate::human::table(&rows)

@@ -21,6 +21,7 @@ use crate::tickets::{Tickets, Use};
 use crate::transfer::TransferError;
 use core::net::SocketAddr;
 use core::time::Duration;
+use ropewalk_core::error::code;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -161,6 +162,16 @@ pub async fn open(
 #[must_use]
 pub fn no_link_left() -> Failure {
     Failure::new(Code::Failed, "no link is left to wait on; `ropewalk links` shows what there is")
+}
+
+/// The failure of a connection that ended before anything was asked of us.
+pub async fn nothing_came(connection: &Connection) -> Failure {
+    match connection.closed().await {
+        CloseReason::Peer { code: code::DONE, .. } => {
+            Failure::new(Code::Failed, "the peer connected and sent nothing")
+        }
+        reason => close_failure(&reason),
+    }
 }
 
 /// Closes, and gives the word time to leave.
