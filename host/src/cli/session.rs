@@ -276,21 +276,11 @@ pub const fn state_name(state: PathState) -> &'static str {
 }
 
 fn bind_failure(error: BindError) -> Failure {
-    let links = "; `ropewalk links` shows what there is";
-    match error {
-        BindError::UnknownLink(name) => {
-            Failure::usage(format!("no link is called {name:?}{links}"))
-        }
-        BindError::PortTaken(port) => Failure::new(
-            Code::Failed,
-            format!("port {port} is taken; name another with --port, or leave --port out"),
-        ),
-        BindError::NoLink => Failure::new(
-            Code::Failed,
-            format!("no usable link{links}, and why others are left out"),
-        ),
-        BindError::Io(cause) => Failure::new(Code::Failed, cause),
-    }
+    let code = match error {
+        BindError::UnknownLink(_) => Code::Usage,
+        _ => Code::Failed,
+    };
+    Failure::new(code, error)
 }
 
 fn connect_failure(error: &ConnectError, peer: &PeerAddress, addresses: &[SocketAddr]) -> Failure {
