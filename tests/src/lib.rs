@@ -1,1 +1,4 @@
-//! What tests share.
+//! What the tests of ropewalk share.
+
+#[cfg(target_os = "linux")]
+pub mod lab;
