@@ -7,8 +7,13 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
-pub mod connection;
+pub mod crypto;
+
 pub mod error;
 pub mod id;
 pub mod packet_number;
+pub mod recovery;
+pub mod storage;
+pub mod stream;
 pub mod time;
+pub mod wire;

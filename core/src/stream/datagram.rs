@@ -1,0 +1,164 @@
+//! Unreliable messages: two rings of lent bytes, one each way.
+//!
+//! ```text
+//!  ring   | length 2 | tag 4 | bytes ... | length 2 | tag 4 | bytes ... |
+//! ```
+//!
+//! The tag is the message's number on its way out, and the path it came by on its way in. When
+//! the incoming ring is full the newest is dropped: the application is late already.
+
+use crate::id::PathId;
+use crate::wire::{Frame, Writer};
+
+/// The two rings' ends. Their memory is lent with each call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Datagrams {
+    outgoing: Ring,
+    incoming: Ring,
+    next_number: u32,
+    /// Messages that arrived and found no room.
+    pub dropped: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ring {
+    head: usize,
+    len: usize,
+}
+
+impl Datagrams {
+    /// No messages.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.outgoing.len as u64
+    }
+
+    /// Queues a message; returns its number, or `None` when the ring is full.
+    pub fn send(&mut self, bytes: &[u8], ring: &mut [u8]) -> Option<u32> {
+        let number = self.next_number;
+        self.outgoing.push(number, bytes, ring)?;
+        self.next_number = number.wrapping_add(1);
+        Some(number)
+    }
+
+    /// Writes the oldest message into a packet, if it fits; returns its number. One that can fit
+    /// no packet is dropped.
+    pub fn write(&mut self, writer: &mut Writer<'_>, ring: &[u8]) -> Option<u32> {
+        let (number, len) = self.outgoing.front(ring)?;
+        let mut bytes = [0; MESSAGE_MAX];
+        let Some(bytes) = bytes.get_mut(..len) else {
+            self.outgoing.pop(ring);
+            return None;
+        };
+        self.outgoing.copy(ENTRY_HEAD, bytes, ring);
+        Frame::DatagramSized { data: bytes }.encode(writer).ok()?;
+        self.outgoing.pop(ring);
+        Some(number)
+    }
+
+    /// Keeps a message that arrived; false when there is no room.
+    pub fn receive(&mut self, bytes: &[u8], path: PathId, ring: &mut [u8]) -> bool {
+        let kept = self.incoming.push(path.0, bytes, ring).is_some();
+        if !kept {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        kept
+    }
+
+    /// Copies the oldest message out, cut to `into`; returns its length and the path it came by.
+    pub fn read(&mut self, into: &mut [u8], ring: &[u8]) -> Option<(usize, PathId)> {
+        let (path, len) = self.incoming.front(ring)?;
+        let len = len.min(into.len());
+        self.incoming.copy(ENTRY_HEAD, into.get_mut(..len)?, ring);
+        self.incoming.pop(ring);
+        Some((len, PathId(path)))
+    }
+}
+
+impl Ring {
+    fn push(&mut self, tag: u32, bytes: &[u8], ring: &mut [u8]) -> Option<()> {
+        let len = u16::try_from(bytes.len()).ok()?;
+        let needed = bytes.len().checked_add(ENTRY_HEAD)?;
+        if needed > ring.len().saturating_sub(self.len) {
+            return None;
+        }
+        let tag = tag.to_le_bytes();
+        let entry = len.to_le_bytes().into_iter().chain(tag).chain(bytes.iter().copied());
+        for byte in entry {
+            let place = self.head.saturating_add(self.len).checked_rem(ring.len())?;
+            *ring.get_mut(place)? = byte;
+            self.len = self.len.saturating_add(1);
+        }
+        Some(())
+    }
+
+    /// The oldest entry's tag and length.
+    fn front(&self, ring: &[u8]) -> Option<(u32, usize)> {
+        if self.len < ENTRY_HEAD {
+            return None;
+        }
+        let mut head = [0; ENTRY_HEAD];
+        self.copy(0, &mut head, ring);
+        let [a, b, tag @ ..] = head;
+        Some((u32::from_le_bytes(tag), u16::from_le_bytes([a, b]).into()))
+    }
+
+    fn copy(&self, skip: usize, into: &mut [u8], ring: &[u8]) {
+        for (index, byte) in into.iter_mut().enumerate() {
+            let place = self.head.saturating_add(skip).saturating_add(index);
+            let place = place.checked_rem(ring.len()).unwrap_or(0);
+            *byte = ring.get(place).copied().unwrap_or(0);
+        }
+    }
+
+    fn pop(&mut self, ring: &[u8]) {
+        let Some((_, len)) = self.front(ring) else { return };
+        let len = len.saturating_add(ENTRY_HEAD).min(self.len);
+        self.head = self.head.saturating_add(len).checked_rem(ring.len()).unwrap_or(0);
+        self.len = self.len.saturating_sub(len);
+    }
+}
+
+const ENTRY_HEAD: usize = 6;
+/// No packet carries more; longer path MTUs come with their search.
+const MESSAGE_MAX: usize = 1_500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use std::vec;
+    use std::vec::Vec;
+
+    proptest! {
+        #[test]
+        fn messages_come_out_whole_and_in_order(ops in prop::collection::vec((any::<bool>(), 0_usize..60), 1..200)) {
+            let mut memory = vec![0; 200];
+            let mut datagrams = Datagrams::new();
+            let mut model: VecDeque<(u32, Vec<u8>)> = VecDeque::new();
+            for (step, (push, len)) in ops.into_iter().enumerate() {
+                if push {
+                    let bytes = vec![step as u8; len];
+                    let used: usize = model.iter().map(|(_, bytes)| bytes.len() + ENTRY_HEAD).sum();
+                    let fits = used + len + ENTRY_HEAD <= memory.len();
+                    prop_assert_eq!(datagrams.receive(&bytes, PathId(step as u32), &mut memory), fits);
+                    if fits {
+                        model.push_back((step as u32, bytes));
+                    }
+                } else {
+                    let mut out = [0; 64];
+                    let got = datagrams.read(&mut out, &memory);
+                    let expected = model.pop_front();
+                    prop_assert_eq!(got.map(|(len, path)| (path.0, out[..len].to_vec())), expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Credit over all streams: what the peer may send us, and what we may send (RFC 9000 section 4.1).
+//!
+//! What we promise, we hold: each stream can waste a block at each of its ends, so two blocks for
+//! every possible stream are kept out of the promise, and the rest is given to whoever sends first.
+
+use crate::wire::OFFSET_MAX;
+
+/// What the peer may send us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReceiveCredit {
+    /// Bytes that memory can hold at once.
+    capacity: u64,
+    /// Sum over all streams of the highest offset received.
+    received: u64,
+    /// Sum over all streams of the bytes that the application took or that were dropped for it.
+    consumed: u64,
+    /// The limit that the peer was told.
+    told: u64,
+    due: bool,
+}
+
+impl ReceiveCredit {
+    /// Memory holds this much now; it only grows.
+    pub(super) fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = self.capacity.max(capacity);
+        self.judge();
+    }
+
+    /// What one stream may have: all but an eighth, so that one that nobody reads does not starve
+    /// the others.
+    pub(super) const fn stream_capacity(&self) -> u64 {
+        self.capacity - self.capacity / 8
+    }
+
+    /// A stream's highest offset grew by `bytes`; false when that is more than was promised.
+    #[must_use]
+    pub(super) fn on_received(&mut self, bytes: u64) -> bool {
+        let received = self.received.saturating_add(bytes);
+        if received > self.told {
+            return false;
+        }
+        self.received = received;
+        true
+    }
+
+    pub(super) fn on_consumed(&mut self, bytes: u64) {
+        self.consumed = self.consumed.saturating_add(bytes);
+        self.judge();
+    }
+
+    /// Whether nearly all that was promised has come: more memory would raise the rate.
+    pub(super) const fn tight(&self) -> bool {
+        self.told.saturating_sub(self.received) < self.capacity / 4
+    }
+
+    pub(super) const fn due(&self) -> bool {
+        self.due
+    }
+
+    pub(super) const fn again(&mut self) {
+        self.due = true;
+    }
+
+    /// The limit to tell now.
+    pub(super) fn tell(&mut self) -> u64 {
+        self.told = self.told.max(self.limit());
+        self.due = false;
+        self.told
+    }
+
+    fn limit(&self) -> u64 {
+        self.consumed.saturating_add(self.capacity).min(OFFSET_MAX)
+    }
+
+    /// A quarter of the memory is worth a word.
+    fn judge(&mut self) {
+        let gained = self.limit().saturating_sub(self.told);
+        self.due |= gained > 0 && gained >= self.capacity / 4;
+    }
+}
+
+/// What we may send.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SendCredit {
+    limit: u64,
+    used: u64,
+}
+
+impl SendCredit {
+    pub(super) fn raise(&mut self, limit: u64) -> bool {
+        let raised = limit > self.limit;
+        self.limit = self.limit.max(limit);
+        raised
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    pub(super) fn spend(&mut self, bytes: u64) {
+        self.used = self.used.saturating_add(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_is_held() {
+        let mut credit = ReceiveCredit::default();
+        credit.set_capacity(1_000);
+        assert_eq!(credit.tell(), 1_000);
+        assert!(credit.on_received(1_000));
+        assert!(!credit.on_received(1), "beyond the promise");
+        credit.on_consumed(100);
+        assert!(!credit.due(), "not worth a word yet");
+        credit.on_consumed(150);
+        assert!(credit.due());
+        assert_eq!(credit.tell(), 1_250);
+    }
+
+    #[test]
+    fn credit_only_grows() {
+        let mut credit = SendCredit::default();
+        assert!(credit.raise(100));
+        assert!(!credit.raise(50));
+        credit.spend(30);
+        assert_eq!(credit.left(), 70);
+    }
+}

@@ -1,0 +1,291 @@
+//! The sending half of a stream.
+//!
+//! ```text
+//!            finish()          everything and the end acknowledged
+//!   Ready ------------> Sent ------------------------------------> Done
+//!     |                   |
+//!     +-------------------+--reset()--> Reset --acknowledged--> Done
+//! ```
+//!
+//! RFC 9000 section 3.1. Offsets: `base` <= `next` <= `written`. Below `base` all is acknowledged
+//! and forgotten; bits of the chain say what is acknowledged above it; `again` says what must be
+//! sent once more.
+
+use crate::error::WriteError;
+use crate::storage::blocks::Pool;
+use crate::storage::chain::Chain;
+use crate::storage::ranges::Ranges;
+
+/// Where a sending half is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendState {
+    Ready,
+    Sent,
+    Reset,
+    Done,
+}
+
+/// What moves it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendInput {
+    Finish,
+    Reset,
+    AllAcked,
+    ResetAcked,
+}
+
+impl SendState {
+    pub(super) const fn next(self, input: SendInput) -> Self {
+        match (self, input) {
+            (Self::Ready, SendInput::Finish) => Self::Sent,
+            (Self::Ready | Self::Sent, SendInput::Reset) => Self::Reset,
+            (Self::Sent, SendInput::AllAcked) | (Self::Reset, SendInput::ResetAcked) => Self::Done,
+            (state, _) => state,
+        }
+    }
+}
+
+/// The sending half of one stream.
+#[derive(Clone, Debug)]
+pub(super) struct SendHalf {
+    pub(super) state: SendState,
+    pub(super) chain: Chain,
+    base: u64,
+    pub(super) next: u64,
+    pub(super) written: u64,
+    /// The peer's credit for this stream.
+    pub(super) limit: u64,
+    pub(super) again: Ranges<AGAIN_MAX>,
+    /// The end was sent; it was acknowledged; it must be sent once more.
+    fin_sent: bool,
+    fin_acked: bool,
+    fin_again: bool,
+    pub(super) reset: Option<u32>,
+    pub(super) reset_due: bool,
+    /// A write found no room: the application wants to hear when there is some.
+    pub(super) blocked: bool,
+    /// The peer wants no more.
+    pub(super) stopped: bool,
+    /// Below this the tail was already sent twice on purpose.
+    tail: u64,
+}
+
+/// Bytes to be sent in one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) offset: u64,
+    pub(super) len: usize,
+    pub(super) fin: bool,
+    /// These bytes have never been sent.
+    pub(super) fresh: bool,
+}
+
+impl SendHalf {
+    pub(super) const EMPTY: Self = Self {
+        state: SendState::Ready,
+        chain: Chain::new(),
+        base: 0,
+        next: 0,
+        written: 0,
+        limit: 0,
+        again: Ranges::new(),
+        fin_sent: false,
+        fin_acked: false,
+        fin_again: false,
+        reset: None,
+        reset_due: false,
+        blocked: false,
+        stopped: false,
+        tail: 0,
+    };
+
+    /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one.
+    pub(super) fn write(
+        &mut self,
+        data: &[u8],
+        reserve: usize,
+        pool: &mut Pool,
+        memory: &mut [u8],
+    ) -> Result<usize, WriteError> {
+        if self.stopped {
+            return Err(WriteError::Stopped);
+        }
+        if self.state != SendState::Ready {
+            return Err(WriteError::Finished);
+        }
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let may_take =
+            |pool: &Pool, memory: &[u8], held: u64| held == 0 || pool.available(memory) > reserve;
+        let taken = self.chain.write(self.written, data, pool, memory, may_take);
+        self.written = self.written.saturating_add(taken as u64);
+        self.blocked |= taken < data.len();
+        if taken == 0 { Err(WriteError::Blocked) } else { Ok(taken) }
+    }
+
+    pub(super) fn finish(&mut self) -> Result<(), WriteError> {
+        if self.stopped {
+            return Err(WriteError::Stopped);
+        }
+        if self.state != SendState::Ready {
+            return Err(WriteError::Finished);
+        }
+        self.state = self.state.next(SendInput::Finish);
+        Ok(())
+    }
+
+    /// Gives up: nothing more is sent but the word of it.
+    pub(super) fn give_up(&mut self, code: u32, pool: &mut Pool, memory: &mut [u8]) {
+        let state = self.state.next(SendInput::Reset);
+        if state == SendState::Reset && self.state != SendState::Reset {
+            self.reset = Some(code);
+            self.reset_due = true;
+            self.chain.clear(pool, memory);
+            self.again.clear();
+            self.fin_again = false;
+            self.blocked = false;
+        }
+        self.state = state;
+    }
+
+    /// Fresh bytes that the stream's own credit allows.
+    pub(super) fn fresh(&self) -> u64 {
+        match self.state {
+            SendState::Ready | SendState::Sent => {
+                self.written.min(self.limit).saturating_sub(self.next)
+            }
+            SendState::Reset | SendState::Done => 0,
+        }
+    }
+
+    /// Whether the end alone waits to be sent for the first time.
+    pub(super) fn fin_waits(&self) -> bool {
+        self.state == SendState::Sent && !self.fin_sent && self.next == self.written
+    }
+
+    pub(super) fn wants_again(&self) -> bool {
+        !self.again.is_empty() || self.fin_again
+    }
+
+    /// What must be sent once more, at most `max` bytes.
+    pub(super) fn chunk_again(&mut self, max: usize, pool: &Pool, memory: &[u8]) -> Option<Chunk> {
+        while let Some(range) = self.again.first() {
+            let start = range.start.max(self.base);
+            let from = self.chain.next(start, range.end, false, pool, memory);
+            self.again.remove(range.start..from);
+            if from >= range.end {
+                continue;
+            }
+            let end = range.end.min(from.saturating_add(max as u64));
+            let to = self.chain.next(from, end, true, pool, memory);
+            let fin = self.fin_again && to == self.written;
+            let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+            return Some(Chunk { offset: from, len, fin, fresh: false });
+        }
+        let fin = self.fin_again.then_some(Chunk {
+            offset: self.written,
+            len: 0,
+            fin: true,
+            fresh: false,
+        });
+        fin
+    }
+
+    /// What has never been sent, at most `max` bytes.
+    pub(super) fn chunk_fresh(&self, max: usize) -> Option<Chunk> {
+        let len = usize::try_from(self.fresh()).unwrap_or(usize::MAX).min(max);
+        let reaches = self.next.saturating_add(len as u64) == self.written;
+        let fin = self.state == SendState::Sent && reaches && !self.fin_sent;
+        (len > 0 || fin).then_some(Chunk { offset: self.next, len, fin, fresh: true })
+    }
+
+    pub(super) fn on_sent(&mut self, chunk: Chunk) {
+        let end = chunk.offset.saturating_add(chunk.len as u64);
+        if chunk.fresh {
+            self.next = self.next.max(end);
+        } else {
+            self.again.remove(chunk.offset..end);
+        }
+        if chunk.fin {
+            self.fin_sent = true;
+            self.fin_again = false;
+        }
+    }
+
+    /// Returns whether everything, the end included, has now arrived.
+    pub(super) fn on_acked(
+        &mut self,
+        offset: u64,
+        len: u64,
+        fin: bool,
+        pool: &mut Pool,
+        memory: &mut [u8],
+    ) -> bool {
+        if !matches!(self.state, SendState::Ready | SendState::Sent) {
+            return false;
+        }
+        let end = offset.saturating_add(len).min(self.next);
+        self.chain.mark(offset.max(self.base), end, pool, memory);
+        if offset <= self.base && end > self.base {
+            self.base = self.chain.next(self.base, self.next, false, pool, memory);
+            self.chain.release(self.base, pool, memory);
+        }
+        self.fin_acked |= fin;
+        self.fin_again &= !self.fin_acked;
+        if self.fin_acked && self.base == self.written {
+            self.state = self.state.next(SendInput::AllAcked);
+            self.chain.clear(pool, memory);
+            self.again.clear();
+        }
+        self.state == SendState::Done
+    }
+
+    pub(super) fn on_lost(&mut self, offset: u64, len: u64, fin: bool) {
+        if !matches!(self.state, SendState::Ready | SendState::Sent) {
+            return;
+        }
+        let end = offset.saturating_add(len).min(self.next);
+        // What was acknowledged since is skipped when its turn comes.
+        self.again.insert(offset.max(self.base)..end.max(self.base));
+        self.fin_again |= fin && !self.fin_acked;
+    }
+
+    /// Queues the oldest sent bytes that are not acknowledged once more, each only once.
+    pub(super) fn requeue_tail(&mut self, max: u64, pool: &Pool, memory: &[u8]) -> u64 {
+        if self.state != SendState::Sent || !self.fin_sent || !self.again.is_empty() {
+            return 0;
+        }
+        let start = self.tail.max(self.base);
+        let from = self.chain.next(start, self.next, false, pool, memory);
+        let to = self.next.min(from.saturating_add(max));
+        self.tail = to;
+        self.again.insert(from..to);
+        self.fin_again |= to == self.next && to > from && !self.fin_acked;
+        to.saturating_sub(from)
+    }
+}
+
+const AGAIN_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::{SendInput as I, SendState as S};
+
+    #[test]
+    fn every_legal_move() {
+        let legal = [
+            (S::Ready, I::Finish, S::Sent),
+            (S::Ready, I::Reset, S::Reset),
+            (S::Sent, I::Reset, S::Reset),
+            (S::Sent, I::AllAcked, S::Done),
+            (S::Reset, I::ResetAcked, S::Done),
+        ];
+        for state in [S::Ready, S::Sent, S::Reset, S::Done] {
+            for input in [I::Finish, I::Reset, I::AllAcked, I::ResetAcked] {
+                let listed = legal.iter().find(|(from, by, _)| (*from, *by) == (state, input));
+                assert_eq!(state.next(input), listed.map_or(state, |(_, _, to)| *to));
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Fills packets: credit and farewells first, then what must be sent once more, then what has
+//! never been sent, the streams taking turns.
+
+use super::send::{Chunk, SendState};
+use super::slot::StreamSlot;
+use super::{StreamMemory, Streams};
+use crate::carried::{Cargo, Carried};
+use crate::id::StreamId;
+use crate::wire::{Frame, Writer, stream_head_len};
+
+/// What went into one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Stream bytes never sent before.
+    pub bytes_fresh: u64,
+    /// Stream bytes sent once more.
+    pub bytes_again: u64,
+}
+
+/// What waits to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Credit, resets, stops, ends of streams.
+    pub control: bool,
+    /// Bytes to be sent once more.
+    pub again: u64,
+    /// Bytes never sent that credit allows.
+    pub fresh: u64,
+}
+
+impl Streams {
+    /// What waits to be sent.
+    #[must_use]
+    pub fn waiting(&self, slots: &[StreamSlot]) -> Waiting {
+        let mut waiting = Waiting { control: self.control_due, ..Waiting::default() };
+        for slot in slots.iter().filter(|slot| slot.id.is_some()) {
+            waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
+            waiting.again = waiting.again.saturating_add(slot.send.again.total());
+            waiting.control |= slot.send.fin_waits() || slot.send.wants_again();
+        }
+        waiting.fresh = waiting.fresh.min(self.send_credit.left());
+        waiting
+    }
+
+    /// Fills the rest of a packet and notes in `cargo` what it carries.
+    pub fn write_frames(
+        &mut self,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> Written {
+        let mut written = Written::default();
+        if self.control_due {
+            self.write_control(writer, cargo, m);
+        }
+        for fresh in [false, true] {
+            let slots = m.slots.len();
+            for step in 0..slots {
+                let place = self.turn.saturating_add(step).checked_rem(slots).unwrap_or(0);
+                let bytes = self.write_stream(place, fresh, writer, cargo, m);
+                if fresh {
+                    written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
+                } else {
+                    written.bytes_again = written.bytes_again.saturating_add(bytes);
+                }
+                if cargo.is_full() || writer.remaining() < ROOM_MIN {
+                    break;
+                }
+            }
+        }
+        if written.bytes_fresh > 0 {
+            self.turn = self.turn.wrapping_add(1).checked_rem(m.slots.len()).unwrap_or(0);
+        }
+        written
+    }
+
+    fn write_stream(
+        &mut self,
+        place: usize,
+        fresh: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> u64 {
+        let Some(slot) = m.slots.get_mut(place) else { return 0 };
+        let Some(id) = slot.id else { return 0 };
+        if fresh && slot.send.fresh() == 0 && !slot.send.fin_waits() {
+            return 0;
+        }
+        let mut bytes = 0_u64;
+        while !cargo.is_full() && writer.remaining() >= ROOM_MIN {
+            let at = if fresh { slot.send.next } else { u64::MAX >> 2 };
+            let head = stream_head_len(id, at);
+            let Some(room) = writer.remaining().checked_sub(head) else { break };
+            let chunk = if fresh {
+                let credit = usize::try_from(self.send_credit.left()).unwrap_or(usize::MAX);
+                slot.send.chunk_fresh(room.min(credit))
+            } else {
+                slot.send.chunk_again(room, &self.send_pool, m.send)
+            };
+            let Some(chunk) = chunk else { break };
+            let Some(chunk) = encode_chunk(slot, id, chunk, &self.send_pool, writer, m.send) else {
+                break;
+            };
+            slot.send.on_sent(chunk);
+            if fresh {
+                self.send_credit.spend(chunk.len as u64);
+            }
+            bytes = bytes.saturating_add(chunk.len as u64);
+            let len = u16::try_from(chunk.len).unwrap_or(u16::MAX);
+            let item = Carried::Stream { stream: id, offset: chunk.offset, len, fin: chunk.fin };
+            let _ = cargo.push(item);
+            if fresh {
+                break; // It took all that it could.
+            }
+        }
+        bytes
+    }
+
+    fn write_control(
+        &mut self,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) {
+        let mut left = false;
+        self.measure(m);
+        if self.receive_credit.due() {
+            let frame = Frame::MaxData { bytes: self.receive_credit.tell() };
+            if !put(&frame, Carried::MaxData, writer, cargo) {
+                self.receive_credit.again();
+                left = true;
+            }
+        }
+        if self.table.streams_due() {
+            let frame = Frame::MaxStreams { count: self.table.tell() };
+            if !put(&frame, Carried::MaxStreams, writer, cargo) {
+                self.table.again();
+                left = true;
+            }
+        }
+        for slot in m.slots.iter_mut() {
+            let Some(stream) = slot.id else { continue };
+            if let Some(code) = slot.send.reset.filter(|_| slot.send.reset_due) {
+                let frame = Frame::Reset { stream, code, final_offset: slot.send.next };
+                slot.send.reset_due = !put(&frame, Carried::Reset(stream), writer, cargo);
+                left |= slot.send.reset_due;
+            }
+            if let Some(code) = slot.receive.stopped.filter(|_| slot.receive.stop_due) {
+                let frame = Frame::Stop { stream, code };
+                slot.receive.stop_due = !put(&frame, Carried::Stop(stream), writer, cargo);
+                left |= slot.receive.stop_due;
+            }
+            if slot.receive.told_due {
+                let bytes = slot.receive.tell(&self.receive_credit);
+                let frame = Frame::MaxStreamData { stream, bytes };
+                slot.receive.told_due = !put(&frame, Carried::MaxStreamData(stream), writer, cargo);
+                left |= slot.receive.told_due;
+            }
+        }
+        self.control_due = left;
+    }
+
+    /// Something that a packet carried has arrived.
+    pub fn on_acked(&mut self, item: Carried, m: &mut StreamMemory<'_>) {
+        match item {
+            Carried::Stream { stream, offset, len, fin } => {
+                let before = self.send_pool.available(m.send);
+                let Some(slot) = self.table.find(stream, m.slots) else { return };
+                let pool = &mut self.send_pool;
+                if slot.send.on_acked(offset, len.into(), fin, pool, m.send) {
+                    slot.news.finished = true;
+                    slot.news.writable = false;
+                }
+                if self.send_pool.available(m.send) > before {
+                    self.wake_writers(m.slots);
+                }
+            }
+            Carried::Reset(stream) => self.on_reset_acked(stream, m),
+            _ => {}
+        }
+    }
+
+    /// Something that a packet carried must be sent again.
+    pub fn on_lost(&mut self, item: Carried, m: &mut StreamMemory<'_>) {
+        let slot = match item {
+            Carried::Stream { stream, .. }
+            | Carried::Reset(stream)
+            | Carried::Stop(stream)
+            | Carried::MaxStreamData(stream) => self.table.find(stream, m.slots),
+            _ => None,
+        };
+        match (item, slot) {
+            (Carried::Stream { offset, len, fin, .. }, Some(slot)) => {
+                slot.send.on_lost(offset, len.into(), fin);
+                return;
+            }
+            (Carried::Reset(_), Some(slot)) => {
+                slot.send.reset_due = slot.send.state == SendState::Reset;
+            }
+            (Carried::Stop(_), Some(slot)) => slot.receive.stop_due = slot.receive.wants_stop(),
+            (Carried::MaxStreamData(_), Some(slot)) => slot.receive.told_due = true,
+            (Carried::MaxData, _) => self.receive_credit.again(),
+            (Carried::MaxStreams, _) => self.table.again(),
+            _ => return,
+        }
+        self.control_due = true;
+    }
+
+    /// Queues the oldest unacknowledged bytes of streams that wrote everything once more.
+    pub fn requeue_tail(&mut self, max: u64, m: &mut StreamMemory<'_>) -> u64 {
+        let mut queued = 0_u64;
+        for slot in m.slots.iter_mut().filter(|slot| slot.id.is_some()) {
+            let left = max.saturating_sub(queued);
+            let bytes = slot.send.requeue_tail(left, &self.send_pool, m.send);
+            queued = queued.saturating_add(bytes);
+        }
+        queued
+    }
+
+    /// Blocks came free: whoever waits for one should try again.
+    fn wake_writers(&self, slots: &mut [StreamSlot]) {
+        for slot in slots.iter_mut().filter(|slot| slot.send.blocked) {
+            slot.send.blocked = false;
+            slot.news.writable = slot.send.state == SendState::Ready;
+        }
+    }
+}
+
+/// Writes a stream frame: raw if it fills the packet, with its length otherwise. Returns what was
+/// written, which may be less.
+fn encode_chunk(
+    slot: &mut StreamSlot,
+    stream: StreamId,
+    mut chunk: Chunk,
+    pool: &crate::storage::blocks::Pool,
+    writer: &mut Writer<'_>,
+    memory: &[u8],
+) -> Option<Chunk> {
+    let head = stream_head_len(stream, chunk.offset);
+    let room = writer.remaining().checked_sub(head)?;
+    let raw = chunk.len.saturating_add(SIZE_BYTES) >= room;
+    if raw && chunk.len > room {
+        chunk.len = room;
+        chunk.fin = false;
+    }
+    let before = writer.len();
+    let data_room =
+        Frame::encode_stream_head(writer, stream, chunk.offset, chunk.fin, raw, chunk.len).ok()?;
+    let copied = slot.send.chain.read(chunk.offset, data_room, pool, memory);
+    debug_assert!(copied == chunk.len, "what is to be sent is still held");
+    if copied < chunk.len {
+        writer.rollback(before);
+        return None;
+    }
+    Some(chunk)
+}
+
+fn put(frame: &Frame<'_>, item: Carried, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+    if cargo.is_full() || frame.encode(writer).is_err() {
+        return false;
+    }
+    cargo.push(item).is_ok()
+}
+
+/// With less room than this, the next packet is the better place.
+const ROOM_MIN: usize = 24;
+/// Length of a length, when it is written.
+const SIZE_BYTES: usize = 2;

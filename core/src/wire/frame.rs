@@ -1,0 +1,426 @@
+//! Frames: what packets carry (`docs/protocol.md` section 6).
+//!
+//! A frame borrows its packet. A stream's bytes and an unreliable message come in two forms: with
+//! their length, or, as the last frame, raw to the packet's end.
+
+use super::OFFSET_MAX;
+use super::ack::Ack;
+use super::advertised::{AdvertisedList, decode_class, decode_list, encode_class, encode_list};
+use super::cursor::{Full, Malformed, Reader, Writer};
+use super::varint::varint_len;
+use crate::id::{CostClass, LinkId, Mode, PathId, StreamId};
+use serde::{Deserialize, Serialize};
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame<'d> {
+    /// Nothing; a run of it is read as one.
+    Padding,
+    /// Asks for an acknowledgement.
+    Ping,
+    /// Which packets of a path arrived.
+    Ack(Ack<'d>),
+    /// Bytes of a stream, raw to the packet's end.
+    Stream {
+        /// Which stream.
+        stream: StreamId,
+        /// Where the bytes begin.
+        offset: u64,
+        /// Whether the stream ends with them.
+        fin: bool,
+        /// The bytes.
+        data: &'d [u8],
+    },
+    /// Bytes of a stream, with their length.
+    StreamSized {
+        /// Which stream.
+        stream: StreamId,
+        /// Where the bytes begin.
+        offset: u64,
+        /// Whether the stream ends with them.
+        fin: bool,
+        /// The bytes.
+        data: &'d [u8],
+    },
+    /// The sender gives up a stream's sending half.
+    Reset {
+        /// Which stream.
+        stream: StreamId,
+        /// Why ([`crate::error::code`]).
+        code: u32,
+        /// How many bytes it had sent.
+        final_offset: u64,
+    },
+    /// The sender wants no more bytes of a stream.
+    Stop {
+        /// Which stream.
+        stream: StreamId,
+        /// Why ([`crate::error::code`]).
+        code: u32,
+    },
+    /// Credit over all streams together: the sum of their highest offsets may reach `bytes`.
+    MaxData {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// Credit of one stream: its offsets may reach `bytes`.
+    MaxStreamData {
+        /// Which stream.
+        stream: StreamId,
+        /// In bytes.
+        bytes: u64,
+    },
+    /// How many streams the receiver of this may have opened in all.
+    MaxStreams {
+        /// Streams.
+        count: u32,
+    },
+    /// An unreliable message, raw to the packet's end.
+    Datagram {
+        /// The message.
+        data: &'d [u8],
+    },
+    /// An unreliable message, with its length.
+    DatagramSized {
+        /// The message.
+        data: &'d [u8],
+    },
+    /// Validates a path: the token must come back on it.
+    Challenge {
+        /// Not to be guessed.
+        token: u64,
+        /// The sender's number for its link.
+        link: LinkId,
+        /// What that link costs.
+        class: CostClass,
+    },
+    /// The answer to a challenge, on the path and to the address that it came from.
+    Response {
+        /// The challenge's.
+        token: u64,
+    },
+    /// The sender's word on a path.
+    PathStatus {
+        /// Which path.
+        path: PathId,
+        /// Newer words have larger numbers.
+        sequence: u32,
+        /// The word.
+        status: PathStatus,
+    },
+    /// All the addresses that the sender has now.
+    Advertise {
+        /// Newer lists have larger numbers.
+        sequence: u32,
+        /// The list.
+        addresses: AdvertisedList,
+    },
+    /// How paths are to be used from now on.
+    Mode {
+        /// Newer wishes have larger numbers.
+        sequence: u32,
+        /// The mode.
+        mode: Mode,
+    },
+    /// The connection is over.
+    Close {
+        /// Why ([`crate::error::code`]).
+        code: u32,
+        /// Why, for people.
+        reason: &'d str,
+    },
+}
+
+/// A node's word on one of its paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PathStatus {
+    /// Use it.
+    Available,
+    /// Use it only when nothing else is left.
+    Backup,
+    /// It is given up; its number is never used again.
+    Gone,
+}
+
+impl<'d> Frame<'d> {
+    /// Whether the receiver must acknowledge a packet with this frame (RFC 9002 section 2).
+    #[must_use]
+    pub const fn is_ack_eliciting(&self) -> bool {
+        !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. })
+    }
+
+    /// Writes the frame whole, or nothing. A raw frame must be the packet's last.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.whole(|writer| match self {
+            Self::Padding => writer.put_u32(PADDING),
+            Self::Ping => writer.put_u32(PING),
+            Self::Ack(ack) => {
+                writer.put_u32(ACK)?;
+                ack.encode(writer)
+            }
+            Self::Stream { stream, offset, fin, data } => {
+                encode_stream_head(writer, STREAM, *stream, *offset, *fin)?;
+                writer.put_bytes(data)
+            }
+            Self::StreamSized { stream, offset, fin, data } => {
+                encode_stream_head(writer, STREAM_SIZED, *stream, *offset, *fin)?;
+                writer.put_sized(data)
+            }
+            Self::Datagram { data } => {
+                writer.put_u32(DATAGRAM)?;
+                writer.put_bytes(data)
+            }
+            Self::DatagramSized { data } => {
+                writer.put_u32(DATAGRAM_SIZED)?;
+                writer.put_sized(data)
+            }
+            rare => rare.encode_rare(writer),
+        })
+    }
+
+    /// Writes a stream frame's head and returns the place for its `len` bytes of data, to be copied
+    /// there straight from where they lie.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn encode_stream_head<'w>(
+        writer: &'w mut Writer<'_>,
+        stream: StreamId,
+        offset: u64,
+        fin: bool,
+        raw: bool,
+        len: usize,
+    ) -> Result<&'w mut [u8], Full> {
+        writer.whole(|writer| {
+            let kind = if raw { STREAM } else { STREAM_SIZED };
+            encode_stream_head(writer, kind, stream, offset, fin)?;
+            if !raw {
+                writer.put_u64(len as u64)?;
+            }
+            if writer.remaining() < len { Err(Full) } else { Ok(()) }
+        })?;
+        writer.reserve(len)
+    }
+
+    fn encode_rare(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        match self {
+            Self::Reset { stream, code, final_offset } => {
+                put_all(writer, &[RESET.into(), stream.0.into(), (*code).into(), *final_offset])
+            }
+            Self::Stop { stream, code } => {
+                put_all(writer, &[STOP.into(), stream.0.into(), (*code).into()])
+            }
+            Self::MaxData { bytes } => put_all(writer, &[MAX_DATA.into(), *bytes]),
+            Self::MaxStreamData { stream, bytes } => {
+                put_all(writer, &[MAX_STREAM_DATA.into(), stream.0.into(), *bytes])
+            }
+            Self::MaxStreams { count } => put_all(writer, &[MAX_STREAMS.into(), (*count).into()]),
+            Self::Challenge { token, link, class } => {
+                put_all(writer, &[CHALLENGE.into(), *token])?;
+                writer.put_u8(link.0)?;
+                encode_class(*class, writer)
+            }
+            Self::Response { token } => put_all(writer, &[RESPONSE.into(), *token]),
+            Self::PathStatus { path, sequence, status } => put_all(
+                writer,
+                &[PATH_STATUS.into(), path.0.into(), (*sequence).into(), *status as u64],
+            ),
+            Self::Advertise { sequence, addresses } => {
+                put_all(writer, &[ADVERTISE.into(), (*sequence).into()])?;
+                encode_list(addresses, writer)
+            }
+            Self::Mode { sequence, mode } => {
+                put_all(writer, &[MODE.into(), (*sequence).into(), mode_number(*mode)])
+            }
+            Self::Close { code, reason } => {
+                put_all(writer, &[CLOSE.into(), (*code).into()])?;
+                writer.put_sized(reason.as_bytes())
+            }
+            // The frequent ones are written by `encode`.
+            _ => Ok(()),
+        }
+    }
+
+    fn decode(reader: &mut Reader<'d>) -> Result<Self, Malformed> {
+        match reader.u32()? {
+            PADDING => {
+                while reader.as_slice().first() == Some(&0) {
+                    reader.u8()?;
+                }
+                Ok(Self::Padding)
+            }
+            PING => Ok(Self::Ping),
+            ACK => Ack::decode(reader).map(Self::Ack),
+            STREAM => {
+                let (stream, offset, fin) = decode_stream_head(reader)?;
+                let data = reader.take_rest();
+                end_offset(offset, data.len())?;
+                Ok(Self::Stream { stream, offset, fin, data })
+            }
+            STREAM_SIZED => {
+                let (stream, offset, fin) = decode_stream_head(reader)?;
+                let data = reader.sized()?;
+                end_offset(offset, data.len())?;
+                Ok(Self::StreamSized { stream, offset, fin, data })
+            }
+            DATAGRAM => Ok(Self::Datagram { data: reader.take_rest() }),
+            DATAGRAM_SIZED => Ok(Self::DatagramSized { data: reader.sized()? }),
+            rare => Self::decode_rare(rare, reader),
+        }
+    }
+
+    fn decode_rare(kind: u32, reader: &mut Reader<'d>) -> Result<Self, Malformed> {
+        Ok(match kind {
+            RESET => {
+                let stream = StreamId(reader.u32()?);
+                let code = reader.u32()?;
+                let final_offset = reader.u64()?;
+                end_offset(final_offset, 0)?;
+                Self::Reset { stream, code, final_offset }
+            }
+            STOP => Self::Stop { stream: StreamId(reader.u32()?), code: reader.u32()? },
+            MAX_DATA => Self::MaxData { bytes: reader.u64()? },
+            MAX_STREAM_DATA => {
+                Self::MaxStreamData { stream: StreamId(reader.u32()?), bytes: reader.u64()? }
+            }
+            MAX_STREAMS => Self::MaxStreams { count: reader.u32()? },
+            CHALLENGE => Self::Challenge {
+                token: reader.u64()?,
+                link: LinkId(reader.u8()?),
+                class: decode_class(reader)?,
+            },
+            RESPONSE => Self::Response { token: reader.u64()? },
+            PATH_STATUS => Self::PathStatus {
+                path: PathId(reader.u32()?),
+                sequence: reader.u32()?,
+                status: match reader.u32()? {
+                    0 => PathStatus::Available,
+                    1 => PathStatus::Backup,
+                    2 => PathStatus::Gone,
+                    _ => return Err(Malformed),
+                },
+            },
+            ADVERTISE => {
+                Self::Advertise { sequence: reader.u32()?, addresses: decode_list(reader)? }
+            }
+            MODE => Self::Mode { sequence: reader.u32()?, mode: decode_mode(reader)? },
+            CLOSE => {
+                let code = reader.u32()?;
+                let reason = core::str::from_utf8(reader.sized()?).map_err(|_| Malformed)?;
+                Self::Close { code, reason }
+            }
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+/// The frames of one packet, in order. After a malformed one nothing more comes.
+#[derive(Clone, Debug)]
+pub struct Frames<'d> {
+    reader: Reader<'d>,
+}
+
+impl<'d> Frames<'d> {
+    /// The frames in an opened payload.
+    #[must_use]
+    pub const fn new(payload: &'d [u8]) -> Self {
+        Self { reader: Reader::new(payload) }
+    }
+}
+
+impl<'d> Iterator for Frames<'d> {
+    type Item = Result<Frame<'d>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let frame = Frame::decode(&mut self.reader);
+        if frame.is_err() {
+            self.reader.take_rest();
+        }
+        Some(frame)
+    }
+}
+
+/// Bytes before the data of a raw stream frame.
+#[must_use]
+pub const fn stream_head_len(stream: StreamId, offset: u64) -> usize {
+    2 + varint_len(stream.0 as u64) + varint_len(offset)
+}
+
+fn encode_stream_head(
+    writer: &mut Writer<'_>,
+    kind: u32,
+    stream: StreamId,
+    offset: u64,
+    fin: bool,
+) -> Result<(), Full> {
+    writer.put_u32(kind)?;
+    writer.put_u32(stream.0)?;
+    writer.put_u64(offset)?;
+    writer.put_u8(fin.into())
+}
+
+fn decode_stream_head(reader: &mut Reader<'_>) -> Result<(StreamId, u64, bool), Malformed> {
+    Ok((StreamId(reader.u32()?), reader.u64()?, reader.bool()?))
+}
+
+/// Offsets stay so small that sums of them cannot overflow.
+fn end_offset(offset: u64, len: usize) -> Result<(), Malformed> {
+    match offset.checked_add(len as u64) {
+        Some(end) if end < OFFSET_MAX => Ok(()),
+        _ => Err(Malformed),
+    }
+}
+
+pub(super) fn mode_number(mode: Mode) -> u64 {
+    match mode {
+        Mode::Bulk => 0,
+        Mode::Spread => 1,
+        Mode::Backup => 2,
+        Mode::Redundant => 3,
+        Mode::Repair => 4,
+    }
+}
+
+pub(super) fn decode_mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
+    match reader.u32()? {
+        0 => Ok(Mode::Bulk),
+        1 => Ok(Mode::Spread),
+        2 => Ok(Mode::Backup),
+        3 => Ok(Mode::Redundant),
+        4 => Ok(Mode::Repair),
+        _ => Err(Malformed),
+    }
+}
+
+fn put_all(writer: &mut Writer<'_>, values: &[u64]) -> Result<(), Full> {
+    for value in values {
+        writer.put_u64(*value)?;
+    }
+    Ok(())
+}
+
+const PADDING: u32 = 0;
+const PING: u32 = 1;
+pub(super) const ACK: u32 = 2;
+const STREAM: u32 = 3;
+const STREAM_SIZED: u32 = 4;
+const RESET: u32 = 5;
+const STOP: u32 = 6;
+const MAX_DATA: u32 = 7;
+const MAX_STREAM_DATA: u32 = 8;
+const MAX_STREAMS: u32 = 9;
+const DATAGRAM: u32 = 10;
+const DATAGRAM_SIZED: u32 = 11;
+const CHALLENGE: u32 = 12;
+const RESPONSE: u32 = 13;
+const PATH_STATUS: u32 = 14;
+const ADVERTISE: u32 = 15;
+const MODE: u32 = 16;
+const CLOSE: u32 = 17;
