@@ -7,11 +7,13 @@ extern crate std;
 
 pub mod carried;
 pub mod config;
+pub mod connection;
 pub mod crypto;
 
 pub mod error;
 pub mod id;
 pub mod packet_number;
+pub mod path;
 pub mod recovery;
 pub mod storage;
 pub mod stream;

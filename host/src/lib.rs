@@ -1,1 +1,3 @@
 //! ropewalk on PCs.
+
+pub mod crypto;

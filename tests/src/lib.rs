@@ -1,5 +1,7 @@
-//! What the tests of ropewalk share.
+//! What the tests share: the simulated world, the lab of real kernels, and the reading of bare
+//! images.
 
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod proof;
+pub mod sim;

@@ -1,167 +1,349 @@
-//! SKELETON of the face, so that the host can be written against it. Bodies follow.
-#![allow(missing_docs, unused_variables, clippy::missing_errors_doc)]
+//! Rank 4: one connection, as poll-driven state.
+//!
+//! [`Connection`] owns its parts (streams, paths, keys, credit) and only routes between them:
+//!
+//! ```text
+//!  handle_datagram -> receive  -> open -> frames -> streams, acknowledgements, paths
+//!  handle_timeout  -> timeout  -> losses, suspicion, probes, the race for a restarted peer
+//!  handle_link     -> routing  -> paths opened and given up
+//!  poll_transmit   -> transmit -> which path, which frames -> seal
+//!  poll_event      -> event    -> flags of streams, paths and the connection
+//! ```
+//!
+//! | phase | entered when | left when |
+//! |---|---|---|
+//! | Handshake | `connect` | an answer opens, or the deadline passes |
+//! | Established | keys exist on both sides | either side closes, or nothing arrives for too long |
+//! | Closing | `close`, or a violation by the peer | the peer closes too, or some tries are made |
+//! | Drained | nothing is left to do | never |
+//!
+//! What decides *which path* lives in [`crate::path`], not here.
+
+mod api;
+mod close;
+mod dial;
+mod event;
+mod ledger;
+mod links;
+mod listener;
+mod memory;
+mod receive;
+mod routing;
+mod stats;
+mod timeout;
+mod transmit;
+
+pub use api::Stream;
+pub use dial::{PEER_ADDRESSES_MAX, Peer};
+pub use event::{CloseReason, Event};
+pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo};
+pub use listener::{Incoming, Listener, Route};
+pub use memory::{Memory, PATHS_MAX, Parts, Storage};
+pub use stats::Stats;
+pub use transmit::Transmit;
+
 use crate::config::Config;
-use crate::error::*;
-use crate::id::*;
-use crate::time::{Duration, Instant};
-use core::marker::PhantomData;
-use core::net::IpAddr;
+use crate::crypto::{Crypto, Identity, PacketKeys, Random, Secrets, Seed};
+use crate::error::AcceptError;
+use crate::id::{ConnectionId, Mode, PublicKey, Side};
+use crate::path::PathReport;
+use crate::recovery::SentTable;
+use crate::stream::{Datagrams, StreamMemory, Streams};
+use crate::time::Instant;
+use crate::wire::{Advertised, Credit, Welcome};
+use close::Closing;
+use dial::{Dial, Introduction};
+use event::Notices;
+use links::Links;
+use routing::Routing;
 
-/// Comes from `crypto` (same names).
-pub trait Crypto {}
-pub struct Seed(pub [u8; 32]);
-pub type Psk = [u8; 32];
-pub type TicketId = [u8; 8];
-#[derive(Clone)]
-pub struct Identity { pub secret: [u8; 32], pub public: PublicKey }
-/// From `stream`: 1 to 32 bytes. `Service::new("file")`, `.as_str()`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service(heapless::String<32, u8>);
-impl Service { pub fn new(name: &str) -> Option<Self> { todo!() } pub fn as_str(&self) -> &str { &self.0 } }
+/// One encrypted connection over all paths between two nodes.
+///
+/// The contract: after any call that takes `&mut self`, poll until each poll says `None`, in any
+/// order. Time is the caller's and never runs back; an older `now` counts as the latest seen. No
+/// call allocates, blocks, reads a clock, logs or panics, whatever a peer sends, and the work of a
+/// call is bounded by the length of its input. The same seed and the same calls give the same bytes.
+pub struct Connection<S: Storage, C: Crypto> {
+    config: Config,
+    side: Side,
+    peer: PublicKey,
+    id: ConnectionId,
+    remote_id: ConnectionId,
+    phase: Phase,
+    storage: S,
+    random: Random<C>,
+    keys: Option<PacketKeys<C>>,
+    dial: Option<Dial<C>>,
+    streams: Streams,
+    datagrams: Datagrams,
+    sent: SentTable,
+    links: Links,
+    routing: Routing,
+    mode: Binding,
+    closing: Closing,
+    notices: Notices,
+    stats: Stats,
+    clock: Clock,
+}
 
-/// Whom to dial.
-#[derive(Clone)]
-pub struct Peer { pub key: PublicKey, pub psk: Psk, pub ticket: Option<TicketId>, pub addresses: heapless::Vec<Address, 16> }
-
-/// What a link can do. `addresses`: what the peer may send to (SocketAddr with our port; Serial for a serial line).
-#[derive(Clone, Debug)]
-pub struct LinkInfo { pub mtu: u16, pub class: CostClass, pub addresses: heapless::Vec<Address, 6> }
-#[derive(Clone, Debug)]
-pub enum LinkChange { Up(LinkInfo), Down }
-
+/// Where the connection is in its life; the table stands at the top of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    pub link: LinkId, pub local: Option<IpAddr>, pub remote: Address,
-    /// Bytes written to the buffer.
-    pub len: usize,
-    /// All packets have this length, but the last, which may be shorter.
-    pub segment_size: usize,
+enum Phase {
+    Handshake,
+    Established,
+    Closing,
+    Drained,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)] pub enum PathState { Probing, Active, Suspect, Down }
-#[derive(Clone, Copy, Debug)]
-pub struct PathReport {
-    pub id: PathId, pub link: LinkId, pub local: Option<IpAddr>, pub remote: Address, pub state: PathState,
-    pub smoothed_rtt: Duration, pub min_rtt: Duration, pub rate: u64, pub window: u64, pub in_flight: u64, pub counters: PathCounters,
+/// The moments that the connection as a whole remembers.
+struct Clock {
+    /// The latest `now`.
+    now: Instant,
+    started: Instant,
+    /// When a packet that opened last arrived.
+    heard: Instant,
+    /// When data that waits may be sent: pacing, or the wait for a faster path.
+    transmit: Option<Instant>,
+    /// Since when no path has been alive.
+    all_down: Option<Instant>,
 }
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PathCounters { pub sent_packets: u64, pub sent_bytes: u64, pub received_packets: u64, pub received_bytes: u64, pub data_sent: u64, pub data_received: u64, pub lost_packets: u64, pub again_bytes: u64, pub state_changes: u32 }
 
-#[derive(Clone, Debug)] #[non_exhaustive]
-pub enum Event {
-    Connected,
-    /// The peer lost its state and a fresh connection stands in the old one's place: all streams are gone.
-    Restarted,
-    PathChanged { path: PathId, state: PathState },
-    StreamOpened { stream: StreamId, service: Service },
-    StreamReadable(StreamId), StreamWritable(StreamId),
-    /// Everything written, and the end, has been acknowledged.
-    StreamFinished(StreamId),
-    StreamReset { stream: StreamId, code: u32 },
-    StreamStopped { stream: StreamId, code: u32 },
-    DatagramReceived,
-    DatagramSent { number: u32, path: PathId },
-    /// The peer may open more streams again.
-    StreamsAvailable,
-    Closed(CloseReason),
+/// The mode, and whether the peer has heard of it. What the dialer says binds both directions.
+struct Binding {
+    mode: Mode,
+    sequence: u32,
+    due: bool,
 }
-#[derive(Clone, Debug, PartialEq, Eq)] #[non_exhaustive]
-pub enum CloseReason {
-    /// We closed it.
-    Local { code: u32 },
-    /// The peer did.
-    Peer { code: u32, reason: heapless::String<64, u8> },
-    /// Nothing arrived for the idle timeout.
-    Idle,
-    /// Nobody answered in time. `undecipherable`: replies came that could not be opened (secret wrong?).
-    Unreachable { undecipherable: bool },
-    /// The peer's version or ciphers don't fit ours.
-    Refused,
-    /// The peer broke the protocol.
-    Protocol,
-}
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stats { pub received_packets: u64, pub received_bytes: u64, pub sent_packets: u64, pub sent_bytes: u64, pub discarded: u64, pub delivered_bytes: u64 , pub forged: u64, pub replayed: u64, pub malformed: u64 }
 
-/// Memory of one connection: see storage. The host implements it with vectors that may grow between calls.
-pub struct Parts<'s> {
-    pub paths: &'s mut [Option<()>],   // really: [Option<path::Path>], 1..=8
-    pub streams: &'s mut [()],         // really: [stream::StreamSlot]
-    pub sent: &'s mut [()],            // really: [recovery::SentSlot]
-    pub send: &'s mut [u8], pub receive: &'s mut [u8],
-    pub datagrams_out: &'s mut [u8], pub datagrams_in: &'s mut [u8],
-}
-pub trait Storage { fn parts(&mut self) -> Parts<'_>; fn paths(&self) -> &[Option<()>]; fn block_bytes(&self) -> usize; }
-
-pub struct Connection<S: Storage, C: Crypto>(PhantomData<(S, C)>);
 impl<S: Storage, C: Crypto> Connection<S, C> {
-    pub fn connect(config: Config, identity: Identity, peer: Peer, seed: Seed, storage: S, now: Instant) -> Self { todo!() }
-    pub fn accept(incoming: Incoming<C>, config: Config, seed: Seed, storage: S, now: Instant) -> Result<Self, AcceptError> { todo!() }
-    /// The id in packets that we receive: what the demultiplexer routes by. May change once, on `Restarted`... it does not: it stays.
-    pub fn id(&self) -> ConnectionId { todo!() }
-    pub fn side(&self) -> Side { todo!() }
-    pub fn peer(&self) -> PublicKey { todo!() }
-    pub fn is_connected(&self) -> bool { todo!() }
-    /// Nothing is left to do: the object may be dropped.
-    pub fn is_drained(&self) -> bool { todo!() }
-    pub fn handle_datagram(&mut self, at: Arrival, datagram: &mut [u8], now: Instant) -> Result<(), Discard> { todo!() }
-    pub fn handle_link(&mut self, link: LinkId, change: LinkChange, now: Instant) { todo!() }
-    pub fn handle_timeout(&mut self, now: Instant) { todo!() }
-    /// Fills `buffer` (at least 1,200 bytes) with a run of packets for one path.
-    pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> { todo!() }
-    pub fn poll_timeout(&self) -> Option<Instant> { todo!() }
-    pub fn poll_event(&mut self) -> Option<Event> { todo!() }
-    pub fn open(&mut self, service: Service) -> Result<StreamId, OpenError> { todo!() }
-    pub fn stream(&mut self, id: StreamId) -> Option<Stream<'_, S, C>> { todo!() }
-    /// Returns its number, which `DatagramSent` repeats.
-    pub fn send_datagram(&mut self, bytes: &[u8]) -> Result<u32, SendError> { todo!() }
-    /// Length, and the path it came by.
-    pub fn recv_datagram(&mut self, into: &mut [u8]) -> Option<(usize, PathId)> { todo!() }
-    pub fn set_mode(&mut self, mode: Mode) { todo!() }
-    pub fn mode(&self) -> Mode { todo!() }
-    pub fn close(&mut self, code: u32, reason: &str, now: Instant) { todo!() }
-    pub fn paths(&self) -> impl Iterator<Item = PathReport> + '_ { core::iter::empty() }
-    pub fn stats(&self) -> Stats { todo!() }
-    /// Whether the send or receive memory is what limits the rate: a host may grow its storage now.
-    pub fn wants_memory(&mut self) -> MemoryWish { todo!() }
-    pub fn storage_mut(&mut self) -> &mut S { todo!() }
-}
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MemoryWish { pub send: bool, pub receive: bool, pub packets: bool }
+    /// A connection to `peer`, which begins when the first link is reported up.
+    pub fn connect(
+        config: Config,
+        identity: Identity,
+        peer: Peer,
+        seed: Seed,
+        storage: S,
+        now: Instant,
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let id = ConnectionId(random.u32());
+        let mut connection = Self::new(config, Side::Dialer, peer.key, id, random, storage, now);
+        connection.dial = Some(Dial::new(identity, peer));
+        connection
+    }
 
-pub struct Stream<'c, S: Storage, C: Crypto>(&'c mut Connection<S, C>);
-impl<S: Storage, C: Crypto> Stream<'_, S, C> {
-    pub fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> { todo!() }
-    pub fn finish(&mut self) -> Result<(), WriteError> { todo!() }
-    pub fn reset(&mut self, code: u32) { todo!() }
-    pub fn read(&mut self, into: &mut [u8]) -> Result<usize, ReadError> { todo!() }
-    pub fn peek(&mut self) -> Result<&[u8], ReadError> { todo!() }
-    pub fn consume(&mut self, len: usize) { todo!() }
-    pub fn stop(&mut self, code: u32) { todo!() }
+    /// A connection that the listener let in. Report the links, then hand it the datagram that
+    /// brought it about.
+    ///
+    /// # Errors
+    /// [`AcceptError::StorageTooSmall`] when the storage holds less than the credit that the
+    /// listener offered.
+    pub fn accept(
+        incoming: Incoming<C>,
+        config: Config,
+        seed: Seed,
+        storage: S,
+        now: Instant,
+    ) -> Result<Self, AcceptError> {
+        let id = incoming.connection_id();
+        let peer = incoming.peer();
+        let random = Random::new(seed);
+        let mut connection = Self::new(config, Side::Responder, peer, id, random, storage, now);
+        let offered = incoming.offered();
+        let held = connection.credit();
+        if held.data < offered.data || held.streams < offered.streams {
+            return Err(AcceptError::StorageTooSmall);
+        }
+        let (secrets, hello, remote_id) = incoming.into_parts();
+        connection.mode.mode = hello.mode;
+        connection.establish(&secrets, remote_id, hello.credit, &hello.addresses, now);
+        Ok(connection)
+    }
+
+    fn new(
+        config: Config,
+        side: Side,
+        peer: PublicKey,
+        id: ConnectionId,
+        random: Random<C>,
+        storage: S,
+        now: Instant,
+    ) -> Self {
+        let streams = Streams::new(side, storage.block_bytes());
+        Self {
+            side,
+            peer,
+            id,
+            remote_id: ConnectionId(0),
+            phase: Phase::Handshake,
+            storage,
+            random,
+            keys: None,
+            dial: None,
+            streams,
+            datagrams: Datagrams::new(),
+            sent: SentTable::new(),
+            links: Links::default(),
+            routing: Routing::new(now),
+            mode: Binding { mode: config.mode, sequence: 0, due: false },
+            closing: Closing::default(),
+            notices: Notices::default(),
+            stats: Stats::default(),
+            clock: Clock { now, started: now, heard: now, transmit: None, all_down: None },
+            config,
+        }
+    }
+
+    /// The id in packets that we receive; a demultiplexer routes by it. It never changes.
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Who began the connection.
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The peer's public key.
+    pub const fn peer(&self) -> PublicKey {
+        self.peer
+    }
+
+    /// How the paths are used now.
+    pub const fn mode(&self) -> Mode {
+        self.mode.mode
+    }
+
+    /// Whether streams can be opened.
+    pub fn is_connected(&self) -> bool {
+        self.phase == Phase::Established
+    }
+
+    /// Whether nothing is left to do; the object may be dropped.
+    pub fn is_drained(&self) -> bool {
+        self.phase == Phase::Drained
+    }
+
+    /// Counters of the connection.
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Every live path, as it is now.
+    pub fn paths(&self) -> impl Iterator<Item = PathReport> + '_ {
+        self.storage.paths().iter().flatten().map(|path| path.report())
+    }
+
+    /// The memory, so that a host may let it grow. It must not shrink.
+    pub fn storage_mut(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
+    /// Which memory limits the rate now.
+    pub fn wants_memory(&mut self) -> MemoryWish {
+        let parts = self.storage.parts();
+        let packets = self.sent.room(parts.sent) < PACKETS_LOW;
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let (send, receive) = self.streams.wants_memory(&memory);
+        MemoryWish { send, receive, packets }
+    }
+
+    /// The credit that the storage can honour.
+    fn credit(&mut self) -> Credit {
+        let (streams, memory) = self.streaming();
+        streams.credit(&memory)
+    }
+
+    /// Time never runs back.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.clock.now = self.clock.now.max(now);
+        self.clock.now
+    }
+
+    /// Keys exist on both sides.
+    fn establish(
+        &mut self,
+        secrets: &Secrets,
+        remote_id: ConnectionId,
+        credit: Credit,
+        addresses: &[Advertised],
+        now: Instant,
+    ) {
+        self.keys = Some(PacketKeys::new(secrets));
+        self.remote_id = remote_id;
+        self.phase = Phase::Established;
+        // Our own message offered what the memory holds; the streams must know of it too.
+        let _ = self.credit();
+        self.streams.on_peer_credit(credit);
+        self.routing.establish(addresses, self.side, now);
+        self.routing.advertise.set(&self.links.advertised());
+        self.clock.heard = now;
+        self.clock.all_down = None;
+        self.notices.connected = true;
+    }
+
+    /// The answer to the first message opened: keys, and the pair of the first path. If this was
+    /// the question whether the peer was restarted, everything that stood on the old keys goes.
+    fn on_welcome(&mut self, secrets: &Secrets, welcome: &Welcome, now: Instant) {
+        if self.phase == Phase::Established {
+            self.forget_everything();
+            self.notices.restarted = true;
+        }
+        self.establish(secrets, welcome.connection, welcome.credit, &welcome.addresses, now);
+    }
+
+    fn forget_everything(&mut self) {
+        let parts = self.storage.parts();
+        for slot in parts.paths.iter_mut() {
+            *slot = None;
+        }
+        self.sent = SentTable::new();
+        for slot in parts.sent.iter_mut() {
+            *slot = crate::recovery::SentSlot::EMPTY;
+        }
+        let mut memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        self.streams.clear(self.side, &mut memory);
+        self.datagrams = Datagrams::new();
+        self.routing = Routing::new(self.clock.now);
+        self.notices = Notices::default();
+        self.mode.due = false;
+    }
+
+    /// Begins the handshake's race, or the question whether the peer was restarted.
+    fn start_race(&mut self, replaces: Option<ConnectionId>, now: Instant) {
+        let introduction = Introduction {
+            connection: self.id,
+            mode: self.mode.mode,
+            // What a fresh connection in this memory can take, whatever this one has used up.
+            credit: offered_credit(&mut self.storage),
+            replaces,
+        };
+        if let Some(dial) = &mut self.dial {
+            dial.start(introduction, &self.links, &mut self.random, now);
+        }
+    }
 }
 
-pub struct Incoming<C: Crypto> { peer: PublicKey, id: ConnectionId, c: PhantomData<C> }
-impl<C: Crypto> Incoming<C> { pub fn peer(&self) -> PublicKey { self.peer } pub fn connection_id(&self) -> ConnectionId { self.id } pub fn ticket(&self) -> Option<TicketId> { todo!() } }
+/// Which memory would raise the rate if there were more of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct MemoryWish {
+    /// Bytes written but not yet acknowledged.
+    pub send: bool,
+    /// Bytes received but not yet read.
+    pub receive: bool,
+    /// Packets in flight.
+    pub packets: bool,
+}
 
-/// What to do with a datagram. One listener stands before all connections of an endpoint, dialers too.
-pub enum Route<C: Crypto> {
-    /// Give it to this connection.
-    Known(ConnectionId),
-    /// Send the first `len` bytes of `reply` back the way it came.
-    Reply(usize),
-    /// A new connection: `Connection::accept`, report the links to it, then give it this same datagram.
-    Accept(Incoming<C>),
-    Discard(Discard),
+/// The credit that a [`Listener`] may offer for connections that will get memory like `storage`.
+pub fn offered_credit<S: Storage>(storage: &mut S) -> Credit {
+    let mut streams = Streams::new(Side::Responder, storage.block_bytes());
+    let parts = storage.parts();
+    streams.credit(&StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive })
 }
-pub struct Listener<C: Crypto>(PhantomData<C>);
-impl<C: Crypto> Listener<C> {
-    /// `accepting`: false for an endpoint that only dials.
-    pub fn new(identity: Identity, config: Config, seed: Seed, now: Instant) -> Self { todo!() }
-    pub fn set_accepting(&mut self, accepting: bool) { todo!() }
-    /// Our addresses, which the answer to a handshake enumerates.
-    pub fn handle_link(&mut self, link: LinkId, change: &LinkChange) { todo!() }
-    /// `known`: whether a connection with this id is here. `admit`: who may connect: the psk, or `None` for silence.
-    /// `scratch`: at least 1,500 bytes; holds the reply.
-    pub fn handle_datagram(&mut self, at: Arrival, datagram: &mut [u8], known: &dyn Fn(ConnectionId) -> bool,
-        admit: &mut dyn FnMut(PublicKey, Option<TicketId>) -> Option<Psk>, credit_receive_bytes: usize, scratch: &mut [u8], now: Instant) -> Route<C> { todo!() }
-}
+
+/// With fewer free places than this, the table of packets in flight is the limit.
+const PACKETS_LOW: usize = 64;

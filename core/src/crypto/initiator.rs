@@ -137,8 +137,9 @@ impl<C: Crypto> Initiator<C> {
     /// Makes the message: `e, es, s, ss`, the Hello, the check. Gives its length.
     fn begin(&mut self, public: PublicKey, hello: &Hello, datagram_max: usize) -> Option<usize> {
         let room = self.message.get_mut(..datagram_max.min(INITIATION_BYTES_MAX))?;
-        let end = room.len().checked_sub(TAG + TRAILER)?;
-        let len = HELLO_AT + hello.encode(room.get_mut(HELLO_AT..end)?)? + TAG + TRAILER;
+        let hello_end = room.len().checked_sub(TAG + TRAILER)?;
+        let sealed = HELLO_AT + hello.encode(room.get_mut(HELLO_AT..hello_end)?)? + TAG;
+        let len = sealed + TRAILER;
         let message = Initiation::write(room.get_mut(..len)?, self.connection)?;
 
         let mut noise = Symmetric::new(message.head, &self.peer);
@@ -150,7 +151,7 @@ impl<C: Crypto> Initiator<C> {
         noise.mix_key(&C::dh(&self.secret, &self.peer.0)?);
         *message.hello_tag = noise.seal(message.hello);
         self.noise = noise;
-        let (before, trailer) = room.get_mut(..len)?.split_last_chunk_mut::<TRAILER>()?;
+        let (before, trailer) = room.split_at_mut_checked(sealed)?;
         *trailer.first_chunk_mut()? = keyed_check::<C>(&self.peer, before);
         Some(len)
     }

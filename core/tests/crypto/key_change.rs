@@ -82,11 +82,11 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let (side, which) = (any::<bool>(), any::<usize>());
     prop_oneof![
-        8 => (side.clone(), 0_usize..3).prop_map(|(responder, path)| Op::Send { responder, path }),
-        8 => (side.clone(), which.clone(), prop::bool::weighted(0.1))
+        8 => (side, 0_usize..3).prop_map(|(responder, path)| Op::Send { responder, path }),
+        8 => (side, which, prop::bool::weighted(0.1))
             .prop_map(|(responder, which, again)| Op::Deliver { responder, which, again }),
-        1 => (side.clone(), which.clone()).prop_map(|(responder, which)| Op::Lose { responder, which }),
-        2 => (side.clone(), which, 0_usize..24, any::<bool>())
+        1 => (side, which).prop_map(|(responder, which)| Op::Lose { responder, which }),
+        2 => (side, which, 0_usize..24, any::<bool>())
             .prop_map(|(responder, which, byte, flip)| Op::Forge { responder, which, byte, flip }),
         2 => prop::bool::weighted(0.2).prop_map(|responder| Op::Change { responder }),
         3 => (1_u64..120).prop_map(Op::Wait),
@@ -136,8 +136,8 @@ fn run(ops: Vec<Op>) -> Result<Seen, TestCaseError> {
                 let Some(at) = pick(which, from.wire.len()) else { continue };
                 let mut packet = from.wire[at].clone();
                 packet.phase ^= flip;
-                let bytes = packet.payload.iter_mut().chain(&mut packet.tag);
-                *bytes.skip(byte).next().unwrap() ^= 0x10;
+                let mut bytes = packet.payload.iter_mut().chain(&mut packet.tag);
+                *bytes.nth(byte).unwrap() ^= 0x10;
                 let (phase, deadline) = (to.keys.phase(), to.keys.deadline());
                 prop_assert_eq!(to.open(&packet, now).unwrap_err(), Discard::Forged);
                 prop_assert_eq!((phase, deadline), (to.keys.phase(), to.keys.deadline()));
@@ -148,7 +148,7 @@ fn run(ops: Vec<Op>) -> Result<Seen, TestCaseError> {
                 prop_assert!(!(changed && responder));
                 prop_assert!(!from.keys.change(), "two changes in a row");
             }
-            Op::Wait(millis) => now = now + Duration::from_millis(millis),
+            Op::Wait(millis) => now += Duration::from_millis(millis),
             Op::Forget => {
                 from.keys.forget_old(now);
                 to.keys.forget_old(now);

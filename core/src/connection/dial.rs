@@ -1,0 +1,213 @@
+//! The dialer's handshake: one first message races over every pair of local link and remote
+//! address, and whichever answer comes back first wins (`docs/protocol.md` section 4).
+//!
+//! ```text
+//!   Waiting --link up--> Racing --answer opens--> won: keys, and the first path's pair
+//!                        |  ^ |
+//!             next round +--+ +--deadline--> lost
+//! ```
+//!
+//! The same race asks, with `replaces` in its message, whether a peer that went silent was
+//! restarted (section 12). The message's Noise bytes are the same in every copy; only the cookie
+//! behind them differs.
+
+use super::links::Links;
+use super::transmit::Transmit;
+use crate::crypto::{Crypto, Identity, Initiator, Outcome, Psk, Random};
+use crate::error::Discard;
+use crate::id::{Address, Arrival, ConnectionId, LinkId, Mode, PublicKey};
+use crate::time::{Duration, Instant};
+use crate::wire::{Credit, Hello, Kind, Suites, TicketId, VERSION, VERSION_MIN, kind};
+use heapless::Vec;
+
+/// Whom to dial.
+#[derive(Clone)]
+pub struct Peer {
+    /// Its public key.
+    pub key: PublicKey,
+    /// The secret that lets us in: a ticket's, or 32 zero bytes for a peer that knows our key.
+    pub psk: Psk,
+    /// The ticket that the secret belongs to.
+    pub ticket: Option<TicketId>,
+    /// Where it may be found.
+    pub addresses: Vec<Address, PEER_ADDRESSES_MAX>,
+}
+
+/// What the dialer says about itself in each first message.
+pub(super) struct Introduction {
+    pub(super) connection: ConnectionId,
+    pub(super) mode: Mode,
+    pub(super) credit: Credit,
+    pub(super) replaces: Option<ConnectionId>,
+}
+
+/// The dialer's side of the handshake.
+pub(super) struct Dial<C: Crypto> {
+    identity: Identity,
+    pub(super) peer: Peer,
+    race: Option<Race<C>>,
+    /// Replies came that did not open.
+    pub(super) undecipherable: bool,
+}
+
+struct Race<C: Crypto> {
+    initiator: Initiator<C>,
+    /// The next pair of this round: links times addresses, in list order.
+    cursor: usize,
+    next_round: Instant,
+    interval: Duration,
+    cookies: Vec<(LinkId, Address, [u8; 16]), 4>,
+}
+
+impl<C: Crypto> Dial<C> {
+    pub(super) fn new(identity: Identity, peer: Peer) -> Self {
+        Self { identity, peer, race: None, undecipherable: false }
+    }
+
+    pub(super) fn racing(&self) -> bool {
+        self.race.is_some()
+    }
+
+    /// Begins a race, unless one is on.
+    pub(super) fn start(
+        &mut self,
+        me: Introduction,
+        links: &Links,
+        random: &mut Random<C>,
+        now: Instant,
+    ) {
+        if self.race.is_some() {
+            return;
+        }
+        let mut hello = Hello {
+            version_min: VERSION_MIN,
+            version_max: VERSION,
+            suites: Suites::new(C::suites()),
+            mode: me.mode,
+            ticket: self.peer.ticket,
+            replaces: me.replaces,
+            credit: me.credit,
+            addresses: Vec::new(),
+        };
+        for advertised in links.advertised() {
+            let _ = hello.addresses.push(advertised);
+        }
+        let smallest = links.iter().map(|(_, info)| usize::from(info.mtu)).min();
+        let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);
+        let initiator = Initiator::new(
+            &self.identity,
+            self.peer.key,
+            &self.peer.psk,
+            me.connection,
+            &hello,
+            datagram_max,
+            random,
+        );
+        self.race = Some(Race {
+            initiator,
+            cursor: 0,
+            next_round: now + ROUND_FIRST,
+            interval: ROUND_FIRST,
+            cookies: Vec::new(),
+        });
+    }
+
+    /// The race is over or not needed.
+    pub(super) fn stop(&mut self) {
+        self.race = None;
+    }
+
+    /// Another link came up: it joins the race at once.
+    pub(super) fn again(&mut self) {
+        if let Some(race) = &mut self.race {
+            race.cursor = 0;
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.race.as_ref().map(|race| race.next_round)
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(race) = &mut self.race
+            && now >= race.next_round
+        {
+            race.cursor = 0;
+            race.interval = (race.interval * 2).min(ROUND_MAX);
+            race.next_round = now + race.interval;
+        }
+    }
+
+    /// The next copy of the first message.
+    pub(super) fn poll_transmit(&mut self, links: &Links, buffer: &mut [u8]) -> Option<Transmit> {
+        let race = self.race.as_mut()?;
+        let addresses = self.peer.addresses.len();
+        loop {
+            let link = race.cursor.checked_div(addresses)?;
+            let (link, info) = links.iter().nth(link)?;
+            let remote = *self.peer.addresses.get(race.cursor.checked_rem(addresses)?)?;
+            race.cursor = race.cursor.saturating_add(1);
+            if !info.addresses.iter().any(|local| suits(local, &remote)) {
+                continue;
+            }
+            let cookie = race
+                .cookies
+                .iter()
+                .find(|(at, address, _)| at == link && *address == remote)
+                .map(|(_, _, cookie)| cookie);
+            let len = race.initiator.write(cookie, buffer)?;
+            return Some(Transmit { link: *link, local: None, remote, len, segment_size: len });
+        }
+    }
+
+    /// An answer. Whatever does not open leaves the race as it was.
+    pub(super) fn handle_datagram(
+        &mut self,
+        at: Arrival,
+        datagram: &mut [u8],
+    ) -> Result<Option<Outcome>, Discard> {
+        let race = self.race.as_mut().ok_or(Discard::Unexpected)?;
+        match kind(datagram) {
+            Some(Kind::CookieReply) => {
+                let cookie = race.initiator.read_cookie(datagram).ok_or(Discard::Forged)?;
+                race.cookies.retain(|(link, address, _)| (*link, *address) != (at.link, at.remote));
+                if race.cookies.is_full() {
+                    race.cookies.pop();
+                }
+                let _ = race.cookies.push((at.link, at.remote, cookie));
+                race.cursor = 0;
+                Ok(None)
+            }
+            Some(Kind::Response) => match race.initiator.read_response(datagram) {
+                Ok(outcome) => {
+                    self.race = None;
+                    Ok(Some(outcome))
+                }
+                Err(discard) => {
+                    self.undecipherable = true;
+                    Err(discard)
+                }
+            },
+            _ => Err(Discard::Unexpected),
+        }
+    }
+}
+
+/// Whether a datagram from `local` can reach `remote` at all.
+fn suits(local: &Address, remote: &Address) -> bool {
+    match (local, remote) {
+        (Address::Serial, Address::Serial) => true,
+        (Address::Ip(local), Address::Ip(remote)) => {
+            local.is_ipv4() == remote.is_ipv4()
+                && local.ip().is_loopback() == remote.ip().is_loopback()
+        }
+        _ => false,
+    }
+}
+
+/// Addresses that a peer may be looked for at.
+pub const PEER_ADDRESSES_MAX: usize = 16;
+/// Fits the smallest IP packet that every host takes: 576 less the IP and UDP headers.
+const INITIATION_MAX: usize = 548;
+const ROUND_FIRST: Duration = Duration::from_millis(100);
+const ROUND_MAX: Duration = Duration::from_millis(500);

@@ -1,0 +1,62 @@
+//! Routes the fate of what a packet carried to the part that cares: acknowledged things are done,
+//! lost things are written again, from the state of that moment.
+
+use super::Binding;
+use super::routing::Gone;
+use crate::carried::Carried;
+use crate::id::PathId;
+use crate::path::Advertise;
+use crate::recovery::Fate;
+use crate::stream::{StreamMemory, Streams};
+use heapless::Vec;
+
+/// The parts that hold something which packets carry, borrowed together for one call.
+pub(super) struct Ledger<'a> {
+    pub(super) streams: &'a mut Streams,
+    pub(super) memory: StreamMemory<'a>,
+    pub(super) advertise: &'a mut Advertise,
+    pub(super) gone: &'a mut Gone,
+    pub(super) mode: &'a mut Binding,
+    /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
+    /// a path, which is borrowed while this runs, so they are pruned afterwards.
+    pub(super) acknowledged: Vec<(PathId, u64), 8>,
+}
+
+impl Ledger<'_> {
+    /// Tells the owner of `carried` what became of it.
+    pub(super) fn settle(&mut self, fate: Fate, carried: Carried) {
+        match fate {
+            Fate::Acked => self.acked(carried),
+            Fate::Lost => self.lost(carried),
+        }
+    }
+
+    fn acked(&mut self, carried: Carried) {
+        match carried {
+            Carried::PathStatus(path) => self.gone.on_acked(path),
+            Carried::Mode(_) | Carried::Advertise(_) => {}
+            Carried::Acknowledgement { path, largest } => self.remember(path, largest),
+            stream => self.streams.on_acked(stream, &mut self.memory),
+        }
+    }
+
+    /// Also serves reinjection, where the packet may still arrive.
+    pub(super) fn lost(&mut self, carried: Carried) {
+        match carried {
+            Carried::Advertise(sequence) => self.advertise.on_lost(sequence),
+            Carried::PathStatus(path) => self.gone.on_lost(path),
+            Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
+            Carried::Acknowledgement { .. } => {}
+            stream => self.streams.on_lost(stream, &mut self.memory),
+        }
+    }
+
+    fn remember(&mut self, path: PathId, largest: u64) {
+        match self.acknowledged.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, known)) => *known = largest.max(*known),
+            None => {
+                let _ = self.acknowledged.push((path, largest));
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The local links, as the caller reported them.
+
+use crate::id::{Address, CostClass, LinkId};
+use crate::path::LocalLink;
+use crate::wire::Advertised;
+use heapless::Vec;
+
+/// What a link is and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LinkInfo {
+    /// Largest datagram it carries, in bytes: UDP payload, or serial frame contents.
+    pub mtu: u16,
+    /// What it costs.
+    pub class: CostClass,
+    /// Where a peer can reach us on it: socket addresses with our port, or the serial line itself.
+    pub addresses: Vec<Address, LINK_ADDRESSES_MAX>,
+}
+
+/// What happened to a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LinkChange {
+    /// It is up, or what is known of it changed.
+    Up(LinkInfo),
+    /// It is down or gone.
+    Down,
+}
+
+/// All links that are up.
+#[derive(Default)]
+pub(super) struct Links {
+    entries: Vec<(LinkId, LinkInfo), LINKS_MAX>,
+}
+
+impl Links {
+    /// Returns false when the table is full; the link is not used then.
+    pub(super) fn up(&mut self, link: LinkId, info: LinkInfo) -> bool {
+        match self.entries.iter_mut().find(|(id, _)| *id == link) {
+            Some((_, known)) => {
+                *known = info;
+                true
+            }
+            None => self.entries.push((link, info)).is_ok(),
+        }
+    }
+
+    pub(super) fn down(&mut self, link: LinkId) {
+        self.entries.retain(|(id, _)| *id != link);
+    }
+
+    pub(super) fn find(&self, link: LinkId) -> Option<&LinkInfo> {
+        self.entries.iter().find(|(id, _)| *id == link).map(|(_, info)| info)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkInfo)> {
+        self.entries.iter()
+    }
+
+    /// What we tell the peer, cheapest class first; what does not fit is left out.
+    pub(super) fn advertised(&self) -> Vec<Advertised, ADVERTISED_MAX> {
+        let mut list = Vec::new();
+        for class in
+            [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort]
+        {
+            for (link, info) in self.entries.iter().filter(|(_, info)| info.class == class) {
+                for address in &info.addresses {
+                    let _ = list.push(Advertised { link: *link, class, address: *address });
+                }
+            }
+        }
+        list
+    }
+
+    /// What the choice of pairs needs to know.
+    pub(super) fn locals(&self) -> Vec<LocalLink, LINKS_MAX> {
+        let mut locals = Vec::new();
+        for (link, info) in &self.entries {
+            let _ = locals.push(LocalLink::new(*link, info.class, &info.addresses));
+        }
+        locals
+    }
+}
+
+/// Links of one node that a connection can use.
+pub(super) const LINKS_MAX: usize = 16;
+/// Addresses of one link.
+pub const LINK_ADDRESSES_MAX: usize = 6;
+/// Addresses in one advertisement.
+pub(super) const ADVERTISED_MAX: usize = 16;

@@ -1,0 +1,326 @@
+//! What comes before a connection exists: routes datagrams, and answers first messages.
+//!
+//! ```text
+//!  first message -> keyed check -> (under load: cookie) -> open -> admit? -> half-open, answered
+//!  first packet under the final keys -> Accept: only now does a connection come to be
+//! ```
+//!
+//! Whatever fails on that way gets silence. The keyed check, and under load the cookie, come
+//! before any multiplication. One half-open state for each ephemeral key, in a bounded table: all
+//! copies of a first message, over whatever pair they come, get the same answer, which is never
+//! longer than the message. A replayed first message costs one entry for a while and changes
+//! nothing (`docs/protocol.md` section 4).
+
+use super::links::{LinkChange, Links};
+use crate::crypto::responder::{check, ephemeral, read_initiation};
+use crate::crypto::{
+    Answer, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
+};
+use crate::error::Discard;
+use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
+use crate::packet_number::PacketNumber;
+use crate::time::{Duration, Instant};
+use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
+use heapless::Vec;
+
+/// What to do with a datagram.
+pub enum Route<C: Crypto> {
+    /// Hand it to this connection.
+    Known(ConnectionId),
+    /// Send the first `len` bytes of the scratch buffer back the way it came.
+    Reply(usize),
+    /// A new connection: [`super::Connection::accept`] it, report the links to it, then hand it
+    /// this same datagram.
+    Accept(Incoming<C>),
+    /// Drop it; nobody hears of it.
+    Discard(Discard),
+}
+
+/// A peer that proved who it is and that it may come in.
+pub struct Incoming<C: Crypto> {
+    peer: PublicKey,
+    secrets: Secrets,
+    hello: Hello,
+    id: ConnectionId,
+    remote_id: ConnectionId,
+    offered: Credit,
+    _crypto: core::marker::PhantomData<C>,
+}
+
+impl<C: Crypto> Incoming<C> {
+    /// Its public key.
+    pub const fn peer(&self) -> PublicKey {
+        self.peer
+    }
+
+    /// The ticket it came with.
+    pub const fn ticket(&self) -> Option<TicketId> {
+        self.hello.ticket
+    }
+
+    /// The id that the new connection has.
+    pub const fn connection_id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(super) const fn offered(&self) -> Credit {
+        self.offered
+    }
+
+    pub(super) fn into_parts(self) -> (Secrets, Hello, ConnectionId) {
+        (self.secrets, self.hello, self.remote_id)
+    }
+}
+
+/// Stands before all connections of an endpoint.
+pub struct Listener<C: Crypto> {
+    identity: Identity,
+    offer: Credit,
+    accepting: bool,
+    random: Random<C>,
+    cookies: CookieJar<C>,
+    links: Links,
+    half_open: Vec<HalfOpen, HALF_OPEN_MAX>,
+    /// First messages opened in this second, each of which cost multiplications.
+    opened: u32,
+    second: Instant,
+}
+
+struct HalfOpen {
+    ephemeral: [u8; 32],
+    since: Instant,
+    /// The connection came to be; kept so that late copies of the first message stay harmless.
+    accepted: bool,
+    peer: PublicKey,
+    secrets: Secrets,
+    hello: Hello,
+    id: ConnectionId,
+    remote_id: ConnectionId,
+    answer: Vec<u8, ANSWER_MAX>,
+}
+
+impl<C: Crypto> Listener<C> {
+    /// `offer`: the credit that each new connection's storage can honour
+    /// ([`super::offered_credit`]). An endpoint that only dials passes `accepting: false`.
+    pub fn new(
+        identity: Identity,
+        offer: Credit,
+        accepting: bool,
+        seed: Seed,
+        now: Instant,
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let cookies = CookieJar::new(&mut random, now);
+        Self {
+            identity,
+            offer,
+            accepting,
+            random,
+            cookies,
+            links: Links::default(),
+            half_open: Vec::new(),
+            opened: 0,
+            second: now,
+        }
+    }
+
+    /// Whether first messages are answered from now on.
+    pub const fn set_accepting(&mut self, accepting: bool) {
+        self.accepting = accepting;
+    }
+
+    /// Our links, whose addresses the answer enumerates.
+    pub fn handle_link(&mut self, link: LinkId, change: &LinkChange) {
+        match change {
+            LinkChange::Up(info) => {
+                self.links.up(link, info.clone());
+            }
+            LinkChange::Down => self.links.down(link),
+        }
+    }
+
+    /// Says what to do with a datagram.
+    ///
+    /// `known`: whether a connection with this id is here. `admit`: the secret of a peer that may
+    /// come in (its ticket's, or zeros when its key is trusted); `None` is answered with silence.
+    /// `scratch`: as long as the datagram and no shorter than 1,200 bytes; a reply lies in it.
+    pub fn handle_datagram(
+        &mut self,
+        at: Arrival,
+        datagram: &mut [u8],
+        known: &dyn Fn(ConnectionId) -> bool,
+        admit: &mut dyn FnMut(PublicKey, Option<TicketId>) -> Option<Psk>,
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Route<C> {
+        let route = match kind(datagram) {
+            Some(Kind::Initiation) => self.initiation(at, datagram, known, admit, scratch, now),
+            Some(_) => match destination(datagram) {
+                Some(id) if known(id) => return Route::Known(id),
+                Some(id) => self.first_packet(id, datagram, scratch, now),
+                None => Err(Discard::Malformed),
+            },
+            None => Err(Discard::Malformed),
+        };
+        route.unwrap_or_else(Route::Discard)
+    }
+
+    fn initiation(
+        &mut self,
+        at: Arrival,
+        datagram: &mut [u8],
+        known: &dyn Fn(ConnectionId) -> bool,
+        admit: &mut dyn FnMut(PublicKey, Option<TicketId>) -> Option<Psk>,
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Result<Route<C>, Discard> {
+        if !self.accepting || !check::<C>(&self.identity.public, datagram) {
+            return Err(Discard::Stranger);
+        }
+        self.expire(now);
+        let ephemeral = ephemeral(datagram).ok_or(Discard::Malformed)?;
+        if let Some(open) = self.half_open.iter().find(|open| open.ephemeral == ephemeral) {
+            if open.accepted {
+                return Err(Discard::Replayed);
+            }
+            return reply(&open.answer, scratch);
+        }
+        if self.under_load(now) && !self.cookies.verify(datagram, &at.remote, at.link, now) {
+            let public = self.identity.public;
+            let len = self
+                .cookies
+                .reply(&public, datagram, &at.remote, at.link, scratch, now)
+                .ok_or(Discard::Malformed)?;
+            return Ok(Route::Reply(len));
+        }
+        self.opened = self.opened.saturating_add(1);
+        let request = read_initiation::<C>(&self.identity, datagram)?;
+        let psk = admit(request.peer, request.hello.ticket).ok_or(Discard::Stranger)?;
+        if request.hello.replaces.is_some_and(known) {
+            // We still hold what it asks about: nothing was lost, so there is nothing to say.
+            return Err(Discard::Unexpected);
+        }
+        let id = self.free_id(known);
+        let (peer, hello, remote_id) = (request.peer, request.hello.clone(), request.connection);
+        let addresses = self.links.advertised();
+        let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
+        let (answer, len) =
+            request.respond(&psk, id, self.offer, &addresses, &mut self.random, place)?;
+        let bytes = scratch.get(..len).ok_or(Discard::NoRoom)?;
+        let Answer::Accepted { secrets, .. } = answer else {
+            return Ok(Route::Reply(len)); // A refusal leaves nothing behind.
+        };
+        let answer = Vec::from_slice(bytes).map_err(|_| Discard::NoRoom)?;
+        self.remember(HalfOpen {
+            ephemeral,
+            since: now,
+            accepted: false,
+            peer,
+            secrets,
+            hello,
+            id,
+            remote_id,
+            answer,
+        });
+        Ok(Route::Reply(len))
+    }
+
+    /// The first packet under its final keys makes a half-open state a connection.
+    fn first_packet(
+        &mut self,
+        id: ConnectionId,
+        datagram: &[u8],
+        scratch: &mut [u8],
+        now: Instant,
+    ) -> Result<Route<C>, Discard> {
+        self.expire(now);
+        let open = self
+            .half_open
+            .iter_mut()
+            .find(|open| open.id == id && !open.accepted)
+            .ok_or(Discard::UnknownConnection)?;
+        // The connection will open the same bytes once more, so this works on a copy.
+        let copy = scratch.get_mut(..datagram.len()).ok_or(Discard::NoRoom)?;
+        copy.copy_from_slice(datagram);
+        opens::<C>(&open.secrets, copy, now)?;
+        open.accepted = true;
+        Ok(Route::Accept(Incoming {
+            peer: open.peer,
+            secrets: open.secrets.clone(),
+            hello: open.hello.clone(),
+            id,
+            remote_id: open.remote_id,
+            offered: self.offer,
+            _crypto: core::marker::PhantomData,
+        }))
+    }
+
+    /// Keeps the new state; the oldest makes room.
+    fn remember(&mut self, open: HalfOpen) {
+        if self.half_open.is_full() {
+            let oldest = self.half_open.iter().enumerate().min_by_key(|(_, open)| open.since);
+            if let Some((index, _)) = oldest
+                && index < self.half_open.len()
+            {
+                self.half_open.swap_remove(index);
+            }
+        }
+        let _ = self.half_open.push(open);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.half_open.retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
+    }
+
+    /// More first messages than people send: each must now show that it can hear our answer.
+    fn under_load(&mut self, now: Instant) -> bool {
+        if now.since(self.second) >= Duration::from_secs(1) {
+            self.second = now;
+            self.opened = 0;
+        }
+        self.opened >= OPENED_PER_SECOND || self.half_open.is_full()
+    }
+
+    fn free_id(&mut self, known: &dyn Fn(ConnectionId) -> bool) -> ConnectionId {
+        let mut id = ConnectionId(self.random.u32());
+        // Each try fails with a chance of one in billions: a few suffice.
+        for _ in 0..8 {
+            if !known(id) && !self.half_open.iter().any(|open| open.id == id) {
+                break;
+            }
+            id = ConnectionId(self.random.u32());
+        }
+        id
+    }
+}
+
+fn reply<C: Crypto>(answer: &[u8], scratch: &mut [u8]) -> Result<Route<C>, Discard> {
+    let into = scratch.get_mut(..answer.len()).ok_or(Discard::NoRoom)?;
+    into.copy_from_slice(answer);
+    Ok(Route::Reply(answer.len()))
+}
+
+/// Whether a packet opens under these keys. Ruins the packet.
+fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Result<(), Discard> {
+    let bytes = datagram.len();
+    let mut reader = Reader::new(datagram);
+    let header = Header::decode(&mut reader).map_err(|_| Discard::Malformed)?;
+    let head_len = bytes.saturating_sub(reader.remaining());
+    let (head, sealed) = datagram.split_at_mut_checked(head_len).ok_or(Discard::Malformed)?;
+    let payload_len = sealed.len().checked_sub(TAG_BYTES).ok_or(Discard::Malformed)?;
+    let (payload, tag) = sealed.split_at_mut_checked(payload_len).ok_or(Discard::Malformed)?;
+    let tag = tag.first_chunk().ok_or(Discard::Malformed)?;
+    let number = PacketNumber::expand(header.number, header.number_len.into(), PacketNumber(0));
+    PacketKeys::<C>::new(secrets)
+        .open(header.key_phase, header.path, number, head, payload, tag, now)
+        .map(|_| ())
+}
+
+/// Half-open states at once. Each is about 800 bytes.
+const HALF_OPEN_MAX: usize = 16;
+/// How long a half-open state waits for its first packet, and late copies find their answer.
+const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
+/// Longest answer: what fits the smallest IP packet.
+const ANSWER_MAX: usize = 548;
+/// First messages opened in a second before cookies are asked for.
+const OPENED_PER_SECOND: u32 = 50;

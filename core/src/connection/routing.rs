@@ -1,0 +1,280 @@
+//! Which paths there are: links come and go, pairs are tried, paths are opened and given up.
+//!
+//! The choice of the next pair is [`crate::path::next_pair`]'s; this file keeps the lists that it
+//! needs and carries its answer out. A path whose link went away, on either side, is given up for
+//! good: its number is never used again, and a link that returns gets a new path in one round trip.
+
+use super::links::{LINKS_MAX, LinkChange};
+use super::memory::PATHS_MAX;
+use super::{Connection, Phase, Storage};
+use crate::crypto::{Crypto, ReplayWindow};
+use crate::id::{Address, Arrival, LinkId, PathId, Side};
+use crate::packet_number::PacketNumber;
+use crate::path::{
+    Advertise, Opening, Pair, PairInUse, Path, PathState, Remotes, Standing, Tried, next_pair,
+};
+use crate::time::{Duration, Instant};
+use crate::wire::{Advertised, PathStatus};
+use core::net::IpAddr;
+use heapless::Vec;
+
+/// The lists behind the choice of paths.
+pub(super) struct Routing {
+    pub(super) advertise: Advertise,
+    pub(super) remotes: Remotes,
+    pub(super) tried: Tried,
+    pub(super) gone: Gone,
+    /// The number of the next path that we open.
+    next_path: u32,
+    /// Numbers that were used, by either side; none is used again, since it is part of the nonce.
+    used: ReplayWindow,
+    /// Bit `i`: the acknowledgements of the path in slot `i`, whose way out is in doubt, are to be
+    /// copied to another path.
+    pub(super) copies_due: u8,
+    /// We open no path before this moment, so that the dialer comes first.
+    pub(super) open_after: Instant,
+}
+
+impl Routing {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            advertise: Advertise::new(),
+            remotes: Remotes::new(),
+            tried: Tried::new(),
+            gone: Gone::default(),
+            next_path: 0,
+            used: ReplayWindow::new(),
+            copies_due: 0,
+            open_after: now,
+        }
+    }
+
+    pub(super) fn establish(&mut self, addresses: &[Advertised], side: Side, now: Instant) {
+        self.next_path = side.parity();
+        self.remotes.on_list(0, addresses);
+        self.open_after = match side {
+            Side::Dialer => now,
+            Side::Responder => now + DIALER_FIRST,
+        };
+    }
+
+    fn take_number(&mut self) -> PathId {
+        let number = self.next_path;
+        self.next_path = self.next_path.wrapping_add(2);
+        self.used.record(PacketNumber(number.into()));
+        PathId(number)
+    }
+}
+
+/// Paths that we gave up and the peer has not heard of yet.
+#[derive(Default)]
+pub(super) struct Gone {
+    paths: Vec<(PathId, bool), PATHS_MAX>,
+}
+
+impl Gone {
+    fn add(&mut self, path: PathId) {
+        if self.paths.is_full() {
+            self.paths.pop();
+        }
+        let _ = self.paths.push((path, true));
+    }
+
+    /// The next one that must be announced.
+    pub(super) fn due(&self) -> Option<PathId> {
+        self.paths.iter().find(|(_, due)| *due).map(|(path, _)| *path)
+    }
+
+    pub(super) fn on_sent(&mut self, path: PathId) {
+        self.mark(path, false);
+    }
+
+    pub(super) fn on_lost(&mut self, path: PathId) {
+        self.mark(path, true);
+    }
+
+    pub(super) fn on_acked(&mut self, path: PathId) {
+        self.paths.retain(|(known, _)| *known != path);
+    }
+
+    fn mark(&mut self, path: PathId, due: bool) {
+        if let Some(entry) = self.paths.iter_mut().find(|(known, _)| *known == path) {
+            entry.1 = due;
+        }
+    }
+}
+
+impl<S: Storage, C: Crypto> Connection<S, C> {
+    /// A link came up, went down, or changed.
+    pub fn handle_link(&mut self, link: LinkId, change: LinkChange, now: Instant) {
+        let now = self.advance(now);
+        match change {
+            LinkChange::Up(info) => {
+                let addresses = info.addresses.clone();
+                if !self.links.up(link, info) {
+                    return;
+                }
+                self.drop_local_addresses(link, &addresses);
+                if self.phase == Phase::Handshake && self.dial.is_some() {
+                    self.start_race(None, now);
+                }
+                if let Some(dial) = &mut self.dial {
+                    dial.again();
+                }
+            }
+            LinkChange::Down => {
+                self.links.down(link);
+                for slot in 0..PATHS_MAX {
+                    if self.storage.paths().get(slot).is_some_and(|path| on_link(path, link)) {
+                        self.give_up(slot, true, now);
+                    }
+                }
+            }
+        }
+        self.routing.advertise.set(&self.links.advertised());
+        self.routing.tried.forget_link(link);
+        self.open_paths(now);
+        if self.phase == Phase::Established {
+            self.watch_liveness(now);
+        }
+    }
+
+    /// A path on an address that the link no longer has goes on from whatever the system chooses.
+    fn drop_local_addresses(&mut self, link: LinkId, addresses: &[Address]) {
+        for path in self.storage.parts().paths.iter_mut().flatten() {
+            let held = |local: IpAddr| {
+                addresses.iter().any(|a| matches!(a, Address::Ip(ip) if ip.ip() == local))
+            };
+            if path.link == link && path.local.is_some_and(|local| !held(local)) {
+                path.local = None;
+            }
+        }
+    }
+
+    /// Opens a path for every pair that the policy wants now.
+    pub(super) fn open_paths(&mut self, now: Instant) {
+        if self.phase != Phase::Established || now < self.routing.open_after {
+            return;
+        }
+        for _ in 0..PATHS_MAX {
+            let Some(pair) = self.wanted_pair(now) else { break };
+            let id = self.routing.take_number();
+            let Pair { link, local, remote } = pair;
+            if self.install(id, Arrival { link, local, remote }, Standing::Named, now).is_none() {
+                break;
+            }
+        }
+    }
+
+    fn wanted_pair(&self, now: Instant) -> Option<Pair> {
+        if self.storage.paths().iter().take(PATHS_MAX).all(Option::is_some) {
+            return None;
+        }
+        let mut in_use: Vec<PairInUse, PATHS_MAX> = Vec::new();
+        for path in self.storage.paths().iter().flatten() {
+            let _ = in_use.push(path.pair());
+        }
+        let locals: Vec<_, LINKS_MAX> = self.links.locals();
+        next_pair(&locals, self.routing.remotes.list(), &in_use, &self.routing.tried, now)
+    }
+
+    /// Puts a new path into a free slot.
+    fn install(
+        &mut self,
+        id: PathId,
+        at: Arrival,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<usize> {
+        let Arrival { link, local, remote } = at;
+        let class = self.links.find(link)?.class;
+        let token = self.random.u64();
+        let slots = self.storage.parts().paths;
+        let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
+        let opening = Opening { id, link, local, remote, class, token, standing };
+        let mut path = Path::new(opening, &self.config, now);
+        path.remote_link = self.routing.remotes.link_of(&remote);
+        *slots.get_mut(slot)? = Some(path);
+        self.notices.path_changed(slot);
+        Some(slot)
+    }
+
+    /// The dialer's first path: the pair on which the answer came.
+    pub(super) fn install_first(&mut self, at: Arrival, now: Instant) {
+        let id = self.routing.take_number();
+        let slot = self.install(id, at, Standing::Proved, now);
+        if let Some(path) = slot.and_then(|slot| self.path_mut(slot)) {
+            // The responder's connection exists from our first packet on.
+            path.wants_probe = true;
+        }
+    }
+
+    /// A path that the peer opened: the first packet on it has just been opened.
+    pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
+        let slot = self.install(id, at, Standing::Seen, now)?;
+        self.routing.used.record(PacketNumber(id.0.into()));
+        Some(slot)
+    }
+
+    /// Whether the peer may open a path with this number: its own parity, and never used before.
+    pub(super) fn may_be_new(&self, id: PathId) -> bool {
+        self.side.peer().owns(id.0) && self.routing.used.check(PacketNumber(id.0.into()))
+    }
+
+    pub(super) fn path_mut(&mut self, slot: usize) -> Option<&mut Path> {
+        self.storage.parts().paths.get_mut(slot)?.as_mut()
+    }
+
+    /// Removes a path for good; what it carried is sent again on others. `announce`: the peer does
+    /// not know yet.
+    pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
+        let parts = self.storage.parts();
+        let Some(mut path) = parts.paths.get_mut(slot).and_then(Option::take) else { return };
+        let mut sent = crate::recovery::Sent { table: &mut self.sent, slots: parts.sent };
+        let mut ledger = super::ledger::Ledger {
+            streams: &mut self.streams,
+            memory: crate::stream::StreamMemory {
+                slots: parts.streams,
+                send: parts.send,
+                receive: parts.receive,
+            },
+            advertise: &mut self.routing.advertise,
+            gone: &mut self.routing.gone,
+            mode: &mut self.mode,
+            acknowledged: Vec::new(),
+        };
+        path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
+        self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+        self.notices.path_gone(path.id);
+        if announce {
+            self.routing.gone.add(path.id);
+        } else if path.state() == PathState::Probing {
+            self.routing.tried.failed(path.link, path.remote, now);
+        }
+    }
+
+    /// The peer's word on a path.
+    pub(super) fn on_path_status(&mut self, path: PathId, status: PathStatus, now: Instant) {
+        if status != PathStatus::Gone {
+            return; // Backup is for a later mode.
+        }
+        let slot =
+            self.storage.paths().iter().position(|p| p.as_ref().is_some_and(|p| p.id == path));
+        match slot {
+            Some(slot) => {
+                self.give_up(slot, false, now);
+                self.open_paths(now);
+            }
+            // Its first packet may still be under way: it must not open the path then.
+            None if self.may_be_new(path) => self.routing.used.record(PacketNumber(path.0.into())),
+            None => {}
+        }
+    }
+}
+
+fn on_link(path: &Option<Path>, link: LinkId) -> bool {
+    path.as_ref().is_some_and(|path| path.link == link)
+}
+
+/// How long a responder leaves the opening of paths to the dialer.
+const DIALER_FIRST: Duration = Duration::from_millis(500);

@@ -1,0 +1,190 @@
+//! Time passes: each part that waits for a moment says which, and is told when it has come.
+
+use super::ledger::Ledger;
+use super::memory::PATHS_MAX;
+use super::{CloseReason, Connection, Phase, Storage};
+use crate::crypto::Crypto;
+use crate::path::PathState;
+use crate::recovery::{Fate, Sent, TimeoutAction};
+use crate::stream::StreamMemory;
+use crate::time::Instant;
+use heapless::Vec;
+
+impl<S: Storage, C: Crypto> Connection<S, C> {
+    /// When `handle_timeout` wants to be called next. `None`: not before something else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Drained => None,
+            Phase::Closing => self.close_timeout(),
+            Phase::Handshake => earliest([
+                self.dial.as_ref().and_then(|dial| dial.timeout()),
+                Some(self.clock.started + self.config.handshake_timeout),
+            ]),
+            Phase::Established => self.established_timeout(),
+        }
+    }
+
+    fn established_timeout(&self) -> Option<Instant> {
+        let mut next = earliest([
+            Some(self.clock.heard + self.config.idle_timeout),
+            self.clock.transmit,
+            self.dial.as_ref().and_then(|dial| dial.timeout()),
+            self.restart_check(),
+            self.keys.as_ref().and_then(|keys| keys.deadline()),
+            self.routing.tried.deadline(),
+            Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
+        ]);
+        for path in self.storage.paths().iter().flatten() {
+            next = earliest([next, path.timeout(), path.recovery.timeout()]);
+            if path.validation.budget() >= BUDGET_MIN {
+                next = earliest([next, path.acks.deadline()]);
+            }
+        }
+        next
+    }
+
+    /// The moment has come, or passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        match self.phase {
+            Phase::Drained => {}
+            Phase::Closing => self.handle_close_timeout(now),
+            Phase::Handshake => self.handshake_timeout(now),
+            Phase::Established => self.handle_established_timeout(now),
+        }
+    }
+
+    fn handshake_timeout(&mut self, now: Instant) {
+        if now >= self.clock.started + self.config.handshake_timeout {
+            let undecipherable = self.dial.as_ref().is_some_and(|dial| dial.undecipherable);
+            self.end_silently(CloseReason::Unreachable { undecipherable });
+        } else if let Some(dial) = &mut self.dial {
+            dial.handle_timeout(now);
+        }
+    }
+
+    fn handle_established_timeout(&mut self, now: Instant) {
+        if now >= self.clock.heard + self.config.idle_timeout {
+            self.end_silently(CloseReason::Idle);
+            return;
+        }
+        if self.clock.transmit.is_some_and(|moment| moment <= now) {
+            self.clock.transmit = None;
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.forget_old(now);
+        }
+        for slot in 0..PATHS_MAX {
+            self.recovery_timeout(slot, now);
+            self.path_timeout(slot, now);
+        }
+        if let Some(dial) = &mut self.dial {
+            dial.handle_timeout(now);
+        }
+        if self.restart_check().is_some_and(|moment| moment <= now) {
+            self.start_race(Some(self.remote_id), now);
+        }
+        self.routing.tried.expire(now);
+        self.open_paths(now);
+        self.watch_liveness(now);
+    }
+
+    /// When a dialer asks whether the peer was restarted: no path has been alive for long enough.
+    fn restart_check(&self) -> Option<Instant> {
+        let dial = self.dial.as_ref()?;
+        if dial.racing() {
+            return None;
+        }
+        Some(self.clock.all_down? + self.config.restart_check)
+    }
+
+    /// Packets of one path are declared lost, or a probe is due.
+    fn recovery_timeout(&mut self, slot: usize, now: Instant) {
+        let parts = self.storage.parts();
+        let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
+        if path.recovery.timeout().is_none_or(|moment| now < moment) {
+            return;
+        }
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let mut ledger = Ledger {
+            streams: &mut self.streams,
+            memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
+            advertise: &mut self.routing.advertise,
+            gone: &mut self.routing.gone,
+            mode: &mut self.mode,
+            acknowledged: Vec::new(),
+        };
+        let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
+            debug_assert!(fate == Fate::Lost, "a timeout acknowledges nothing");
+            ledger.settle(fate, carried);
+        });
+        if matches!(action, TimeoutAction::Probe) {
+            path.wants_probe = true;
+        }
+        path.counters.lost_packets = path.recovery.lost_packets();
+    }
+
+    /// A path's own clock: validation, suspicion, probes.
+    fn path_timeout(&mut self, slot: usize, now: Instant) {
+        let Some(path) = self.path_mut(slot) else { return };
+        if path.timeout().is_none_or(|moment| now < moment) {
+            return;
+        }
+        let changed = path.on_timeout(now);
+        if path.validation.exhausted(now) && path.state() == PathState::Probing {
+            self.give_up(slot, false, now);
+            return;
+        }
+        let Some(state) = changed else { return };
+        self.notices.path_changed(slot);
+        if state == PathState::Suspect {
+            self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+        }
+        self.reinject();
+    }
+
+    /// What suspect and dead paths have not delivered is queued on the others, once per packet.
+    pub(super) fn reinject(&mut self) {
+        let parts = self.storage.parts();
+        if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
+            return;
+        }
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let mut ledger = Ledger {
+            streams: &mut self.streams,
+            memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
+            advertise: &mut self.routing.advertise,
+            gone: &mut self.routing.gone,
+            mode: &mut self.mode,
+            acknowledged: Vec::new(),
+        };
+        for path in parts.paths.iter_mut().flatten() {
+            if matches!(path.state(), PathState::Suspect | PathState::Down) {
+                path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
+            }
+        }
+    }
+
+    /// Remembers since when no path has been alive.
+    pub(super) fn watch_liveness(&mut self, now: Instant) {
+        let alive = self
+            .storage
+            .paths()
+            .iter()
+            .flatten()
+            .any(|path| matches!(path.state(), PathState::Active | PathState::Suspect));
+        self.clock.all_down = match self.clock.all_down {
+            _ if alive => None,
+            Some(since) => Some(since),
+            None => Some(now),
+        };
+    }
+}
+
+/// The first of several moments.
+fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
+    moments.into_iter().flatten().min()
+}
+
+/// With less than this an unvalidated address gets nothing, not even an acknowledgement.
+pub(super) const BUDGET_MIN: u64 = 64;

@@ -1,0 +1,429 @@
+//! One packet's way out: which path, which frames, seal.
+//!
+//! Each round first asks what cannot wait (an answer to a challenge, a due acknowledgement, a
+//! probe), then asks [`crate::path::choose`] for the path of the next data packet. Packets for the
+//! same path go out as one run of equal lengths, so that a host can hand them to its network card
+//! in one call.
+
+use super::timeout::BUDGET_MIN;
+use super::{Connection, Phase, Storage};
+use crate::carried::{Cargo, Carried};
+use crate::crypto::Crypto;
+use crate::id::{Address, LinkId, Mode};
+use crate::path::{Backlog, Candidate, Choice, PathState, choose, spread};
+use crate::recovery::{Sent, SentKind};
+use crate::stream::StreamMemory;
+use crate::time::Instant;
+use crate::wire::{Frame, Header, TAG_BYTES, Writer};
+use core::net::IpAddr;
+use heapless::Vec;
+
+/// A run of packets to send: all go the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Transmit {
+    /// The local link to send on.
+    pub link: LinkId,
+    /// The local address to send from, if it matters.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub local: Option<IpAddr>,
+    /// Where to.
+    pub remote: Address,
+    /// Bytes in the buffer, all packets together.
+    pub len: usize,
+    /// Length of each packet; the last may be shorter.
+    pub segment_size: usize,
+}
+
+/// The next packet: on which path, and whether it may carry data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    slot: usize,
+    data: bool,
+}
+
+/// What one packet is made of, once written.
+struct Written {
+    len: usize,
+    cargo: Cargo,
+    kind: SentKind,
+    /// The last data that waited went with it.
+    drained: bool,
+}
+
+impl<S: Storage, C: Crypto> Connection<S, C> {
+    /// Fills `buffer` with a run of packets for one path. `None`: nothing to send now; when that
+    /// may change by itself, `poll_timeout` tells.
+    ///
+    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) gives one packet
+    /// at a time; sixteen times that is what a host should lend.
+    pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
+        let now = self.advance(now);
+        let copy = self.dial.as_mut().and_then(|dial| dial.poll_transmit(&self.links, buffer));
+        if copy.is_some() {
+            return copy;
+        }
+        match self.phase {
+            Phase::Established => self.transmit_run(buffer, now),
+            Phase::Closing => self.transmit_close(buffer, now),
+            Phase::Handshake | Phase::Drained => None,
+        }
+    }
+
+    fn transmit_run(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
+        let mut len = 0;
+        let mut segment_size = 0;
+        let mut plan = self.plan(now)?;
+        loop {
+            let room = buffer.get_mut(len..).unwrap_or_default();
+            let Some(bytes) = self.transmit_one(plan, room, now) else { break };
+            len = len.saturating_add(bytes);
+            if segment_size == 0 {
+                segment_size = bytes;
+            }
+            // A run ends with its first short packet, and before a packet that would be longer.
+            let next_fits = buffer.len().saturating_sub(len) >= segment_size;
+            let full =
+                bytes == segment_size && bytes == usize::from(self.config.datagram_bytes_max);
+            if !plan.data || !full || !next_fits {
+                break;
+            }
+            match self.plan(now) {
+                Some(next) if next == plan => plan = next,
+                _ => break,
+            }
+        }
+        if len == 0 {
+            return None;
+        }
+        let path = self.storage.paths().get(plan.slot)?.as_ref()?;
+        Some(Transmit {
+            link: path.link,
+            local: path.local,
+            remote: path.remote,
+            len,
+            segment_size,
+        })
+    }
+
+    /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
+    fn plan(&mut self, now: Instant) -> Option<Plan> {
+        let data = self.plan_data(now);
+        let urgent = self.urgent_slots(now);
+        match data {
+            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
+            _ if urgent == 0 => None,
+            _ => Some(Plan { slot: urgent.trailing_zeros() as usize, data: false }),
+        }
+    }
+
+    /// Bit `i`: the path in slot `i` has something to send that cannot wait.
+    fn urgent_slots(&self, now: Instant) -> u8 {
+        let mut slots = 0;
+        for (slot, path) in self.storage.paths().iter().enumerate() {
+            let Some(path) = path else { continue };
+            if path.validation.budget() < BUDGET_MIN {
+                continue;
+            }
+            let urgent = path.validation.owed().is_some()
+                || path.validation.token_due(now).is_some()
+                || path.acks.due(now)
+                || path.wants_probe
+                || path.probe_due(now);
+            if urgent {
+                slots |= bit(slot);
+            }
+        }
+        if self.routing.copies_due != 0
+            && let Some(slot) = self.best_path()
+        {
+            slots |= bit(slot);
+        }
+        slots
+    }
+
+    /// The live path with the shortest round trip: for what is small and matters.
+    fn best_path(&self) -> Option<usize> {
+        let live = self.storage.paths().iter().enumerate();
+        let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
+        live.filter(|(_, path)| path.may_carry_data())
+            .min_by_key(|(_, path)| path.recovery.rtt.smoothed())
+            .map(|(slot, _)| slot)
+    }
+
+    /// The path for the next data packet, if there is data and a path should take it now.
+    fn plan_data(&mut self, now: Instant) -> Option<usize> {
+        self.clock.transmit = None;
+        let parts = self.storage.parts();
+        if self.sent.room(parts.sent) == 0 {
+            return None;
+        }
+        let waiting = self.streams.waiting(parts.streams);
+        let control = waiting.control
+            || self.routing.advertise.due()
+            || self.routing.gone.due().is_some()
+            || self.mode.due;
+        let bytes =
+            waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
+        if !control && bytes == 0 {
+            return None;
+        }
+        let mut candidates: Vec<Candidate, 8> = Vec::new();
+        for (index, path) in parts.paths.iter().enumerate() {
+            if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
+                let _ = candidates.push(path.candidate(index, now));
+            }
+        }
+        let backlog = Backlog { bytes, reorder_window: self.streams.reorder_window() };
+        let choice = match self.mode.mode {
+            Mode::Spread => spread(&candidates, self.random.u32()),
+            _ => choose(&candidates, &backlog, now),
+        };
+        match choice {
+            Choice::Send { index } => Some(index),
+            Choice::Wait { until } => {
+                self.clock.transmit = until.filter(|moment| *moment > now);
+                None
+            }
+        }
+    }
+
+    /// Writes, seals and books one packet; returns its length.
+    fn transmit_one(&mut self, plan: Plan, buffer: &mut [u8], now: Instant) -> Option<usize> {
+        let header = self.header(plan.slot)?;
+        let limit = self.length_limit(plan.slot).min(buffer.len());
+        let buffer = buffer.get_mut(..limit)?;
+        let head_len = header.encoded_len();
+        let payload_max = buffer.len().checked_sub(head_len)?.checked_sub(TAG_BYTES)?;
+        let (head, rest) = buffer.split_at_mut_checked(head_len)?;
+        header.encode(&mut Writer::new(head)).ok()?;
+        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
+        let written = self.write_frames(plan, &mut writer, now)?;
+        let (payload, rest) = rest.split_at_mut_checked(written.len)?;
+        let path = self.storage.paths().get(plan.slot)?.as_ref()?;
+        let keys = self.keys.as_mut()?;
+        let tag = keys.seal(path.id, path.recovery.next_number(), head, payload);
+        *rest.first_chunk_mut()? = tag;
+        let len = head_len.saturating_add(written.len).saturating_add(TAG_BYTES);
+        self.book(plan.slot, len, &written, now);
+        Some(len)
+    }
+
+    fn header(&mut self, slot: usize) -> Option<Header> {
+        let keys = self.keys.as_mut()?;
+        if keys.wants_change(self.config.packets_per_key) {
+            keys.change();
+            self.stats.key_changes = self.stats.key_changes.saturating_add(1);
+        }
+        let key_phase = keys.phase();
+        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let number = path.recovery.next_number();
+        Some(Header {
+            destination: self.remote_id,
+            path: path.id,
+            number: number.0 as u32,
+            number_len: number.encoded_len(path.recovery.largest_acked()) as u8,
+            key_phase,
+        })
+    }
+
+    /// How long a packet on this path may be.
+    fn length_limit(&self, slot: usize) -> usize {
+        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
+        let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
+        let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
+        limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
+    }
+
+    /// Fills the payload. `None`: there was nothing to write after all.
+    fn write_frames(
+        &mut self,
+        plan: Plan,
+        writer: &mut Writer<'_>,
+        now: Instant,
+    ) -> Option<Written> {
+        let mut cargo = Cargo::new();
+        let mut eliciting = self.write_challenges(plan.slot, writer, now);
+        let challenged = eliciting;
+        self.write_acks(plan, writer, &mut cargo, now);
+        let room = self.sent.room(self.storage.parts().sent) > 0;
+        let mut probe = false;
+        let mut drained = false;
+        if room {
+            if plan.data {
+                eliciting |= self.write_control(writer, &mut cargo);
+                eliciting |= self.write_data(plan.slot, writer, &mut cargo);
+                drained = self.streams.waiting(self.storage.parts().streams).fresh == 0;
+            }
+            let path = self.path_mut(plan.slot)?;
+            probe = path.wants_probe || path.probe_due(now);
+            let ping = probe || path.wants_ping_with_ack(now) && !writer.is_empty();
+            if ping && !eliciting && Frame::Ping.encode(writer).is_ok() {
+                eliciting = true;
+            }
+        }
+        if writer.is_empty() {
+            return None;
+        }
+        if challenged && !plan.data {
+            // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
+            while Frame::Padding.encode(writer).is_ok() {}
+        }
+        let kind = match (eliciting, plan.data) {
+            (false, _) => SentKind::AckOnly,
+            (true, true) => SentKind::Data,
+            (true, false) => SentKind::Probe,
+        };
+        debug_assert!(kind != SentKind::Probe || probe || challenged || !plan.data);
+        Some(Written { len: writer.len(), cargo, kind, drained })
+    }
+
+    /// Our challenge when its time has come, and the answer to the peer's.
+    fn write_challenges(&mut self, slot: usize, writer: &mut Writer<'_>, now: Instant) -> bool {
+        let Some(path) = self.path_mut(slot) else { return false };
+        let mut wrote = false;
+        if let Some(token) = path.validation.owed()
+            && (Frame::Response { token }).encode(writer).is_ok()
+        {
+            path.validation.on_response_sent();
+            wrote = true;
+        }
+        if let Some(token) = path.validation.token_due(now) {
+            let frame = Frame::Challenge { token, link: path.link, class: path.class };
+            if frame.encode(writer).is_ok() {
+                path.on_challenge_sent(now);
+                wrote = true;
+            }
+        }
+        wrote
+    }
+
+    /// Acknowledgements return on their own path, and are copied to the best other one while
+    /// their own is in doubt: each direction can fail alone.
+    fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
+        let copies = self.routing.copies_due;
+        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
+        let parts = self.storage.parts();
+        for (slot, path) in parts.paths.iter_mut().enumerate() {
+            let Some(path) = path else { continue };
+            let own = slot == plan.slot;
+            let copy = carries_copies && copies & bit(slot) != 0;
+            let wanted =
+                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
+            if !wanted {
+                continue;
+            }
+            let Some(largest) = path.acks.write(path.id, writer, now) else { continue };
+            let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
+            if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
+                self.routing.copies_due |= bit(slot);
+            } else if copy {
+                self.routing.copies_due &= !bit(slot);
+            }
+        }
+    }
+
+    /// What the connection as a whole has to say.
+    fn write_control(&mut self, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+        let mut wrote = false;
+        if let Some(path) = self.routing.gone.due().filter(|_| !cargo.is_full()) {
+            let frame =
+                Frame::PathStatus { path, sequence: 0, status: crate::wire::PathStatus::Gone };
+            if frame.encode(writer).is_ok() {
+                self.routing.gone.on_sent(path);
+                let _ = cargo.push(Carried::PathStatus(path));
+                wrote = true;
+            }
+        }
+        if self.routing.advertise.due() && !cargo.is_full() {
+            let sequence = self.routing.advertise.sequence();
+            if self.routing.advertise.frame().encode(writer).is_ok() {
+                self.routing.advertise.on_sent(sequence);
+                let _ = cargo.push(Carried::Advertise(sequence));
+                wrote = true;
+            }
+        }
+        if self.mode.due && !cargo.is_full() {
+            let frame = Frame::Mode { sequence: self.mode.sequence, mode: self.mode.mode };
+            if frame.encode(writer).is_ok() {
+                self.mode.due = false;
+                let _ = cargo.push(Carried::Mode(self.mode.sequence));
+                wrote = true;
+            }
+        }
+        wrote
+    }
+
+    /// Unreliable messages first, since they do not wait for anything; then the streams.
+    fn write_data(&mut self, slot: usize, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+        let before = writer.len();
+        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
+        else {
+            return false;
+        };
+        let parts = self.storage.parts();
+        while let Some(number) = self.datagrams.write(writer, parts.datagrams_out) {
+            self.notices.datagram_sent(number, path);
+            if self.mode.mode == Mode::Spread {
+                break; // One message a packet, so that each takes a path of its own.
+            }
+        }
+        let mut memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let written = self.streams.write_frames(writer, cargo, &mut memory);
+        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
+        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
+            let counters = &mut path.counters;
+            counters.data_sent = counters
+                .data_sent
+                .saturating_add(written.bytes_fresh)
+                .saturating_add(written.bytes_again);
+            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
+        }
+        writer.len() > before
+    }
+
+    /// Enters a packet that was sealed into the books.
+    fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
+        self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
+        self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
+        let parts = self.storage.parts();
+        let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let bytes = u16::try_from(len).unwrap_or(u16::MAX);
+        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        path.on_sent(len, written.kind != SentKind::AckOnly, now);
+    }
+
+    /// A packet with one frame that needs no acknowledgement.
+    pub(super) fn seal_alone(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
+        let limit = self.length_limit(slot).min(buffer.len());
+        let header = self.header(slot)?;
+        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
+        header.encode(&mut Writer::new(head)).ok()?;
+        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
+        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
+        frame.encode(&mut writer).ok()?;
+        let len = writer.len();
+        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
+        let (payload, rest) = rest.split_at_mut_checked(len)?;
+        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
+        *rest.first_chunk_mut()? = tag;
+        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
+        let written = Written { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false };
+        self.book(slot, len, &written, now);
+        Some(Transmit { link, local, remote, len, segment_size: len })
+    }
+}
+
+fn bit(slot: usize) -> u8 {
+    1_u8.checked_shl(slot as u32).unwrap_or(0)
+}

@@ -1,0 +1,146 @@
+//! Who can be reached where: the list that we tell, and the list that we were told.
+//!
+//! A list is always whole and numbered; it is sent again until acknowledged, and only the newest
+//! counts. There are no additions and removals that could get lost.
+
+use crate::id::{Address, LinkId};
+use crate::wire::{Advertised, AdvertisedList, Frame};
+
+/// Our own addresses, and whether the peer has heard of them.
+#[derive(Clone, Debug)]
+pub struct Advertise {
+    list: AdvertisedList,
+    sequence: u32,
+    due: bool,
+}
+
+impl Default for Advertise {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Advertise {
+    /// Nothing to tell.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { list: AdvertisedList::new(), sequence: 0, due: false }
+    }
+
+    /// The list is this now; a list that did not change is not told again.
+    pub fn set(&mut self, list: &[Advertised]) {
+        if self.list.as_slice() == list {
+            return;
+        }
+        self.list.clear();
+        for advertised in list {
+            let _ = self.list.push(*advertised);
+        }
+        self.sequence = self.sequence.saturating_add(1);
+        self.due = true;
+    }
+
+    /// Whether the list must be sent.
+    #[must_use]
+    pub const fn due(&self) -> bool {
+        self.due
+    }
+
+    /// The list's number.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// The frame that tells it.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'static> {
+        Frame::Advertise { sequence: self.sequence, addresses: self.list.clone() }
+    }
+
+    /// It was sent.
+    pub fn on_sent(&mut self, sequence: u32) {
+        self.due &= sequence != self.sequence;
+    }
+
+    /// It was lost.
+    pub fn on_lost(&mut self, sequence: u32) {
+        self.due |= sequence == self.sequence;
+    }
+}
+
+/// The peer's addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Remotes {
+    list: AdvertisedList,
+    sequence: u32,
+}
+
+impl Remotes {
+    /// None known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A list arrived; returns whether it is news. The handshake's has the number zero.
+    pub fn on_list(&mut self, sequence: u32, list: &[Advertised]) -> bool {
+        if sequence < self.sequence || sequence == self.sequence && sequence != 0 {
+            return false;
+        }
+        self.sequence = sequence;
+        self.list.clear();
+        for advertised in list {
+            let _ = self.list.push(*advertised);
+        }
+        true
+    }
+
+    /// The list.
+    #[must_use]
+    pub fn list(&self) -> &[Advertised] {
+        &self.list
+    }
+
+    /// The peer's link that has this address.
+    #[must_use]
+    pub fn link_of(&self, address: &Address) -> Option<LinkId> {
+        self.list.iter().find(|known| known.address == *address).map(|known| known.link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::CostClass;
+
+    fn entry(link: u8) -> Advertised {
+        Advertised { link: LinkId(link), class: CostClass::Wired, address: Address::Serial }
+    }
+
+    #[test]
+    fn a_list_is_due_until_the_newest_was_sent() {
+        let mut ours = Advertise::new();
+        ours.set(&[entry(1)]);
+        let first = ours.sequence();
+        ours.on_sent(first);
+        assert!(!ours.due());
+        ours.on_lost(first);
+        assert!(ours.due());
+        ours.set(&[entry(2)]);
+        ours.on_sent(first);
+        assert!(ours.due(), "the newer list has not been sent");
+        ours.on_sent(ours.sequence());
+        ours.on_lost(first);
+        assert!(!ours.due(), "an old list does not matter any more");
+    }
+
+    #[test]
+    fn only_newer_lists_count() {
+        let mut theirs = Remotes::new();
+        assert!(theirs.on_list(2, &[entry(1)]));
+        assert!(!theirs.on_list(1, &[entry(2)]));
+        assert!(!theirs.on_list(2, &[entry(2)]));
+        assert_eq!(theirs.list(), [entry(1)]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Rank 3: the multipath policy. What the project exists for.
+//!
+//! ```text
+//!  links come and go ----> pairs -----> probe -----> state ----> schedule ----> packets
+//!  both sides' addresses   which pair   is it         is it       which path
+//!  (advertise)             is next?     there?        alive?      is next?
+//!                                                      ^
+//!                                                 failover: silent for how long?
+//! ```
+//!
+//! | question | file |
+//! |---|---|
+//! | Which path gets the next packet? | `schedule` |
+//! | When is a silent path suspect, when down, how is it probed? | `failover` |
+//! | What follows from what for a path's state? | `state` |
+//! | Which link should be joined with which address? | `pairs` |
+//! | Is the peer really at that address? | `probe` |
+//! | Who can be reached where? | `advertise` |
+//! | What belongs to one path? | `path` |
+//!
+//! Everything here is pure: time, numbers and lists in, an answer out. The connection asks and
+//! obeys.
+
+mod advertise;
+mod failover;
+mod pairs;
+#[expect(clippy::module_inception, reason = "the room is named after its main concept")]
+mod path;
+mod probe;
+mod schedule;
+mod state;
+
+pub use advertise::{Advertise, Remotes};
+pub use failover::{down_after, probe_interval, suspect_after};
+pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
+pub use path::{Opening, Path, PathCounters, PathReport, Standing};
+pub use probe::Validation;
+pub use schedule::{Backlog, Candidate, Choice, choose, spread, tail};
+pub use state::{PathInput, PathState};

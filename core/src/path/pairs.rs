@@ -1,0 +1,273 @@
+//! Which pair of local link and remote address should become a path next?
+//!
+//! Every local and every remote link is used once before any is used twice: with two links on
+//! each side that makes two paths, not four, and none of the links is left out. Among equals the
+//! pair whose addresses look most alike wins, since links in the same subnet are the ones that a
+//! cable joins. A pair that did not work is left alone for a while, longer each time.
+
+use crate::id::{Address, CostClass, LinkId};
+use crate::time::{Duration, Instant};
+use crate::wire::Advertised;
+use core::net::IpAddr;
+use heapless::Vec;
+
+/// A local link, as far as pairing is concerned.
+#[derive(Clone, Debug)]
+pub struct LocalLink {
+    /// Its number.
+    pub link: LinkId,
+    /// What it costs.
+    pub class: CostClass,
+    addresses: Vec<Address, LOCAL_ADDRESSES_MAX>,
+}
+
+impl LocalLink {
+    /// A link with these addresses.
+    #[must_use]
+    pub fn new(link: LinkId, class: CostClass, addresses: &[Address]) -> Self {
+        let mut known = Vec::new();
+        for address in addresses {
+            let _ = known.push(*address);
+        }
+        Self { link, class, addresses: known }
+    }
+}
+
+/// A pair that should become a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The local link.
+    pub link: LinkId,
+    /// The local address that looks most like the remote one.
+    pub local: Option<IpAddr>,
+    /// The remote address.
+    pub remote: Address,
+}
+
+/// A pair that is a path already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairInUse {
+    /// The local link.
+    pub link: LinkId,
+    /// The remote address.
+    pub remote: Address,
+    /// The peer's number for its link, if known.
+    pub remote_link: Option<LinkId>,
+}
+
+/// The pair to try next. `None`: every link that can be used is, or must wait.
+#[must_use]
+pub fn next_pair(
+    locals: &[LocalLink],
+    remotes: &[Advertised],
+    in_use: &[PairInUse],
+    tried: &Tried,
+    now: Instant,
+) -> Option<Pair> {
+    let local_used = |link: LinkId| in_use.iter().any(|pair| pair.link == link);
+    let remote_used = |remote: &Advertised| {
+        in_use
+            .iter()
+            .any(|pair| pair.remote == remote.address || pair.remote_link == Some(remote.link))
+    };
+    let mut best: Option<((bool, u32), Pair)> = None;
+    for local in locals {
+        for remote in remotes {
+            let (local_new, remote_new) = (!local_used(local.link), !remote_used(remote));
+            let taken = in_use.iter().any(|p| p.link == local.link && p.remote == remote.address);
+            if taken
+                || !(local_new || remote_new)
+                || tried.must_wait(local.link, remote.address, now)
+            {
+                continue;
+            }
+            let Some((alike, address)) = most_alike(local, remote.address) else { continue };
+            let score = (local_new && remote_new, alike);
+            // The first of equals stays, so that both sides come to the same pairs.
+            if best.as_ref().is_none_or(|(least, _)| score > *least) {
+                let pair = Pair { link: local.link, local: address, remote: remote.address };
+                best = Some((score, pair));
+            }
+        }
+    }
+    best.map(|(_, pair)| pair)
+}
+
+/// Pairs that did not work, and when they may be tried again.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    pairs: Vec<Failure, TRIED_MAX>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    link: LinkId,
+    remote: Address,
+    wait: Duration,
+    until: Instant,
+    /// The moment was told; another try is under way.
+    told: bool,
+}
+
+impl Tried {
+    /// Nothing failed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A pair did not answer: it waits a second, and twice as long each time.
+    pub fn failed(&mut self, link: LinkId, remote: Address, now: Instant) {
+        let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
+        match known {
+            Some(failure) => {
+                failure.wait = (failure.wait * 2).min(WAIT_MAX);
+                failure.until = now + failure.wait;
+                failure.told = false;
+            }
+            None => {
+                if self.pairs.is_full() {
+                    self.pairs.pop();
+                }
+                let failure =
+                    Failure { link, remote, wait: WAIT_MIN, until: now + WAIT_MIN, told: false };
+                let _ = self.pairs.push(failure);
+            }
+        }
+    }
+
+    /// The link changed: what failed on it may work now.
+    pub fn forget_link(&mut self, link: LinkId) {
+        self.pairs.retain(|pair| pair.link != link);
+    }
+
+    /// The peer's addresses changed: everything may work now.
+    pub fn forget_remotes(&mut self) {
+        self.pairs.clear();
+    }
+
+    /// When a pair may be tried again.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pairs.iter().filter(|pair| !pair.told).map(|pair| pair.until).min()
+    }
+
+    /// Marks the moments that have come.
+    pub fn expire(&mut self, now: Instant) {
+        for pair in &mut self.pairs {
+            pair.told |= pair.until <= now;
+        }
+    }
+
+    fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
+        self.pairs.iter().any(|pair| pair.link == link && pair.remote == remote && now < pair.until)
+    }
+}
+
+/// How many leading bits the nearest of the link's addresses has in common with `remote`, and
+/// which address that is; `None` when datagrams cannot get there at all.
+fn most_alike(local: &LocalLink, remote: Address) -> Option<(u32, Option<IpAddr>)> {
+    let common = |address: &Address| match (address, &remote) {
+        (Address::Serial, Address::Serial) => Some((u32::MAX, None)),
+        (Address::Ip(ours), Address::Ip(theirs)) => reaches(ours.ip(), theirs.ip())
+            .then(|| (common_bits(ours.ip(), theirs.ip()), Some(ours.ip()))),
+        _ => None,
+    };
+    local.addresses.iter().filter_map(common).max_by_key(|(bits, _)| *bits)
+}
+
+/// Same family, and scopes that can meet: loopback with loopback, link-local with link-local.
+fn reaches(ours: IpAddr, theirs: IpAddr) -> bool {
+    let link_local = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    ours.is_ipv4() == theirs.is_ipv4()
+        && ours.is_loopback() == theirs.is_loopback()
+        && link_local(ours) == link_local(theirs)
+        && !theirs.is_unspecified()
+        && !theirs.is_multicast()
+}
+
+fn common_bits(ours: IpAddr, theirs: IpAddr) -> u32 {
+    match (ours, theirs) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => 0,
+    }
+}
+
+const LOCAL_ADDRESSES_MAX: usize = 6;
+const TRIED_MAX: usize = 16;
+const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{Ipv4Addr, SocketAddr};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::vec;
+
+    fn address(subnet: u8, host: u8) -> Address {
+        Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 7, subnet, host)), 7_000))
+    }
+
+    fn open_all(
+        locals: &[LocalLink],
+        remotes: &[Advertised],
+        tried: &Tried,
+    ) -> std::vec::Vec<PairInUse> {
+        let mut in_use = vec![];
+        while let Some(pair) = next_pair(locals, remotes, &in_use, tried, Instant::ZERO) {
+            let remote_link = remotes.iter().find(|r| r.address == pair.remote).map(|r| r.link);
+            in_use.push(PairInUse { link: pair.link, remote: pair.remote, remote_link });
+            assert!(in_use.len() <= 64, "the same pair again and again");
+        }
+        in_use
+    }
+
+    proptest! {
+        /// With n links here and m there, all get used, and no more paths are opened than that
+        /// takes; where subnets match, it is they that are joined.
+        #[test]
+        fn all_links_are_used_and_no_needless_pairs(n in 1_u8..6, m in 1_u8..6, rotate in 0_u8..6) {
+            let locals: vec::Vec<_> = (0..n).map(|i| LocalLink::new(LinkId(i), CostClass::Wired, &[address(i, 1)])).collect();
+            let remotes: vec::Vec<_> = (0..m)
+                .map(|i| (i + rotate) % m)
+                .map(|i| Advertised { link: LinkId(100 + i), class: CostClass::Wired, address: address(i, 2) })
+                .collect();
+            let used = open_all(&locals, &remotes, &Tried::new());
+            prop_assert_eq!(used.len(), usize::from(n.max(m)));
+            prop_assert_eq!(used.iter().map(|p| p.link).collect::<BTreeSet<_>>().len(), usize::from(n));
+            prop_assert_eq!(used.iter().map(|p| p.remote).collect::<BTreeSet<_>>().len(), usize::from(m));
+            for i in 0..n.min(m) {
+                prop_assert!(used.iter().any(|p| p.link == LinkId(i) && p.remote == address(i, 2)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_that_failed_waits_and_waits_longer() {
+        let mut tried = Tried::new();
+        let now = Instant::ZERO;
+        tried.failed(LinkId(0), address(0, 2), now);
+        assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(900)));
+        assert!(!tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_100)));
+        tried.failed(LinkId(0), address(0, 2), now);
+        assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_900)));
+        tried.forget_link(LinkId(0));
+        assert!(!tried.must_wait(LinkId(0), address(0, 2), now));
+    }
+
+    #[test]
+    fn scopes_that_cannot_meet_are_never_paired() {
+        let loopback = Address::Ip("127.0.0.1:7000".parse().unwrap());
+        let locals = [LocalLink::new(LinkId(0), CostClass::Wired, &[address(0, 1)])];
+        let far = |address| Advertised { link: LinkId(9), class: CostClass::Wired, address };
+        for remote in [loopback, Address::Serial, Address::Ip("[fe80::1]:7000".parse().unwrap())] {
+            assert!(open_all(&locals, &[far(remote)], &Tried::new()).is_empty());
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One path: a pair of local link and remote address, with everything that belongs to it.
+//!
+//! It has its own round trip, losses, congestion window, packet numbers, replay window and
+//! acknowledgements. [`super::state`] says what it can be used for, [`super::failover`] when that
+//! changes, [`super::probe`] whether its address is proved.
+
+use super::failover::{down_after, probe_interval, suspect_after};
+use super::pairs::PairInUse;
+use super::probe::Validation;
+use super::schedule::Candidate;
+use super::state::{PathInput, PathState};
+use crate::config::Config;
+use crate::crypto::ReplayWindow;
+use crate::id::{Address, CostClass, LinkId, PathId};
+use crate::recovery::{Acks, Recovery};
+use crate::time::{Duration, Instant};
+use core::net::IpAddr;
+
+/// One path of a connection.
+#[derive(Debug)]
+pub struct Path {
+    /// Its number, never used again.
+    pub id: PathId,
+    /// Our link.
+    pub link: LinkId,
+    /// Our address on it, if it matters.
+    pub local: Option<IpAddr>,
+    /// The peer's address.
+    pub remote: Address,
+    /// The peer's number for its link, once known.
+    pub remote_link: Option<LinkId>,
+    /// The dearer of the two links' classes.
+    pub class: CostClass,
+    /// What we sent.
+    pub recovery: Recovery,
+    /// What we owe.
+    pub acks: Acks,
+    /// What we received.
+    pub replay: ReplayWindow,
+    /// Whether the address is proved.
+    pub validation: Validation,
+    /// What it has done so far.
+    pub counters: PathCounters,
+    /// Something that wants an acknowledgement should be sent, whatever the window says.
+    pub wants_probe: bool,
+    state: PathState,
+    /// Since when something has waited for an acknowledgement without any coming.
+    waiting_since: Option<Instant>,
+    suspect_since: Option<Instant>,
+    last_probe: Option<Instant>,
+    /// When something that wants an acknowledgement was last sent.
+    last_eliciting: Instant,
+    datagram: u64,
+    held: Duration,
+    keep_alive: Duration,
+}
+
+/// What a path has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PathCounters {
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Their bytes, header and tag included.
+    pub sent_bytes: u64,
+    /// Packets received that opened.
+    pub received_packets: u64,
+    /// Their bytes, header and tag included.
+    pub received_bytes: u64,
+    /// Stream bytes sent.
+    pub data_sent: u64,
+    /// Stream bytes received.
+    pub data_received: u64,
+    /// Packets declared lost.
+    pub lost_packets: u64,
+    /// Stream bytes among those sent that had been sent before.
+    pub again_bytes: u64,
+    /// Times that the state changed.
+    pub state_changes: u32,
+}
+
+/// A path as it is at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PathReport {
+    /// Its number.
+    pub id: PathId,
+    /// Our link.
+    pub link: LinkId,
+    /// Our address on it, if it matters.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub local: Option<IpAddr>,
+    /// The peer's address.
+    pub remote: Address,
+    /// What it can be used for.
+    pub state: PathState,
+    /// The smoothed round trip.
+    pub smoothed_rtt: Duration,
+    /// The least round trip.
+    pub min_rtt: Duration,
+    /// What it delivers, bytes a second.
+    pub rate: u64,
+    /// Bytes that may be in flight.
+    pub window: u64,
+    /// Bytes in flight.
+    pub in_flight: u64,
+    /// What it has done so far.
+    pub counters: PathCounters,
+}
+
+/// How a new path begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// Its number.
+    pub id: PathId,
+    /// Our link.
+    pub link: LinkId,
+    /// Our address on it, if it matters.
+    pub local: Option<IpAddr>,
+    /// The peer's address.
+    pub remote: Address,
+    /// What the link costs.
+    pub class: CostClass,
+    /// The token of its challenge, not to be guessed.
+    pub token: u64,
+    /// Why we may send to the address.
+    pub standing: Standing,
+}
+
+/// What is known of a new path's remote address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The handshake proved it.
+    Proved,
+    /// The peer named it under seal: a few challenges may go there.
+    Named,
+    /// A packet came from it: three times its length may go back.
+    Seen,
+}
+
+impl Path {
+    /// A new path.
+    #[must_use]
+    pub fn new(opening: Opening, config: &Config, now: Instant) -> Self {
+        let proved = opening.standing == Standing::Proved;
+        let mut validation = Validation::new(opening.token, proved, now);
+        if opening.standing == Standing::Named {
+            validation.grant(config.datagram_bytes_max.into());
+        }
+        Self {
+            id: opening.id,
+            link: opening.link,
+            local: opening.local,
+            remote: opening.remote,
+            remote_link: None,
+            class: opening.class,
+            recovery: Recovery::new(config.datagram_bytes_max, now),
+            acks: Acks::new(config.acknowledgement_delay),
+            replay: ReplayWindow::new(),
+            validation,
+            counters: PathCounters::default(),
+            wants_probe: false,
+            state: if proved { PathState::Active } else { PathState::Probing },
+            waiting_since: None,
+            suspect_since: None,
+            last_probe: None,
+            last_eliciting: now,
+            datagram: config.datagram_bytes_max.into(),
+            held: config.acknowledgement_delay,
+            keep_alive: config.keep_alive,
+        }
+    }
+
+    /// What it can be used for.
+    #[must_use]
+    pub const fn state(&self) -> PathState {
+        self.state
+    }
+
+    /// Whether data may go on it.
+    #[must_use]
+    pub fn may_carry_data(&self) -> bool {
+        self.state == PathState::Active && self.validation.validated()
+    }
+
+    /// As the choice of pairs sees it.
+    #[must_use]
+    pub const fn pair(&self) -> PairInUse {
+        PairInUse { link: self.link, remote: self.remote, remote_link: self.remote_link }
+    }
+
+    /// As the scheduler sees it.
+    #[must_use]
+    pub fn candidate(&self, index: usize, now: Instant) -> Candidate {
+        Candidate {
+            index,
+            rate: self.recovery.rate(),
+            delay: self.recovery.rtt.min() / 2,
+            in_flight: self.recovery.in_flight(),
+            window: self.recovery.window(),
+            datagram: self.datagram,
+            allowance: self.recovery.allowance(now),
+            class: self.class,
+        }
+    }
+
+    /// A packet that opened arrived.
+    pub fn on_datagram(&mut self, bytes: usize) {
+        self.validation.on_received(bytes as u64);
+        self.counters.received_packets = self.counters.received_packets.saturating_add(1);
+        self.counters.received_bytes = self.counters.received_bytes.saturating_add(bytes as u64);
+    }
+
+    /// A packet was sent.
+    pub fn on_sent(&mut self, bytes: usize, eliciting: bool, now: Instant) {
+        self.validation.on_sent(bytes as u64);
+        self.counters.sent_packets = self.counters.sent_packets.saturating_add(1);
+        self.counters.sent_bytes = self.counters.sent_bytes.saturating_add(bytes as u64);
+        if eliciting {
+            self.wants_probe = false;
+            self.last_eliciting = now;
+            self.last_probe = Some(now);
+            self.waiting_since.get_or_insert(now);
+        }
+    }
+
+    /// A challenge was sent.
+    pub fn on_challenge_sent(&mut self, now: Instant) {
+        let wait = (self.recovery.rtt.smoothed() * 3).clamp(CHALLENGE_MIN, CHALLENGE_MAX);
+        self.validation.on_challenge_sent(wait, now);
+    }
+
+    /// Something sent here was newly acknowledged; returns whether the state changed.
+    pub fn on_acknowledged(&mut self, now: Instant) -> bool {
+        let silent = self.waiting_since.map_or(Duration::ZERO, |since| now.since(since));
+        self.waiting_since = self.recovery.waiting().then_some(now);
+        let changed = self.change(PathInput::Acknowledged);
+        if changed {
+            self.suspect_since = None;
+            self.recovery.on_resumed(silent, now);
+        }
+        changed
+    }
+
+    /// The answer to a challenge came back; returns whether the state changed.
+    pub fn on_response(&mut self, token: u64) -> bool {
+        self.validation.on_response(token) && self.change(PathInput::Validated)
+    }
+
+    /// The peer's address changed, by a packet that opened and is newer than all before. If only
+    /// the port did, a NAT has forgotten us, and the way is still the same.
+    pub fn moved(&mut self, remote: Address, token: u64, now: Instant) {
+        let same_host = match (self.remote, remote) {
+            (Address::Ip(before), Address::Ip(after)) => before.ip() == after.ip(),
+            (before, after) => before == after,
+        };
+        if !same_host {
+            self.recovery.on_moved(now);
+        }
+        self.remote = remote;
+        self.validation.restart(token, now);
+        self.change(PathInput::Moved);
+    }
+
+    /// Whether a probe should go out now: to find out whether a silent path is back, or to keep
+    /// an idle one open.
+    #[must_use]
+    pub fn probe_due(&self, now: Instant) -> bool {
+        self.probe_at().is_some_and(|moment| moment <= now)
+    }
+
+    /// Whether an acknowledgement should ask to be acknowledged itself: a path that only ever
+    /// carries acknowledgements would not notice that they get lost.
+    #[must_use]
+    pub fn wants_ping_with_ack(&self, now: Instant) -> bool {
+        let since = now.since(self.last_eliciting);
+        self.state == PathState::Active
+            && self.waiting_since.is_none()
+            && since >= self.recovery.rtt.smoothed().max(PING_WITH_ACK)
+    }
+
+    /// When `on_timeout` wants to be called.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        let life = match self.state {
+            PathState::Probing => self.validation.deadline(),
+            PathState::Active => self.suspect_at(),
+            PathState::Suspect => self.down_at(),
+            PathState::Down => None,
+        };
+        [life, self.probe_at()].into_iter().flatten().min()
+    }
+
+    /// The moment has come; returns the new state if it changed.
+    pub fn on_timeout(&mut self, now: Instant) -> Option<PathState> {
+        if self.validation.token_due(now).is_some() && self.validation.budget() < CHALLENGE_BYTES {
+            // Nothing may go there: the try counts as made.
+            self.on_challenge_sent(now);
+        }
+        let reached = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+        let changed = match self.state {
+            PathState::Active if reached(self.suspect_at()) => {
+                self.suspect_since = Some(now);
+                self.wants_probe = true;
+                self.change(PathInput::Silence)
+            }
+            PathState::Suspect if reached(self.down_at()) => self.change(PathInput::GaveUp),
+            _ => false,
+        };
+        changed.then_some(self.state)
+    }
+
+    /// The path as it is now.
+    #[must_use]
+    pub fn report(&self) -> PathReport {
+        PathReport {
+            id: self.id,
+            link: self.link,
+            local: self.local,
+            remote: self.remote,
+            state: self.state,
+            smoothed_rtt: self.recovery.rtt.smoothed(),
+            min_rtt: self.recovery.rtt.min(),
+            rate: self.recovery.rate(),
+            window: self.recovery.window(),
+            in_flight: self.recovery.in_flight(),
+            counters: self.counters,
+        }
+    }
+
+    fn change(&mut self, input: PathInput) -> bool {
+        let next = self.state.next(input);
+        let changed = next != self.state;
+        self.state = next;
+        self.counters.state_changes =
+            self.counters.state_changes.saturating_add(u32::from(changed));
+        changed
+    }
+
+    fn suspect_at(&self) -> Option<Instant> {
+        let since = self.waiting_since.filter(|_| self.recovery.waiting())?;
+        Some(since + suspect_after(&self.recovery.rtt, self.held))
+    }
+
+    fn down_at(&self) -> Option<Instant> {
+        Some(self.suspect_since? + down_after(self.recovery.probe_timeout()))
+    }
+
+    fn probe_at(&self) -> Option<Instant> {
+        match self.state {
+            PathState::Probing => None,
+            PathState::Active => Some(self.last_eliciting + self.keep_alive),
+            PathState::Suspect | PathState::Down => {
+                let last = self.last_probe.unwrap_or(Instant::ZERO);
+                let silent = self.waiting_since.map_or(Duration::ZERO, |since| last.since(since));
+                Some(last + probe_interval(&self.recovery.rtt, silent))
+            }
+        }
+    }
+}
+
+/// Between challenges at first.
+const CHALLENGE_MIN: Duration = Duration::from_millis(200);
+const CHALLENGE_MAX: Duration = Duration::from_secs(1);
+/// A challenge in a packet of its own, at least.
+const CHALLENGE_BYTES: u64 = 64;
+/// How often a path that only acknowledges asks whether its acknowledgements arrive.
+const PING_WITH_ACK: Duration = Duration::from_millis(50);

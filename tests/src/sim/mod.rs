@@ -1,0 +1,22 @@
+//! A world in one process: nodes, links and a clock, all from one seed.
+//!
+//! ```text
+//!  node 0 (dialer)                       node 1 (responder)
+//!  Connection --poll_transmit--> Wire[i] --arrival--> handle_datagram
+//!             <--handle_datagram-- Wire[i] <--poll_transmit--
+//! ```
+//!
+//! The clock jumps from event to event; nothing sleeps, nothing is random but the seed. The same
+//! seed gives the same bytes, so every failure is a line that can be pasted.
+
+pub mod net;
+pub mod node;
+pub mod oracle;
+pub mod storage;
+pub mod swarm;
+pub mod world;
+
+pub use net::{Direction, LinkSpec};
+pub use oracle::completion_bound;
+pub use storage::VecStorage;
+pub use world::{Act, Report, World};

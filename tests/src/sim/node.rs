@@ -1,0 +1,224 @@
+//! A node: a listener, a connection, and the loop that drives them. The order of the polls is
+//! shuffled on purpose: the contract says that it does not matter.
+
+use super::storage::VecStorage;
+use fastrand::Rng;
+use ropewalk_core::config::Config;
+use ropewalk_core::connection::{
+    Connection, Event, LinkChange, LinkInfo, Listener, Peer, Route, offered_credit,
+};
+use ropewalk_core::crypto::{Identity, Psk, Seed, Software};
+use ropewalk_core::id::{Address, Arrival, ConnectionId, CostClass, LinkId};
+use ropewalk_core::time::Instant;
+use ropewalk_core::wire::TicketId;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The kind of connection that simulated nodes have.
+pub type SimConnection = Connection<VecStorage, Software>;
+
+/// What a node wants put on the wire.
+pub struct Outgoing {
+    /// By which of its links.
+    pub link: usize,
+    /// To which address.
+    pub remote: Address,
+    /// One datagram.
+    pub datagram: Vec<u8>,
+}
+
+/// One side of the world.
+pub struct Node {
+    /// 0 dials, 1 answers.
+    pub index: u8,
+    /// Its key.
+    pub identity: Identity,
+    /// The secret of the one ticket that it honours.
+    pub ticket: Option<(TicketId, Psk)>,
+    /// Its connection, once there is one.
+    pub connection: Option<SimConnection>,
+    /// Which of its links are up.
+    pub links: BTreeMap<u8, LinkInfo>,
+    listener: Listener<Software>,
+    config: Config,
+    rng: Rng,
+    /// What happened, in order, for whoever drives the node.
+    pub events: Vec<Event>,
+    /// How the memory of the next connection is made.
+    pub storage: fn() -> VecStorage,
+}
+
+impl Node {
+    /// A node without links.
+    #[must_use]
+    pub fn new(index: u8, config: Config, storage: fn() -> VecStorage, rng: &mut Rng, now: Instant) -> Self {
+        let identity = Identity::new::<Software>(bytes(rng));
+        let listener = new_listener(&identity, storage, index == 1, rng, now);
+        Self {
+            index,
+            identity,
+            ticket: None,
+            connection: None,
+            links: BTreeMap::new(),
+            listener,
+            config,
+            rng: rng.fork(),
+            events: Vec::new(),
+            storage,
+        }
+    }
+
+    /// The address of link `link` of node `node`.
+    #[must_use]
+    pub fn address(node: u8, link: u8) -> Address {
+        Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, link, node + 1)), 7_000))
+    }
+
+    /// Begins to dial; whoever came before is forgotten.
+    pub fn dial(&mut self, peer: Peer, now: Instant) {
+        let seed = Seed(bytes(&mut self.rng));
+        let mut connection = Connection::connect(
+            self.config,
+            self.identity.clone(),
+            peer,
+            seed,
+            (self.storage)(),
+            now,
+        );
+        for (link, info) in &self.links {
+            connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
+        }
+        self.connection = Some(connection);
+    }
+
+    /// Loses all state but the key, as a restart does.
+    pub fn restart(&mut self, now: Instant) {
+        self.connection = None;
+        let mut rng = self.rng.fork();
+        self.listener = new_listener(&self.identity, self.storage, self.index == 1, &mut rng, now);
+        for (link, info) in &self.links {
+            self.listener.handle_link(LinkId(*link), &LinkChange::Up(info.clone()));
+        }
+    }
+
+    /// A link comes up.
+    pub fn link_up(&mut self, link: u8, mtu: u16, now: Instant) {
+        let mut addresses = heapless::Vec::new();
+        addresses.push(Self::address(self.index, link)).expect("one address fits");
+        let info = LinkInfo { mtu, class: CostClass::Wired, addresses };
+        self.links.insert(link, info.clone());
+        self.change(link, LinkChange::Up(info), now);
+    }
+
+    /// A link goes away.
+    pub fn link_down(&mut self, link: u8, now: Instant) {
+        self.links.remove(&link);
+        self.change(link, LinkChange::Down, now);
+    }
+
+    fn change(&mut self, link: u8, change: LinkChange, now: Instant) {
+        self.listener.handle_link(LinkId(link), &change);
+        if let Some(connection) = &mut self.connection {
+            connection.handle_link(LinkId(link), change, now);
+        }
+    }
+
+    /// A datagram arrives; a reply of the listener's, if any, is returned.
+    pub fn receive(&mut self, link: u8, from: Address, mut datagram: Vec<u8>, now: Instant) -> Option<Outgoing> {
+        let local = match Self::address(self.index, link) {
+            Address::Ip(address) => Some(address.ip()),
+            Address::Serial => None,
+        };
+        let at = Arrival { link: LinkId(link), local, remote: from };
+        let known = self.connection.as_ref().map(Connection::id);
+        let is_known = move |id: ConnectionId| known == Some(id);
+        let ticket = self.ticket;
+        let mut admit = |_, shown: Option<TicketId>| match (ticket, shown) {
+            (Some((id, psk)), Some(shown)) if id == shown => Some(psk),
+            (None, None) => Some([0; 32]),
+            _ => None,
+        };
+        let mut scratch = [0; 2_048];
+        let route = self.listener.handle_datagram(at, &mut datagram, &is_known, &mut admit, &mut scratch, now);
+        match route {
+            Route::Known(_) => {
+                if let Some(connection) = &mut self.connection {
+                    let _ = connection.handle_datagram(at, &mut datagram, now);
+                }
+                None
+            }
+            Route::Reply(len) => {
+                let link = usize::from(link);
+                Some(Outgoing { link, remote: from, datagram: scratch[..len].to_vec() })
+            }
+            Route::Accept(incoming) => {
+                let seed = Seed(bytes(&mut self.rng));
+                let mut connection =
+                    Connection::accept(incoming, self.config, seed, (self.storage)(), now)
+                        .expect("the storage holds what the listener offered");
+                for (link, info) in &self.links {
+                    connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
+                }
+                let _ = connection.handle_datagram(at, &mut datagram, now);
+                self.connection = Some(connection);
+                None
+            }
+            Route::Discard(_) => None,
+        }
+    }
+
+    /// Polls until every poll says that there is nothing, in a shuffled order.
+    pub fn poll(&mut self, now: Instant) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        let Some(connection) = &mut self.connection else { return outgoing };
+        if connection.poll_timeout().is_some_and(|moment| moment <= now) {
+            connection.handle_timeout(now);
+        }
+        let mut buffer = vec![0; 1_200 * self.rng.usize(1..=16)];
+        let mut idle = [false; 2];
+        while idle != [true; 2] {
+            let which = self.rng.usize(..2);
+            let busy = if which == 0 {
+                connection.poll_event().map(|event| self.events.push(event)).is_some()
+            } else if let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+                assert!(transmit.len > 0 && transmit.segment_size > 0, "an empty transmit");
+                for datagram in buffer[..transmit.len].chunks(transmit.segment_size) {
+                    outgoing.push(Outgoing {
+                        link: usize::from(transmit.link.0),
+                        remote: transmit.remote,
+                        datagram: datagram.to_vec(),
+                    });
+                }
+                true
+            } else {
+                false
+            };
+            // Sending may raise an event and the other way round.
+            idle = if busy { [false; 2] } else { idle };
+            idle[which] = !busy;
+        }
+        outgoing
+    }
+
+    /// When the node wants to be woken.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        self.connection.as_ref()?.poll_timeout()
+    }
+}
+
+fn new_listener(
+    identity: &Identity,
+    storage: fn() -> VecStorage,
+    accepting: bool,
+    rng: &mut Rng,
+    now: Instant,
+) -> Listener<Software> {
+    Listener::new(identity.clone(), offered_credit(&mut storage()), accepting, Seed(bytes(rng)), now)
+}
+
+fn bytes(rng: &mut Rng) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rng.fill(&mut bytes);
+    bytes
+}

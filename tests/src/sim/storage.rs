@@ -1,0 +1,63 @@
+//! Memory of a simulated node: vectors of fixed length.
+
+use ropewalk_core::connection::{Parts, Storage};
+use ropewalk_core::path::Path;
+use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::stream::StreamSlot;
+
+/// Memory that was taken once.
+pub struct VecStorage {
+    paths: Vec<Option<Path>>,
+    streams: Vec<StreamSlot>,
+    sent: Vec<SentSlot>,
+    send: Vec<u8>,
+    receive: Vec<u8>,
+    datagrams_out: Vec<u8>,
+    datagrams_in: Vec<u8>,
+    block_bytes: usize,
+}
+
+impl VecStorage {
+    /// `window` bytes each for sending and receiving.
+    #[must_use]
+    pub fn new(window: usize, streams: usize, packets: usize, block_bytes: usize) -> Self {
+        Self {
+            paths: (0..8).map(|_| None).collect(),
+            streams: (0..streams).map(|_| StreamSlot::EMPTY).collect(),
+            sent: (0..packets).map(|_| SentSlot::EMPTY).collect(),
+            send: vec![0; window],
+            receive: vec![0; window],
+            datagrams_out: vec![0; 4_096],
+            datagrams_in: vec![0; 4_096],
+            block_bytes,
+        }
+    }
+
+    /// What a PC would have: 4 MiB each way.
+    #[must_use]
+    pub fn ample() -> Self {
+        Self::new(4 << 20, 16, 8_192, 4_096)
+    }
+}
+
+impl Storage for VecStorage {
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            paths: &mut self.paths,
+            streams: &mut self.streams,
+            sent: &mut self.sent,
+            send: &mut self.send,
+            receive: &mut self.receive,
+            datagrams_out: &mut self.datagrams_out,
+            datagrams_in: &mut self.datagrams_in,
+        }
+    }
+
+    fn paths(&self) -> &[Option<Path>] {
+        &self.paths
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+}

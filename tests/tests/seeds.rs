@@ -1,0 +1,24 @@
+//! Drawn scenarios: a handful from fixed seeds, so that a failure of `cargo test` repeats, and
+//! every seed that ever failed.
+
+use ropewalk_tests::sim::swarm::Scenario;
+
+/// Seeds of past failures; what each was stands behind it.
+const FAILED_ONCE: &[u64] = &[];
+
+#[test]
+fn drawn_scenarios_end_well() {
+    for seed in (0..40).chain(FAILED_ONCE.iter().copied()) {
+        if let Err(line) = Scenario::draw(seed).play(false) {
+            panic!(
+                "seed {seed}: {line}\nreplay: cargo run --profile sim -p ropewalk-tests --bin sim -- --seed {seed} --trace"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let play = || format!("{:?}", Scenario::draw(5).play(false));
+    assert_eq!(play(), play());
+}
