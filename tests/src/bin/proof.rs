@@ -31,14 +31,16 @@ fn no_panic() -> io::Result<bool> {
     if !located.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&located.stderr).into_owned()));
     }
-    let image = Image::read(&target().join("thumbv7m-none-eabi/release/no-panic"))?;
+    let file = target().join("thumbv7m-none-eabi/release/no-panic");
+    let image = Image::read(&file)?;
     println!("no-panic: it does not link, since these panics are left:");
     for location in panics::locations(&image) {
         println!("  {location}");
     }
-    println!("called from:");
-    for (caller, callees) in panics::callers(&image) {
-        println!("  {caller} -> {}", callees.into_iter().collect::<Vec<_>>().join(", "));
+    println!("reached from:");
+    for call in panics::calls(&image, &file)? {
+        println!("  {}", call.panic);
+        call.lines.iter().for_each(|line| println!("    {line}"));
     }
     Ok(false)
 }

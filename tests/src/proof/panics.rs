@@ -6,7 +6,9 @@
 
 use super::image::Image;
 use super::thumb;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
 /// Every location in the image, as `file:line:column`.
 #[must_use]
@@ -15,20 +17,47 @@ pub fn locations(image: &Image) -> BTreeSet<String> {
     bytes.windows(16).step_by(4).filter_map(|record| location(image, record)).collect()
 }
 
-/// The functions that call the panic machinery, and what of it they call.
-#[must_use]
-pub fn callers(image: &Image) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut callers: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+/// The calls of the panic machinery: for each, what is called, and the lines that led there, from
+/// the innermost of the functions that were merged into one to the outermost.
+///
+/// # Errors
+/// If the file holds no debug information.
+pub fn calls(image: &Image, file: &Path) -> io::Result<Vec<Call>> {
+    let loader =
+        addr2line::Loader::new(file).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut calls = Vec::new();
     for branch in thumb::branches(image) {
         let Some(target) = branch.target.and_then(|target| image.functions.get(&target)) else {
             continue;
         };
-        let Some(from) = image.function_at(branch.from) else { continue };
-        if is_panic(&target.name) && !is_panic(&from.name) {
-            callers.entry(&from.name).or_default().insert(&target.name);
+        let from = image.function_at(branch.from);
+        if is_panic(&target.name) && !from.is_some_and(|from| is_panic(&from.name)) {
+            let lines = lines(&loader, branch.from).unwrap_or_default();
+            calls.push(Call { panic: target.name.clone(), lines });
         }
     }
-    callers
+    Ok(calls)
+}
+
+/// A call that ends in a panic.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is called.
+    pub panic: String,
+    /// From where, innermost first.
+    pub lines: Vec<String>,
+}
+
+fn lines(loader: &addr2line::Loader, address: u32) -> Option<Vec<String>> {
+    let mut frames = loader.find_frames(address.into()).ok()?;
+    let mut lines = Vec::new();
+    while let Ok(Some(frame)) = frames.next() {
+        if let Some(place) = frame.location {
+            let (file, line) = (place.file.unwrap_or("?"), place.line.unwrap_or(0));
+            lines.push(format!("{file}:{line}"));
+        }
+    }
+    Some(lines)
 }
 
 fn is_panic(name: &str) -> bool {

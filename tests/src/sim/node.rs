@@ -51,7 +51,13 @@ pub struct Node {
 impl Node {
     /// A node without links.
     #[must_use]
-    pub fn new(index: u8, config: Config, storage: fn() -> VecStorage, rng: &mut Rng, now: Instant) -> Self {
+    pub fn new(
+        index: u8,
+        config: Config,
+        storage: fn() -> VecStorage,
+        rng: &mut Rng,
+        now: Instant,
+    ) -> Self {
         let identity = Identity::new::<Software>(bytes(rng));
         let listener = new_listener(&identity, storage, index == 1, rng, now);
         Self {
@@ -124,7 +130,13 @@ impl Node {
     }
 
     /// A datagram arrives; a reply of the listener's, if any, is returned.
-    pub fn receive(&mut self, link: u8, from: Address, mut datagram: Vec<u8>, now: Instant) -> Option<Outgoing> {
+    pub fn receive(
+        &mut self,
+        link: u8,
+        from: Address,
+        mut datagram: Vec<u8>,
+        now: Instant,
+    ) -> Option<Outgoing> {
         let local = match Self::address(self.index, link) {
             Address::Ip(address) => Some(address.ip()),
             Address::Serial => None,
@@ -139,7 +151,14 @@ impl Node {
             _ => None,
         };
         let mut scratch = [0; 2_048];
-        let route = self.listener.handle_datagram(at, &mut datagram, &is_known, &mut admit, &mut scratch, now);
+        let route = self.listener.handle_datagram(
+            at,
+            &mut datagram,
+            &is_known,
+            &mut admit,
+            &mut scratch,
+            now,
+        );
         match route {
             Route::Known(_) => {
                 if let Some(connection) = &mut self.connection {
@@ -214,7 +233,13 @@ fn new_listener(
     rng: &mut Rng,
     now: Instant,
 ) -> Listener<Software> {
-    Listener::new(identity.clone(), offered_credit(&mut storage()), accepting, Seed(bytes(rng)), now)
+    Listener::new(
+        identity.clone(),
+        offered_credit(&mut storage()),
+        accepting,
+        Seed(bytes(rng)),
+        now,
+    )
 }
 
 fn bytes(rng: &mut Rng) -> [u8; 32] {

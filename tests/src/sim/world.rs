@@ -107,7 +107,10 @@ impl World {
         let mut world = Self {
             now,
             nodes,
-            wires: links.iter().map(|spec| [Direction::new(*spec), Direction::new(*spec)]).collect(),
+            wires: links
+                .iter()
+                .map(|spec| [Direction::new(*spec), Direction::new(*spec)])
+                .collect(),
             trace: false,
             rng,
             flights: BinaryHeap::new(),
@@ -241,7 +244,8 @@ impl World {
             self.arrive(to, link, bytes);
         } else {
             for node in 0..2 {
-                if self.nodes[usize::from(node)].timeout().is_some_and(|moment| moment <= self.now) {
+                if self.nodes[usize::from(node)].timeout().is_some_and(|moment| moment <= self.now)
+                {
                     self.pump(node);
                     let again = self.nodes[usize::from(node)].timeout();
                     assert!(

@@ -12,6 +12,7 @@
 #![no_std]
 #![no_main]
 
+mod connection;
 mod crypto;
 mod opaque;
 mod recovery;
@@ -29,6 +30,7 @@ pub extern "C" fn reset() -> ! {
     crypto::all();
     recovery::all();
     stream::all();
+    connection::all();
     loop {}
 }
 
