@@ -70,6 +70,25 @@ impl Image {
         (address < start + function.len).then_some(function)
     }
 
+    /// Where the function of this name begins.
+    #[must_use]
+    pub fn address_of(&self, name: &str) -> Option<u32> {
+        let found = self.functions.iter().find(|(_, function)| function.name == name);
+        found.map(|(address, _)| *address)
+    }
+
+    /// Bytes of code by the room of the core, or the crate, that they come from, most first.
+    #[must_use]
+    pub fn flash_by_part(&self) -> Vec<(String, u64)> {
+        let mut parts: BTreeMap<String, u64> = BTreeMap::new();
+        for function in self.functions.values() {
+            *parts.entry(part_of(&function.name)).or_default() += u64::from(function.len);
+        }
+        let mut parts: Vec<(String, u64)> = parts.into_iter().collect();
+        parts.sort_by_key(|(_, bytes)| core::cmp::Reverse(*bytes));
+        parts
+    }
+
     fn add_section<'d>(
         &mut self,
         file: &ElfFile32<'d>,
@@ -97,6 +116,17 @@ impl Image {
             _ => self.flash += section.size(),
         }
         Ok(())
+    }
+}
+
+/// `<ropewalk_core::wire::Frame as Clone>::clone` comes from `ropewalk_core::wire`.
+fn part_of(name: &str) -> String {
+    let path = name.trim_start_matches(|sign: char| !sign.is_alphanumeric());
+    let mut words = path.split(|sign: char| !sign.is_alphanumeric() && sign != '_');
+    let first = words.next().unwrap_or_default();
+    match words.nth(1) {
+        Some(room) if first == "ropewalk_core" => format!("{first}::{room}"),
+        _ => first.to_owned(),
     }
 }
 
