@@ -13,9 +13,7 @@
 
 use super::links::{LinkChange, Links};
 use crate::crypto::responder::{check, ephemeral, read_initiation};
-use crate::crypto::{
-    Answer, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
-};
+use crate::crypto::{Answer, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed};
 use crate::error::Discard;
 use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
 use crate::packet_number::PacketNumber;

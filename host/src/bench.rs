@@ -1,0 +1,199 @@
+//! Measurements over one stream of the service `bench`: how much arrives, in which time, with which gaps.
+//!
+//! ```text
+//! sender    noise ... end of stream
+//! receiver                          postcard's form of [`Outcome`], end of stream
+//! ```
+//!
+//! The receiver's clock counts: a sender only knows what it handed to its system.
+
+use crate::transfer::TransferError;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// The name of the service.
+pub const SERVICE: &str = "bench";
+
+const CHUNK_BYTES: usize = 128 << 10;
+const OUTCOME_BYTES_MAX: u64 = 64;
+
+/// What the receiver saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Bytes that arrived in order.
+    pub bytes: u64,
+    /// From accepting the connection to the last byte.
+    pub time: Duration,
+    /// The longest time without new bytes in order, after the first.
+    pub gap_max: Duration,
+}
+
+/// How much to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many bytes.
+    Bytes(u64),
+    /// For so long.
+    Time(Duration),
+}
+
+/// The longest time between two arrivals.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gaps {
+    last: Option<Instant>,
+    longest: Duration,
+}
+
+impl Gaps {
+    /// Something arrived.
+    pub fn arrived(&mut self, now: Instant) {
+        if let Some(last) = self.last.replace(now) {
+            self.longest = self.longest.max(now.saturating_duration_since(last));
+        }
+    }
+
+    /// The longest time so far.
+    #[must_use]
+    pub const fn longest(&self) -> Duration {
+        self.longest
+    }
+}
+
+/// Sends noise; `moved` is told of every piece that was handed on.
+///
+/// # Errors
+/// When the stream breaks, or the receiver's word is none.
+pub async fn bulk<R, W>(
+    reader: R,
+    mut writer: W,
+    amount: Amount,
+    moved: &(dyn Fn(u64) + Sync),
+) -> Result<Outcome, TransferError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let noise = noise();
+    let start = Instant::now();
+    let mut sent = 0;
+    loop {
+        let left = match amount {
+            Amount::Bytes(bytes) => bytes - sent,
+            Amount::Time(time) if start.elapsed() < time => u64::MAX,
+            Amount::Time(_) => 0,
+        };
+        let piece = left.min(noise.len() as u64);
+        if piece == 0 {
+            break;
+        }
+        let written =
+            writer.write(&noise[..piece as usize]).await.map_err(TransferError::Lost)? as u64;
+        sent += written;
+        moved(written);
+    }
+    writer.shutdown().await.map_err(TransferError::Lost)?;
+    outcome(reader).await
+}
+
+/// Counts what arrives since `since`, and says so.
+///
+/// # Errors
+/// When the stream breaks.
+pub async fn serve<R, W>(
+    mut reader: R,
+    mut writer: W,
+    since: Instant,
+) -> Result<Outcome, TransferError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut room = vec![0; CHUNK_BYTES];
+    let (mut bytes, mut gaps, mut last) = (0, Gaps::default(), since);
+    loop {
+        match reader.read(&mut room).await.map_err(TransferError::Lost)? {
+            0 => break,
+            read => bytes += read as u64,
+        }
+        last = Instant::now();
+        gaps.arrived(last);
+    }
+    let outcome = Outcome { bytes, time: last - since, gap_max: gaps.longest() };
+    let mut room = [0; OUTCOME_BYTES_MAX as usize];
+    let word =
+        postcard::to_slice(&outcome, &mut room).map_err(|_| TransferError::Protocol("no room"))?;
+    writer.write_all(word).await.map_err(TransferError::Lost)?;
+    writer.shutdown().await.map_err(TransferError::Lost)?;
+    Ok(outcome)
+}
+
+async fn outcome<R: AsyncRead + Unpin>(reader: R) -> Result<Outcome, TransferError> {
+    let mut word = Vec::new();
+    reader.take(OUTCOME_BYTES_MAX).read_to_end(&mut word).await.map_err(TransferError::Lost)?;
+    if word.is_empty() {
+        return Err(TransferError::Lost(io::ErrorKind::UnexpectedEof.into()));
+    }
+    postcard::from_bytes(&word)
+        .map_err(|_| TransferError::Protocol("the measurement's outcome is none"))
+}
+
+/// A chunk that no link compresses.
+fn noise() -> Vec<u8> {
+    let mut noise = vec![0; CHUNK_BYTES];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    noise
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn run(amount: Amount) -> (Outcome, Outcome, u64) {
+        let (left, right) = tokio::io::duplex(10_000);
+        let (left_read, left_write) = tokio::io::split(left);
+        let (right_read, right_write) = tokio::io::split(right);
+        let counted = core::sync::atomic::AtomicU64::new(0);
+        let moved = |bytes| {
+            counted.fetch_add(bytes, core::sync::atomic::Ordering::Relaxed);
+        };
+        let (sent, served) = tokio::join!(
+            bulk(left_read, left_write, amount, &moved),
+            serve(right_read, right_write, Instant::now())
+        );
+        (sent.unwrap(), served.unwrap(), counted.into_inner())
+    }
+
+    #[tokio::test]
+    async fn both_ends_say_what_the_receiver_saw() {
+        let (sent, served, moved) = run(Amount::Bytes(1_000_003)).await;
+        assert_eq!(sent, served);
+        assert_eq!((sent.bytes, moved), (1_000_003, 1_000_003));
+        assert!(sent.time > Duration::ZERO && sent.gap_max <= sent.time);
+    }
+
+    #[tokio::test]
+    async fn a_time_is_kept() {
+        let (sent, ..) = run(Amount::Time(Duration::from_millis(50))).await;
+        assert!(sent.bytes > 0 && sent.time >= Duration::from_millis(45), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_says_nothing_is_noticed() {
+        let (reader, writer) = (tokio::io::empty(), tokio::io::sink());
+        let error = bulk(reader, writer, Amount::Bytes(1), &|_| {}).await.unwrap_err();
+        assert!(matches!(error, TransferError::Lost(_)), "{error}");
+    }
+
+    #[test]
+    fn the_longest_gap_counts_from_the_first_arrival() {
+        let (start, millis) = (Instant::now(), Duration::from_millis);
+        let mut gaps = Gaps::default();
+        for at in [100, 110, 150, 155] {
+            gaps.arrived(start + millis(at));
+        }
+        assert_eq!(gaps.longest(), millis(40));
+    }
+}

@@ -1,0 +1,403 @@
+//! What can be said on the command line. The names here are an interface: scripts depend on them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  ropewalk demo                       see it work on this machine alone
+  ropewalk recv --out inbox           on one machine: prints a ticket, and waits
+  ropewalk send rope1... film.mkv     on the other: sends over every link at once
+  ropewalk links                      what it would use here
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 peer unreachable, 4 refused,
+5 verification failed, 6 stopped but resumable, 130 Ctrl-C.
+
+ROPEWALK_HOME moves the folder of the key, the known peers and the tickets' secret.";
+
+/// Sends over every link that two machines share at once: their rates add up, and when a link fails
+/// the transfer goes on.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ropewalk", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Tell on standard error what happens inside; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Append what happens to FILE, one JSON object a line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The main job on this machine alone: three emulated links, one of which fails half-way
+    #[command(after_help = "\
+Two nodes in one process, three loopback links with different rates and delays. Sends FILE, or
+256 MiB that it makes, cuts one link half-way and brings it back, and verifies what arrived.
+Exits with 0 only if every byte is right and no gap was longer than a second.
+
+Examples:
+  ropewalk demo
+  ropewalk demo film.mkv")]
+    Demo(Demo),
+
+    /// Print this node's public key
+    #[command(after_help = "\
+The key is made on first use and kept in the configuration folder, which ROPEWALK_HOME moves.
+
+Example, to let this node into another without a ticket:
+  there:  ropewalk peers trust laptop $(ssh laptop ropewalk id)")]
+    Id,
+
+    /// Who may connect, and by which name we call them
+    #[command(subcommand)]
+    Peers(Peers),
+
+    /// The links it would use, and those it leaves out, with the reason
+    #[command(after_help = "\
+Examples:
+  ropewalk links
+  ropewalk links --json")]
+    Links(Links),
+
+    /// Print a ticket, wait, and receive files and folders
+    #[command(after_help = "\
+Prints a ticket on standard output; all else goes to standard error. A file is verified by its
+BLAKE3 hash before it gets its name; until then it is called .NAME.ropewalk-part-XXXXXXXX.
+
+Examples:
+  ropewalk recv                            into this folder, until Ctrl-C
+  ropewalk recv --out inbox --once         one transfer; the ticket dies with it
+  ropewalk recv --once --out - | tar x     one file to standard output
+  ropewalk recv --trusted                  known peers only, no ticket")]
+    Recv(Recv),
+
+    /// Send files, folders, standard input (-) or a message
+    #[command(after_help = "\
+PEER is a known name, a ticket, @FILE holding a ticket, or KEY@HOST:PORT.
+
+Examples:
+  ropewalk send rope1... film.mkv photos/
+  ropewalk send @ticket.txt report.pdf
+  tar c src | ropewalk send attic -
+  ropewalk send attic --message 'the door is open'
+  ropewalk send attic --message 'one word a packet' --mode spread --explain")]
+    Send(Send),
+
+    /// Measure what the links carry together
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// What to send; 256 MiB of noise if nothing is named
+    pub file: Option<PathBuf>,
+}
+
+/// `peers`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Peers {
+    /// List the known peers: name, key, addresses
+    List,
+    /// Let the node with KEY connect without a ticket, and call it NAME
+    #[command(after_help = "\
+Example:
+  ropewalk peers trust attic KEY 192.168.1.20:4433 attic.example:4433")]
+    Trust {
+        /// What to call it
+        name: String,
+        /// What `ropewalk id` prints there
+        key: String,
+        /// Where it is, if it is to be dialled by name: HOST:PORT
+        #[arg(value_name = "ADDRESS")]
+        addresses: Vec<String>,
+    },
+    /// Call a known peer by another name
+    Rename {
+        /// Its name
+        from: String,
+        /// Its new name
+        to: String,
+    },
+    /// Forget a known peer
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Make every ticket given out so far worthless
+    Revoke,
+}
+
+/// `links`.
+#[derive(Clone, Debug, Args)]
+pub struct Links {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which links.
+    #[command(flatten)]
+    pub choice: LinkChoice,
+}
+
+/// `recv`.
+#[derive(Clone, Debug, Args)]
+pub struct Recv {
+    /// Where files go: a folder, or - for standard output
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Replace files that exist
+    #[arg(long)]
+    pub overwrite: bool,
+    /// How to listen.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// Known peers only, no ticket
+    #[arg(long, conflicts_with = "ticket_file")]
+    pub trusted: bool,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// What both waiting commands take.
+#[derive(Clone, Debug, Args)]
+pub struct Listen {
+    /// End after one connection; the ticket is good for that one alone
+    #[arg(long)]
+    pub once: bool,
+    /// Write the ticket to F too
+    #[arg(long, value_name = "F")]
+    pub ticket_file: Option<PathBuf>,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `send`.
+#[derive(Clone, Debug, Args)]
+pub struct Send {
+    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    pub peer: String,
+    /// Files and folders; - is standard input
+    #[arg(value_name = "PATH", required_unless_present = "message", conflicts_with = "message")]
+    pub paths: Vec<PathBuf>,
+    /// Send TEXT instead of files
+    #[arg(long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// With --mode spread: one word a packet, and both ends tell which word took which path
+    #[arg(long, requires = "message", conflicts_with = "paths")]
+    pub explain: bool,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// `bench`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Bench {
+    /// The far end of a measurement: print a ticket, and wait
+    #[command(after_help = "\
+Example:
+  ropewalk bench serve --once --json")]
+    Serve(BenchServe),
+    /// Send as fast as the links allow; the receiver's clock counts
+    #[command(after_help = "\
+Examples:
+  ropewalk bench bulk @ticket.txt --seconds 10
+  ropewalk bench bulk rope1... --bytes 1G --json")]
+    Bulk(BenchBulk),
+}
+
+/// `bench serve`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchServe {
+    /// How to listen.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// `bench bulk`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchBulk {
+    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    pub peer: String,
+    /// How much or how long.
+    #[command(flatten)]
+    pub amount: Amount,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// How much `bench bulk` sends.
+#[derive(Clone, Copy, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Amount {
+    /// Send N bytes; K, M and G are powers of 1024
+    #[arg(long, value_name = "N", value_parser = size)]
+    pub bytes: Option<u64>,
+    /// Send for S seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: Option<f64>,
+}
+
+/// Options of every command that connects.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connect {
+    /// How the paths are used; what the dialer says binds both directions
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
+    /// Which links.
+    #[command(flatten)]
+    pub links: LinkChoice,
+    /// Advertise this address too, for example one that a router forwards (repeatable)
+    #[arg(long = "address", value_name = "HOST:PORT")]
+    pub addresses: Vec<String>,
+    /// The UDP port of every link
+    #[arg(long, value_name = "N", default_value_t)]
+    pub port: u16,
+    /// Most memory for what is under way: 16M, 512K
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub window: Option<u64>,
+}
+
+/// Which links to use.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LinkChoice {
+    /// Use only this link (repeatable)
+    #[arg(long = "link", value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Do not use this link (repeatable)
+    #[arg(long = "not-link", value_name = "NAME")]
+    pub not: Vec<String>,
+}
+
+/// How the paths are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Add the rates of all links
+    #[default]
+    Bulk,
+    /// A random path for each packet; for demonstration
+    Spread,
+}
+
+impl From<Mode> for ropewalk_core::id::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Bulk => Self::Bulk,
+            Mode::Spread => Self::Spread,
+        }
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|sign: char| sign.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        "T" | "TB" | "TIB" => 1_u64 << 40,
+        _ => return Err("the unit must be K, M, G or T".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "write a whole number, as in 16M".to_owned())?;
+    let size = number.checked_mul(unit).ok_or("that is too much")?;
+    if size == 0 { Err("it must be more than nothing".into()) } else { Ok(size) }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
+        _ => Err("write a number of seconds above zero".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_line_of_the_manual_is_understood() {
+        for line in [
+            "ropewalk demo",
+            "ropewalk demo FILE",
+            "ropewalk id",
+            "ropewalk peers list",
+            "ropewalk peers trust NAME KEY",
+            "ropewalk peers trust NAME KEY a:1 b:2",
+            "ropewalk peers rename A B",
+            "ropewalk peers remove A",
+            "ropewalk peers revoke",
+            "ropewalk links --json",
+            "ropewalk recv --out DIR --once --overwrite --ticket-file F --json",
+            "ropewalk recv --out - --trusted",
+            "ropewalk send PEER a b - --json --log L",
+            "ropewalk send PEER --message TEXT",
+            "ropewalk send PEER --message TEXT --mode spread --explain",
+            "ropewalk bench serve --once --ticket-file F --json",
+            "ropewalk bench bulk PEER --bytes 100M --json",
+            "ropewalk bench bulk PEER --seconds 2.5",
+            "ropewalk -v send PEER a --mode bulk --link eth0 --link wlan0 --not-link lo --address h:1 --port 7 --window 4M",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "ropewalk",
+            "ropewalk send",
+            "ropewalk send PEER",
+            "ropewalk send PEER a --message TEXT",
+            "ropewalk send PEER a --explain",
+            "ropewalk send PEER a --mode backup",
+            "ropewalk send PEER a --port 70000",
+            "ropewalk recv --trusted --ticket-file F",
+            "ropewalk bench bulk PEER",
+            "ropewalk bench bulk PEER --bytes 1 --seconds 1",
+            "ropewalk bench bulk PEER --bytes 0",
+            "ropewalk bench bulk PEER --seconds -1",
+            "ropewalk peers",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!((size("7"), size("16M"), size("1g")), (Ok(7), Ok(16 << 20), Ok(1 << 30)));
+        for bad in ["", "M", "1.5M", "-1", "0", "1X", "99999999999T", "ü"] {
+            assert!(size(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line: what can be said ([`args`]), what each command does, and how it is told.
+//! Each command is a thin file over the library.
+
+pub mod args;
+pub mod bench;
+pub mod demo;
+pub mod exit;
+pub mod explain;
+pub mod interrupt;
+pub mod peers;
+pub mod progress;
+pub mod recv;
+pub mod report;
+pub mod send;
+pub mod session;
+
+use crate::home::Home;
+use args::{Bench, Command, CommandLine};
+use exit::{Code, Failure};
+use interrupt::Interrupt;
+use report::Report;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+/// Does what the command line says, and tells how it ended.
+pub fn run(line: CommandLine) -> Code {
+    trace(line.verbose);
+    let json = match &line.command {
+        Command::Links(links) => links.json,
+        Command::Recv(recv) => recv.listen.json,
+        Command::Send(send) => send.json,
+        Command::Bench(Bench::Serve(serve)) => serve.listen.json,
+        Command::Bench(Bench::Bulk(bulk)) => bulk.json,
+        _ => false,
+    };
+    let report = match Report::new(json, line.log.as_deref()) {
+        Ok(report) => Arc::new(report),
+        Err(failure) => {
+            Report::plain().fail(&failure);
+            return failure.code;
+        }
+    };
+    match dispatch(line.command, &report) {
+        Ok(code) => code,
+        Err(failure) => {
+            report.fail(&failure);
+            failure.code
+        }
+    }
+}
+
+fn dispatch(command: Command, report: &Arc<Report>) -> Result<Code, Failure> {
+    match command {
+        Command::Id => peers::id(&Home::from_environment()?, report)?,
+        Command::Peers(command) => peers::peers(command, &Home::from_environment()?, report)?,
+        connecting => return connect(connecting, Arc::clone(report)),
+    }
+    Ok(Code::Done)
+}
+
+fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let interrupt = Interrupt::listen();
+        match command {
+            Command::Demo(args) => demo::demo(args, report, interrupt).await,
+            Command::Recv(args) => recv::recv(args, report, interrupt).await,
+            Command::Send(args) => send::send(args, report, interrupt).await,
+            Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
+            Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
+            _ => Ok(Code::Done),
+        }
+    });
+    // A thread may wait for standard input for ever.
+    runtime.shutdown_background();
+    ended
+}
+
+/// `-v` tells on standard error what happens inside.
+fn trace(verbose: u8) {
+    use tracing::level_filters::LevelFilter;
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .finish();
+    // Somebody else's subscriber is as good.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

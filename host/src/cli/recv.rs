@@ -1,0 +1,194 @@
+//! `ropewalk recv`: prints a ticket, waits, and receives files, folders and messages.
+
+use super::args;
+use super::exit::{Code, Failure};
+use super::explain;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::report::{Line, Report};
+use super::session::{self, Direction, close_code};
+use crate::admission::Admission;
+use crate::connection::{Connection, RecvStream, SendStream};
+use crate::home::Home;
+use crate::tickets::Use;
+use crate::transfer::TransferError;
+use crate::transfer::receive::{Receiving, Target, receive};
+use crate::transfer::safe_path::Root;
+use crate::{message, transfer, words};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+const SERVICES: &[&str] = &[transfer::SERVICE, message::SERVICE, words::SERVICE];
+
+/// `ropewalk recv`.
+///
+/// # Errors
+/// When it cannot wait at all. What goes wrong with one peer is told, and the next is waited for.
+pub async fn recv(
+    args: args::Recv,
+    report: Arc<Report>,
+    mut interrupt: Interrupt,
+) -> Result<Code, Failure> {
+    let to_pipe = args.out == Path::new("-");
+    if to_pipe && args.listen.json {
+        return Err(Failure::usage("--out - and --json both want standard output; leave one out"));
+    }
+    let home = Home::from_environment()?;
+    let target = Arc::new(target(&args.out, to_pipe)?);
+    let admission = match args.trusted {
+        true => Admission::peers_only(home.clone()),
+        false => Admission::peers_and_tickets(home.clone()),
+    };
+    let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
+    if !args.trusted {
+        let good = if args.listen.once { Use::Once } else { Use::Lasting };
+        session::hand_out_ticket(
+            &home,
+            &endpoint,
+            good,
+            args.listen.ticket_file.as_deref(),
+            |ticket| {
+                report.line(&Line::Ticket { ticket });
+                // Standard output may be for the file.
+                if to_pipe { report.say(ticket) } else { report.show(ticket) }
+            },
+        )?;
+    }
+    report.say("waiting; Ctrl-C ends it");
+    let inbox = Inbox { home, admission, target, overwrite: args.overwrite, report };
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = endpoint.accept() => {
+                let Some(connection) = accepted else { return Err(session::no_link_left()) };
+                let since = Instant::now();
+                let (inbox, interrupt) = (inbox.clone(), interrupt.clone());
+                open.spawn(async move { inbox.serve(connection, since, interrupt).await });
+            }
+            Some(ended) = open.join_next() => {
+                let ended = ended.unwrap_or_else(|error| Err(Failure::new(Code::Failed, error)));
+                if args.listen.once && !matches!(ended, Ok(None)) {
+                    return ended.map(|code| code.unwrap_or(Code::Done));
+                }
+                if let Err(failure) = ended {
+                    inbox.report.fail(&failure);
+                }
+            }
+            () = interrupt.pressed() => {
+                while open.join_next().await.is_some() {}
+                return Err(Interrupt::failure());
+            }
+        }
+    }
+}
+
+fn target(out: &Path, to_pipe: bool) -> Result<Target, Failure> {
+    if to_pipe {
+        return Ok(Target::Pipe(Mutex::new(Some(Box::new(io::stdout())))));
+    }
+    let root = Root::open(out).map_err(|cause| {
+        Failure::new(
+            Code::Failed,
+            format!(
+                "cannot receive into {}: {cause}; name another folder with --out",
+                out.display()
+            ),
+        )
+    })?;
+    Ok(Target::Folder(root))
+}
+
+/// What every connection shares.
+#[derive(Clone)]
+struct Inbox {
+    home: Home,
+    admission: Admission,
+    target: Arc<Target>,
+    overwrite: bool,
+    report: Arc<Report>,
+}
+
+impl Inbox {
+    /// Receives until the peer closes. `None`: it did not get in.
+    async fn serve(
+        &self,
+        connection: Connection,
+        since: Instant,
+        mut interrupt: Interrupt,
+    ) -> Result<Option<Code>, Failure> {
+        if !self.admission.spend(connection.ticket().as_ref()) {
+            session::close(&connection, close_code::TICKET_USED, "").await;
+            return Ok(None);
+        }
+        session::introduce(&connection, &self.home, &self.report);
+        let mut worst = Code::Done;
+        loop {
+            let accepted = tokio::select! {
+                accepted = connection.accept() => accepted,
+                () = interrupt.pressed() => {
+                    session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
+                    return Err(Interrupt::failure());
+                }
+            };
+            let Some((service, send, recv)) = accepted else { return Ok(Some(worst)) };
+            let working = self.stream(&connection, &service, send, recv, since);
+            let ended = tokio::select! {
+                ended = working => ended,
+                () = interrupt.pressed() => {
+                    session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
+                    return Err(Interrupt::failure());
+                }
+            };
+            match ended {
+                Ok(code) => worst = worst.max(code),
+                Err(error) => return Err(session::failure(&connection, error).await),
+            }
+        }
+    }
+
+    async fn stream(
+        &self,
+        connection: &Connection,
+        service: &str,
+        send: SendStream,
+        recv: RecvStream,
+        since: Instant,
+    ) -> Result<Code, TransferError> {
+        match service {
+            message::SERVICE => {
+                let text = message::receive(recv, send).await?;
+                self.report.say(&format!("message: {text}"));
+                self.report.line(&Line::Message { text: &text });
+                Ok(Code::Done)
+            }
+            words::SERVICE => {
+                let words = words::receive(recv, send, &explain::Legs::of(connection)).await?;
+                explain::tell(&words, Direction::Receiving, &self.report);
+                Ok(Code::Done)
+            }
+            _ => self.files(connection, send, recv, since).await,
+        }
+    }
+
+    async fn files(
+        &self,
+        connection: &Connection,
+        send: SendStream,
+        recv: RecvStream,
+        since: Instant,
+    ) -> Result<Code, TransferError> {
+        let paths = session::paths(connection, Direction::Receiving);
+        let progress = Arc::new(Progress::new(Arc::clone(&self.report), None, paths));
+        let how = Receiving {
+            target: Arc::clone(&self.target),
+            overwrite: self.overwrite,
+            since,
+            observer: progress.clone(),
+        };
+        let summary = progress.while_drawing(receive(recv, send, how)).await?;
+        Ok(Code::of(&summary))
+    }
+}

@@ -1,0 +1,336 @@
+//! Where a command's words go: data on standard output, all else on standard error, and both to the log.
+//!
+//! With `--json`, standard output carries one [`Line`] a line and nothing else. The log takes the same
+//! lines, each with its time. Names of events and fields are an interface: scripts depend on them.
+
+use super::exit::{Code, Failure};
+use crate::human;
+use indicatif::MultiProgress;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// One thing that happened, as programs read it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Line<'l> {
+    /// The ticket to hand to the peer. Always the first line, where there is one.
+    Ticket {
+        /// The ticket.
+        ticket: &'l str,
+    },
+    /// A connection stands.
+    Connected {
+        /// The peer's key.
+        peer: &'l str,
+        /// What we call it, if it is known.
+        name: Option<&'l str>,
+    },
+    /// A file is there.
+    File {
+        /// Its path as the receiver sees it.
+        path: &'l str,
+        /// Its length.
+        bytes: u64,
+        /// See [`crate::transfer::FileReport::time`].
+        seconds: f64,
+        /// Its bytes over its time.
+        mbit_s: f64,
+        /// In hexadecimal.
+        blake3: String,
+        /// What each path did for it.
+        paths: &'l [PathLine],
+        /// Whether it was there before.
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        already: bool,
+    },
+    /// A file or folder that the receiver did not take.
+    Refused {
+        /// Its path.
+        path: &'l str,
+        /// Why.
+        reason: &'l str,
+    },
+    /// A file that the sender could not send whole, or that did not arrive as it was sent.
+    Failed {
+        /// Its path.
+        path: &'l str,
+        /// Why.
+        reason: &'l str,
+    },
+    /// A file in the middle of which the connection ended.
+    Stopped {
+        /// Its path.
+        path: &'l str,
+        /// The temporary name under which the receiver keeps what came.
+        kept: Option<&'l str>,
+    },
+    /// Something that was not sent: a symbolic link, a socket, a file that cannot be read.
+    LeftOut {
+        /// Its path.
+        path: &'l str,
+        /// Why.
+        reason: &'l str,
+    },
+    /// A message.
+    Message {
+        /// What it says.
+        text: &'l str,
+    },
+    /// One word of an explained message.
+    Word {
+        /// Its place in the sentence, from zero.
+        number: u32,
+        /// The word.
+        text: &'l str,
+        /// The link at this end.
+        link: &'l str,
+        /// The address at the other end.
+        remote: &'l str,
+    },
+    /// A measurement is over.
+    Bulk {
+        /// What arrived.
+        bytes: u64,
+        /// From accepting the connection to the last byte, at the receiver.
+        seconds: f64,
+        /// Goodput.
+        mbit_s: f64,
+        /// The longest time without new bytes in order, after the first.
+        max_gap_ms: f64,
+        /// What each path did.
+        paths: &'l [PathLine],
+    },
+    /// A link that would be used, or is left out.
+    Link(&'l LinkLine),
+    /// The command fails.
+    Error {
+        /// The exit code.
+        code: u8,
+        /// The thing, the cause and the next step.
+        message: &'l str,
+    },
+}
+
+/// One path, as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathLine {
+    /// The local link's name.
+    pub link: String,
+    /// The local address.
+    pub local: String,
+    /// The peer's address.
+    pub remote: String,
+    /// What it carried, in our direction of interest.
+    pub bytes: u64,
+    /// `probing`, `active`, `suspect` or `down`.
+    pub state: &'static str,
+}
+
+/// One link, as programs read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkLine {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Largest IP packet.
+    pub mtu: u32,
+    /// Its cost class.
+    pub class: String,
+    /// Whether something is plugged in at its other end, where the system knows.
+    pub carrier: Option<bool>,
+    /// Whether it would be used.
+    pub used: bool,
+    /// Why it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where words go.
+#[derive(Debug)]
+pub struct Report {
+    json: bool,
+    log: Option<Mutex<File>>,
+    bars: Option<MultiProgress>,
+}
+
+#[derive(Serialize)]
+struct Stamped<'l> {
+    time: String,
+    #[serde(flatten)]
+    line: &'l Line<'l>,
+}
+
+impl Report {
+    /// `json`: lines for programs on standard output. `log`: a file to append them to.
+    ///
+    /// # Errors
+    /// When the log cannot be opened.
+    pub fn new(json: bool, log: Option<&Path>) -> Result<Self, Failure> {
+        let log = log.map(open_log).transpose()?;
+        let bars = io::stderr().is_terminal().then(MultiProgress::new);
+        Ok(Self { json, log, bars })
+    }
+
+    /// For people alone, and no log.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self { json: false, log: None, bars: None }
+    }
+
+    /// Where progress is drawn; nowhere unless standard error is a terminal.
+    #[must_use]
+    pub const fn bars(&self) -> Option<&MultiProgress> {
+        self.bars.as_ref()
+    }
+
+    /// For programs: on standard output with `--json`, and in the log.
+    pub fn line(&self, line: &Line<'_>) {
+        if self.json
+            && let Ok(text) = serde_json::to_string(line)
+        {
+            self.print(&text);
+        }
+        // Whoever reads a log need not be let in.
+        let line = if let Line::Ticket { .. } = line {
+            &Line::Ticket { ticket: "not logged" }
+        } else {
+            line
+        };
+        if let Some(log) = &self.log
+            && let Ok(mut text) =
+                serde_json::to_vec(&Stamped { time: human::timestamp(SystemTime::now()), line })
+        {
+            text.push(b'\n');
+            // One write a line, so that two processes may share a log. A log that fails stops nothing.
+            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(&text);
+        }
+    }
+
+    /// For people: on standard output, unless that is for programs.
+    pub fn show(&self, text: &str) {
+        if !self.json {
+            self.print(text);
+        }
+    }
+
+    /// For people: on standard error, above any bars. Control characters do not get through.
+    pub fn say(&self, text: &str) {
+        let text = crate::transfer::shown(text);
+        self.aside(|| drop(writeln!(io::stderr(), "{text}")));
+    }
+
+    /// The command's bad end.
+    pub fn fail(&self, failure: &Failure) {
+        if failure.message.is_empty() {
+            return;
+        }
+        let text = if failure.code == Code::Interrupted { "" } else { "error: " };
+        self.say(&format!("{text}{}", failure.message));
+        self.line(&Line::Error { code: failure.code as u8, message: &failure.message });
+    }
+
+    /// A reader that has gone is no reason to fail.
+    fn print(&self, text: &str) {
+        self.aside(|| {
+            let mut out = io::stdout().lock();
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        });
+    }
+
+    fn aside(&self, print: impl FnOnce()) {
+        match &self.bars {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn open_log(path: &Path) -> Result<Mutex<File>, Failure> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path);
+    let why = |cause| {
+        format!("cannot open the log {}: {cause}; name another file with --log", path.display())
+    };
+    opened.map(Mutex::new).map_err(|cause| Failure::new(Code::Failed, why(cause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_are_those_that_scripts_know() {
+        let path = PathLine {
+            link: "eth0".into(),
+            local: "10.0.0.1:7".into(),
+            remote: "10.0.0.2:7".into(),
+            bytes: 5,
+            state: "active",
+        };
+        let paths = [path];
+        let json = |line: &Line<'_>| serde_json::to_string(line).unwrap();
+        assert_eq!(
+            json(&Line::Ticket { ticket: "rope1x" }),
+            r#"{"event":"ticket","ticket":"rope1x"}"#
+        );
+        let bulk =
+            Line::Bulk { bytes: 10, seconds: 0.5, mbit_s: 0.00016, max_gap_ms: 1.5, paths: &paths };
+        assert_eq!(
+            json(&bulk),
+            concat!(
+                r#"{"event":"bulk","bytes":10,"seconds":0.5,"mbit_s":0.00016,"max_gap_ms":1.5,"#,
+                r#""paths":[{"link":"eth0","local":"10.0.0.1:7","remote":"10.0.0.2:7","bytes":5,"state":"active"}]}"#
+            )
+        );
+        let file = Line::File {
+            path: "a/b",
+            bytes: 1,
+            seconds: 1.0,
+            mbit_s: 8.0,
+            blake3: "00".into(),
+            paths: &[],
+            already: false,
+        };
+        assert_eq!(
+            json(&file),
+            r#"{"event":"file","path":"a/b","bytes":1,"seconds":1.0,"mbit_s":8.0,"blake3":"00","paths":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_log_is_appended_to_and_each_line_has_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for _ in 0..2 {
+            let report = Report::new(false, Some(&path)).unwrap();
+            report.line(&Line::Ticket { ticket: "rope1secret" });
+            report.line(&Line::Message { text: "a\nb" });
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4);
+        assert!(!text.contains("secret"), "{text}");
+        assert_eq!(
+            (lines[3]["event"].as_str(), lines[3]["text"].as_str()),
+            (Some("message"), Some("a\nb"))
+        );
+        assert!(lines[0]["time"].as_str().is_some_and(|time| time.ends_with('Z')));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_opened_is_named() {
+        let error = Report::new(false, Some(Path::new("/no/such/folder/log"))).unwrap_err();
+        assert!(error.message.contains("/no/such/folder/log"), "{}", error.message);
+    }
+}

@@ -1,0 +1,317 @@
+//! What every connecting command does before and after its own work: opens the endpoint that the
+//! options describe, dials, makes tickets, and puts into words what went wrong.
+
+use super::args::Connect;
+use super::exit::{Code, Failure};
+use super::interrupt::Interrupt;
+use super::progress::{PathText, Paths};
+use super::report::{Line, PathLine, Report};
+use crate::admission::Admission;
+use crate::connection::{CloseReason, Connection, PathReport, PathState, RecvStream, SendStream};
+use crate::endpoint::{BindError, ConnectError, Endpoint, EndpointConfig};
+use crate::home::Home;
+use crate::human;
+use crate::identity::Identity;
+use crate::key_text;
+use crate::peer::PeerAddress;
+use crate::peers::Peers;
+use crate::place::Place;
+use crate::ticket::{ADDRESSES_MAX, Ticket};
+use crate::tickets::{Tickets, Use};
+use crate::transfer::TransferError;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Codes of our own in Close; the core's are below 0x100.
+pub mod close_code {
+    /// The user pressed Ctrl-C.
+    pub const INTERRUPTED: u32 = 0x100;
+    /// The ticket was for one use, and had it.
+    pub const TICKET_USED: u32 = 0x101;
+}
+
+/// How long a closing connection may take to tell the peer.
+const CLOSE_TIME: Duration = Duration::from_millis(500);
+/// In the configuration folder: the port that tickets given out so far name.
+const PORT_FILE: &str = "port";
+
+/// Which way a command's bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Out.
+    Sending,
+    /// In.
+    Receiving,
+}
+
+/// A node that waits for others.
+///
+/// # Errors
+/// As the words say.
+pub async fn listen(
+    options: &Connect,
+    home: &Home,
+    admission: Admission,
+    services: &'static [&'static str],
+) -> Result<Endpoint, Failure> {
+    let mut config = config(options, home, services).await?;
+    config.admission = Some(Arc::new(move |peer, ticket| admission.admit(&peer, ticket.as_ref())));
+    if options.port != 0 {
+        return Endpoint::bind(config).await.map_err(bind_failure);
+    }
+    // Tickets survive a restart only if the port does.
+    let remembered = home.read(PORT_FILE)?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    config.port = remembered;
+    let endpoint = match Endpoint::bind(config.clone()).await {
+        Err(BindError::PortTaken(_)) => {
+            config.port = 0;
+            Endpoint::bind(config).await
+        }
+        bound => bound,
+    };
+    let endpoint = endpoint.map_err(bind_failure)?;
+    if remembered == 0 {
+        home.write(PORT_FILE, &format!("{}\n", endpoint.port()))?;
+    }
+    Ok(endpoint)
+}
+
+/// A connection to `peer`, and the endpoint that holds it.
+///
+/// # Errors
+/// As the words say.
+pub async fn dial(
+    options: &Connect,
+    peer: &str,
+    report: &Report,
+    interrupt: &mut Interrupt,
+) -> Result<(Endpoint, Connection), Failure> {
+    let home = Home::from_environment()?;
+    let peer = PeerAddress::parse(peer, &home)?;
+    let config = config(options, &home, &[]).await?;
+    let endpoint = Endpoint::bind(config).await.map_err(bind_failure)?;
+    let addresses = peer.resolve().await?;
+    let dialled = tokio::select! {
+        dialled = endpoint.connect(peer.key, peer.ticket, &addresses) => dialled,
+        () = interrupt.pressed() => return Err(Interrupt::failure()),
+    };
+    let connection = dialled.map_err(|error| connect_failure(&error, &peer, &addresses))?;
+    introduce(&connection, &home, report);
+    Ok((endpoint, connection))
+}
+
+/// Says who is at the other end.
+pub fn introduce(connection: &Connection, home: &Home, report: &Report) {
+    let peer = connection.peer();
+    let peers = Peers::load(home).unwrap_or_default();
+    let name = peers.name_of(&peer);
+    report.line(&Line::Connected { peer: &key_text::format(&peer), name });
+    let known = name.map_or_else(|| format!("{}…", key_text::short(&peer)), str::to_owned);
+    report.say(&format!("connected to {known}"));
+}
+
+/// Makes a ticket to `endpoint`, and hands it out: first line on standard output, and into `file`.
+///
+/// # Errors
+/// When it cannot be kept or written.
+pub fn hand_out_ticket(
+    home: &Home,
+    endpoint: &Endpoint,
+    good: Use,
+    file: Option<&Path>,
+    show: impl FnOnce(&str),
+) -> Result<(), Failure> {
+    let (id, secret) = Tickets::new(home.clone()).issue(good)?;
+    let mut addresses = endpoint.addresses();
+    addresses.truncate(ADDRESSES_MAX);
+    let ticket = Ticket { key: endpoint.public_key(), id, secret, addresses }.to_string();
+    if let Some(file) = file {
+        let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
+        write_private(file, &ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))?;
+    }
+    show(&ticket);
+    Ok(())
+}
+
+/// A connection's paths, as they are each time this is called.
+pub fn paths(connection: &Connection, direction: Direction) -> Paths {
+    let reports = connection.paths();
+    Box::new(move || reports.borrow().iter().map(|path| path_text(path, direction)).collect())
+}
+
+/// A stream for `service` of the peer.
+///
+/// # Errors
+/// When the connection ended.
+pub async fn open(
+    connection: &Connection,
+    service: &str,
+) -> Result<(SendStream, RecvStream), Failure> {
+    match connection.open(service).await {
+        Ok(streams) => Ok(streams),
+        Err(error) => Err(failure(connection, TransferError::Lost(error)).await),
+    }
+}
+
+/// The end of a command that waits, when nothing is left to wait on.
+#[must_use]
+pub fn no_link_left() -> Failure {
+    Failure::new(Code::Failed, "no link is left to wait on; `ropewalk links` shows what there is")
+}
+
+/// Closes, and gives the word time to leave.
+pub async fn close(connection: &Connection, code: u32, reason: &str) {
+    connection.close(code, reason);
+    let _ = tokio::time::timeout(CLOSE_TIME, connection.closed()).await;
+}
+
+/// The failure of something that ended with `error` on `connection`, by the connection's own end if
+/// that is the cause.
+pub async fn failure(connection: &Connection, error: TransferError) -> Failure {
+    if !matches!(error, TransferError::Lost(_)) {
+        return error.into();
+    }
+    // A stream may tell a moment before its connection does.
+    match tokio::time::timeout(CLOSE_TIME, connection.closed()).await {
+        Ok(reason) => close_failure(&reason),
+        Err(_) => error.into(),
+    }
+}
+
+fn close_failure(reason: &CloseReason) -> Failure {
+    match reason {
+        CloseReason::Peer { code: close_code::INTERRUPTED, .. } => Failure::new(
+            Code::Stopped,
+            "the peer was stopped (Ctrl-C there); do the same again to go on",
+        ),
+        CloseReason::Peer { code: close_code::TICKET_USED, .. } => Failure::new(
+            Code::Refused,
+            "this ticket was good for one use and had it; ask for a new one",
+        ),
+        CloseReason::Peer { code, reason } => {
+            let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            Failure::new(
+                Code::Stopped,
+                format!("the peer closed the connection (code {code}){said}"),
+            )
+        }
+        CloseReason::Idle => Failure::new(
+            Code::Stopped,
+            "the peer went away: nothing came from it on any link; do the same again when it is back",
+        ),
+        other => Failure::new(Code::Stopped, format!("the connection ended: {other:?}")),
+    }
+}
+
+async fn config(
+    options: &Connect,
+    home: &Home,
+    services: &'static [&'static str],
+) -> Result<EndpointConfig, Failure> {
+    let identity = Identity::load_or_create(home)?;
+    let mut advertise = Vec::new();
+    for text in &options.addresses {
+        let place: Place = text.parse().map_err(Failure::usage)?;
+        advertise.extend(place.resolve().await.map_err(|cause| Failure::new(Code::Failed, cause))?);
+    }
+    Ok(EndpointConfig {
+        services,
+        mode: options.mode.into(),
+        only: options.links.only.clone(),
+        not: options.links.not.clone(),
+        port: options.port,
+        advertise,
+        window: options.window,
+        ..EndpointConfig::new(identity)
+    })
+}
+
+fn path_text(path: &PathReport, direction: Direction) -> PathText {
+    let bytes = match direction {
+        Direction::Sending => path.data_sent,
+        Direction::Receiving => path.data_received,
+    };
+    let state = state_name(path.state);
+    let line = PathLine {
+        link: path.link_name.clone(),
+        local: path.local.clone(),
+        remote: path.remote.clone(),
+        bytes,
+        state,
+    };
+    let text = format!(
+        "{} to {}: {state}, {}, {:.1} ms round trip",
+        line.link,
+        line.remote,
+        human::bytes(bytes),
+        human::millis(path.smoothed_rtt)
+    );
+    PathText { line, text }
+}
+
+/// A path's state, as programs read it.
+#[must_use]
+pub const fn state_name(state: PathState) -> &'static str {
+    match state {
+        PathState::Probing => "probing",
+        PathState::Active => "active",
+        PathState::Suspect => "suspect",
+        PathState::Down => "down",
+    }
+}
+
+fn bind_failure(error: BindError) -> Failure {
+    let links = "; `ropewalk links` shows what there is";
+    match error {
+        BindError::UnknownLink(name) => {
+            Failure::usage(format!("no link is called {name:?}{links}"))
+        }
+        BindError::PortTaken(port) => Failure::new(
+            Code::Failed,
+            format!("port {port} is taken; name another with --port, or leave --port out"),
+        ),
+        BindError::NoLink => Failure::new(
+            Code::Failed,
+            format!("no usable link{links}, and why others are left out"),
+        ),
+        BindError::Io(cause) => Failure::new(Code::Failed, cause),
+    }
+}
+
+fn connect_failure(error: &ConnectError, peer: &PeerAddress, addresses: &[SocketAddr]) -> Failure {
+    let ConnectError::Closed(reason) = error;
+    let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let tried = tried.join(", ");
+    match reason {
+        CloseReason::Unreachable { undecipherable: true } => Failure::new(
+            Code::Refused,
+            "the peer answered, but its answer cannot be opened: the ticket's secret is wrong; ask for a new ticket",
+        ),
+        CloseReason::Unreachable { .. } => {
+            let hint = if peer.ticket.is_some() {
+                "is it running, and is the ticket still good (not used, not revoked)?"
+            } else {
+                "is it running, and does it know this node (peers trust)?"
+            };
+            Failure::new(Code::Unreachable, format!("nobody answers at {tried}; {hint}"))
+        }
+        CloseReason::Refused => Failure::new(
+            Code::Refused,
+            "the peer refused: it shares no protocol version or cipher with this one; bring both up to date",
+        ),
+        other => close_failure(other),
+    }
+}
+
+/// A ticket lets its bearer in: it is for its owner alone.
+fn write_private(file: &Path, ticket: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    writeln!(options.open(file)?, "{ticket}")
+}

@@ -1,0 +1,74 @@
+//! The one task that moves a connection on: sends what it has, takes in what happened, and sleeps
+//! until there is more.
+
+use crate::connection::{CloseReason, Shared};
+use crate::endpoint::Inner;
+use core::time::Duration;
+use ropewalk_core::id::ConnectionId;
+use std::sync::Arc;
+use tokio::time::{Instant, sleep_until};
+
+/// Drives a connection to its end.
+pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: ConnectionId) {
+    let mut buffer = vec![0; DATAGRAM_BYTES * RUN_PACKETS];
+    let mut reported = Instant::now();
+    loop {
+        transmit(&shared, &endpoint, &mut buffer).await;
+        let (timeout, drained) = {
+            let mut state = shared.lock();
+            state.handle_events(&shared);
+            let wish = state.core.wants_memory();
+            if state.core.storage_mut().grow(wish) {
+                shared.wake();
+            }
+            if reported.elapsed() >= REPORT_INTERVAL {
+                reported = Instant::now();
+                shared.publish(&state);
+            }
+            (state.core.poll_timeout(), state.core.is_drained())
+        };
+        if drained {
+            break;
+        }
+        match timeout {
+            Some(moment) => {
+                let moment = Instant::from_std(shared.clock.at(moment));
+                tokio::select! {
+                    () = shared.woken() => {}
+                    () = sleep_until(moment) => {}
+                }
+            }
+            None => shared.woken().await,
+        }
+    }
+    endpoint.forget(id);
+    let reason = shared.lock().over().cloned();
+    shared.closed.send_replace(Some(reason.unwrap_or(CloseReason::Idle)));
+}
+
+/// Sends until there is nothing more to send now.
+async fn transmit(shared: &Shared, endpoint: &Inner, buffer: &mut [u8]) {
+    loop {
+        let transmit = {
+            let mut state = shared.lock();
+            let now = shared.clock.now();
+            if state.core.poll_timeout().is_some_and(|moment| moment <= now) {
+                state.core.handle_timeout(now);
+            }
+            state.core.poll_transmit(buffer, now)
+        };
+        let Some(transmit) = transmit else { return };
+        let Some(run) = buffer.get(..transmit.len) else { return };
+        // A socket whose link is stuck must not hold up the others; what it drops is lost.
+        let sent = tokio::time::timeout(SEND_PATIENCE, endpoint.send(&transmit, run)).await;
+        if sent.is_err() {
+            tracing::debug!(link = transmit.link.0, "the link is stuck; packets dropped");
+        }
+    }
+}
+
+const DATAGRAM_BYTES: usize = 1_200;
+/// Packets in one call to the system; 16 already give most of what there is to gain.
+const RUN_PACKETS: usize = 32;
+const SEND_PATIENCE: Duration = Duration::from_millis(20);
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);

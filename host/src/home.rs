@@ -1,0 +1,232 @@
+//! The configuration folder: where this node's key, its known peers and its tickets' secret live.
+//!
+//! `ROPEWALK_HOME` moves it; otherwise it is where the system keeps such things:
+//! `$XDG_CONFIG_HOME/ropewalk` or `~/.config/ropewalk`, `~/Library/Application Support/ropewalk` on
+//! macOS, `%APPDATA%\ropewalk` on Windows. It is made on first use, for its owner alone.
+//!
+//! Files in it are written whole under a temporary name and renamed, so that two commands at once never read half a file.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// No file here is longer; what is longer was not written by us.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The configuration folder.
+#[derive(Clone, Debug)]
+pub struct Home {
+    folder: PathBuf,
+}
+
+/// Why the configuration folder or a file in it cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// No variable says where it is.
+    #[error("there is no home folder to keep the key in; set ROPEWALK_HOME to a folder of yours")]
+    Nowhere,
+    /// The system refused.
+    #[error("cannot {verb} {path}: {cause}{}", next_step(cause, path))]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Others may read a file that must be secret.
+    #[error("{path} can be read by others (mode {mode:03o}); it must be yours alone: chmod 600 '{path}'", path = path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file does not hold what it should.
+    #[error("{path} is damaged: {what}; move it away, and a new one is made", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Home {
+    /// The folder that the environment names. It need not exist yet.
+    ///
+    /// # Errors
+    /// When nothing in the environment says where it is.
+    pub fn from_environment() -> Result<Self, HomeError> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        locate(set, std::env::home_dir()).map(Self::at).ok_or(HomeError::Nowhere)
+    }
+
+    /// The folder `folder`. It need not exist yet.
+    #[must_use]
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The path of the file `name` in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The text of the file `name`; `None` if there is none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
+        self.read_checked(name, false)
+    }
+
+    /// The text of the file `name`, which must be its owner's alone; `None` if there is none.
+    pub(crate) fn read_secret(&self, name: &str) -> Result<Option<String>, HomeError> {
+        self.read_checked(name, true)
+    }
+
+    fn read_checked(&self, name: &str, secret: bool) -> Result<Option<String>, HomeError> {
+        let path = self.path(name);
+        let failed = |cause| HomeError::Io { verb: "read", path: path.clone(), cause };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(failed(cause)),
+        };
+        if secret {
+            check_mode(&file, &path)?;
+        }
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+        Ok(Some(text))
+    }
+
+    /// Makes the file `name` hold `text`, for its owner alone, at once or not at all.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), HomeError> {
+        let (path, temporary) = self.write_temporary(name, text)?;
+        fs::rename(&temporary, &path).map_err(|cause| {
+            let _ = fs::remove_file(&temporary);
+            HomeError::Io { verb: "write", path, cause }
+        })
+    }
+
+    /// Makes the file `name` if it is not there yet, and says what it holds then: whoever makes it
+    /// first wins, so that two commands started at once agree.
+    pub(crate) fn create_secret(&self, name: &str, text: &str) -> Result<String, HomeError> {
+        let (path, temporary) = self.write_temporary(name, text)?;
+        let linked = fs::hard_link(&temporary, &path);
+        if let Err(cause) = linked
+            && cause.kind() != io::ErrorKind::AlreadyExists
+        {
+            // No hard links on this file system: the rename is as good, but for the race.
+            let renamed = fs::rename(&temporary, &path);
+            renamed.map_err(|cause| HomeError::Io { verb: "write", path, cause })?;
+        } else {
+            let _ = fs::remove_file(&temporary);
+        }
+        Ok(self.read_secret(name)?.unwrap_or_default())
+    }
+
+    fn write_temporary(&self, name: &str, text: &str) -> Result<(PathBuf, PathBuf), HomeError> {
+        self.make()?;
+        let path = self.path(name);
+        let temporary = self.path(&format!(".{name}.{:08x}", crate::random::u32()));
+        let failed = |cause| HomeError::Io { verb: "write", path: temporary.clone(), cause };
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok((path, temporary))
+    }
+
+    fn make(&self) -> Result<(), HomeError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let path = self.folder.clone();
+        builder.create(&path).map_err(|cause| HomeError::Io { verb: "make", path, cause })
+    }
+}
+
+fn locate(set: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    if let Some(folder) = set("ROPEWALK_HOME") {
+        return Some(folder.into());
+    }
+    let base = if cfg!(windows) {
+        set("APPDATA").map(PathBuf::from)
+    } else if cfg!(target_os = "macos") {
+        home.map(|home| home.join("Library").join("Application Support"))
+    } else {
+        let absolute = |path: PathBuf| path.is_absolute().then_some(path);
+        let configured = set("XDG_CONFIG_HOME").map(PathBuf::from).and_then(absolute);
+        configured.or_else(|| home.map(|home| home.join(".config")))
+    };
+    base.map(|base| base.join("ropewalk"))
+}
+
+#[cfg(unix)]
+fn check_mode(file: &File, path: &Path) -> Result<(), HomeError> {
+    use std::os::unix::fs::PermissionsExt;
+    let failed = |cause| HomeError::Io { verb: "read", path: path.into(), cause };
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(HomeError::TooOpen { path: path.into(), mode }) }
+}
+
+/// Elsewhere the folder's own access list keeps others out.
+#[cfg(not(unix))]
+fn check_mode(_file: &File, _path: &Path) -> Result<(), HomeError> {
+    Ok(())
+}
+
+fn next_step(cause: &io::Error, path: &Path) -> String {
+    let path = path.display();
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "; make it yours (chown \"$USER\" '{path}') or set ROPEWALK_HOME to another folder"
+            )
+        }
+        io::ErrorKind::InvalidData => format!("; move '{path}' away, and a new one is made"),
+        _ => "; set ROPEWALK_HOME to use another folder".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_moves_the_folder() {
+        let set = |name: &str| (name == "ROPEWALK_HOME").then(|| OsString::from("/elsewhere"));
+        assert_eq!(locate(set, Some("/home/me".into())), Some("/elsewhere".into()));
+        assert_eq!(locate(|_| None, None), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_it_the_folder_is_where_the_system_keeps_such() {
+        let xdg = |name: &str| (name == "XDG_CONFIG_HOME").then(|| OsString::from("/xdg"));
+        assert_eq!(locate(xdg, None), Some("/xdg/ropewalk".into()));
+        let relative = |name: &str| (name == "XDG_CONFIG_HOME").then(|| OsString::from("xdg"));
+        let usual = Some("/home/me/.config/ropewalk".into());
+        assert_eq!(locate(relative, Some("/home/me".into())), usual, "the standard: absolute only");
+        assert_eq!(locate(|_| None, Some("/home/me".into())), usual);
+    }
+
+    #[test]
+    fn a_file_is_made_once_and_the_first_maker_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("deep").join("er"));
+        assert!(home.read("key").unwrap().is_none());
+        assert_eq!(home.create_secret("key", "one").unwrap(), "one");
+        assert_eq!(home.create_secret("key", "two").unwrap(), "one");
+        home.write("key", "three").unwrap();
+        assert_eq!(home.read_secret("key").unwrap().as_deref(), Some("three"));
+        let names: Vec<_> = fs::read_dir(home.path("")).unwrap().collect();
+        assert_eq!(names.len(), 1, "no temporary file stays: {names:?}");
+    }
+}

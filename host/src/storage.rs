@@ -1,0 +1,101 @@
+//! The memory of one connection on a PC: vectors.
+//!
+//! The byte pools are reserved whole but come from the system as untouched zero pages, and blocks
+//! that were used are used again first: what is resident is what was in use at once. Only the table
+//! of packets in flight is written when it is made, so it begins small and grows on demand.
+
+use ropewalk_core::connection::{MemoryWish, Parts, Storage};
+use ropewalk_core::path::Path;
+use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::stream::StreamSlot;
+
+/// Memory within a budget.
+pub(crate) struct HostStorage {
+    paths: Vec<Option<Path>>,
+    streams: Vec<StreamSlot>,
+    sent: Vec<SentSlot>,
+    sent_max: usize,
+    send: Vec<u8>,
+    receive: Vec<u8>,
+    datagrams_out: Vec<u8>,
+    datagrams_in: Vec<u8>,
+}
+
+impl HostStorage {
+    /// At most `window` bytes in all.
+    pub(crate) fn new(window: u64) -> Self {
+        let window = usize::try_from(window).unwrap_or(usize::MAX).max(WINDOW_MIN);
+        let sent_max = (window / 8 / size_of::<SentSlot>()).clamp(SENT_FIRST, SENT_MAX);
+        Self {
+            paths: (0..8).map(|_| None).collect(),
+            streams: (0..STREAMS).map(|_| StreamSlot::EMPTY).collect(),
+            sent: vec![SentSlot::EMPTY; SENT_FIRST],
+            sent_max,
+            send: vec![0; window / 16 * 6],
+            receive: vec![0; window / 16 * 8],
+            datagrams_out: vec![0; DATAGRAM_BYTES],
+            datagrams_in: vec![0; DATAGRAM_BYTES],
+        }
+    }
+
+    /// Grows what limits the rate, within the budget; returns whether anything grew.
+    pub(crate) fn grow(&mut self, wish: MemoryWish) -> bool {
+        let len = (self.sent.len() * 2).min(self.sent_max);
+        let grows = wish.packets && len > self.sent.len();
+        if grows {
+            self.sent.resize(len, SentSlot::EMPTY);
+        }
+        grows
+    }
+}
+
+impl Storage for HostStorage {
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            paths: &mut self.paths,
+            streams: &mut self.streams,
+            sent: &mut self.sent,
+            send: &mut self.send,
+            receive: &mut self.receive,
+            datagrams_out: &mut self.datagrams_out,
+            datagrams_in: &mut self.datagrams_in,
+        }
+    }
+
+    fn paths(&self) -> &[Option<Path>] {
+        &self.paths
+    }
+
+    fn block_bytes(&self) -> usize {
+        BLOCK_BYTES
+    }
+}
+
+/// What a connection may use by default, in bytes.
+pub(crate) const WINDOW_DEFAULT: u64 = 16 << 20;
+/// Less is of no use to anybody with several links.
+const WINDOW_MIN: usize = 2 << 20;
+const STREAMS: usize = 16;
+const BLOCK_BYTES: usize = 16 << 10;
+const SENT_FIRST: usize = 128;
+const SENT_MAX: usize = 16_384;
+const DATAGRAM_BYTES: usize = 32 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ropewalk_core::connection::offered_credit;
+
+    #[test]
+    fn the_default_window_gives_most_of_its_half_to_receiving() {
+        let credit = offered_credit(&mut HostStorage::new(WINDOW_DEFAULT));
+        assert!(credit.data > 6 << 20, "{credit:?}");
+        assert!(credit.streams >= 8);
+    }
+
+    #[test]
+    fn the_smallest_window_still_works() {
+        let credit = offered_credit(&mut HostStorage::new(0));
+        assert!(credit.data > 256 << 10, "{credit:?}");
+    }
+}
