@@ -2,6 +2,7 @@
 //! links of which one goes away, close) under an allocator that ends the process when it is asked
 //! for anything during a call of the core.
 
+use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::net::SocketAddr;
 use ropewalk_core::config::Config;
@@ -13,7 +14,7 @@ use ropewalk_core::crypto::{Identity, NO_PSK, Seed, Software};
 use ropewalk_core::id::{Address, Arrival, CostClass, LinkId, StreamId};
 use ropewalk_core::stream::Service;
 use ropewalk_core::time::{Duration, Instant};
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::collections::VecDeque;
 
 type Board = Memory<2, 2, 32, 16_384, 16_384>;
