@@ -89,7 +89,9 @@ pub struct Arrival {
 }
 
 /// What a link costs to use; cheaper classes are used first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum CostClass {
     /// Ethernet, serial lines: use freely.
