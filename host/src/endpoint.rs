@@ -52,6 +52,8 @@ pub struct EndpointConfig {
     pub port: u16,
     /// More addresses to tell peers: port forwardings and the like.
     pub advertise: Vec<SocketAddr>,
+    /// Tell peers only the addresses in `advertise`: ours mean nothing to them.
+    pub hidden: bool,
     /// Memory of a connection, in bytes.
     pub window: Option<u64>,
     /// These links instead of the machine's interfaces.
@@ -72,6 +74,7 @@ impl EndpointConfig {
             not: Vec::new(),
             port: 0,
             advertise: Vec::new(),
+            hidden: false,
             window: None,
             fixed_links: None,
             admission: None,
@@ -420,8 +423,12 @@ impl Inner {
         let pin = Pin::Address(address.ip());
         let socket = LinkSocket::open(&pin, address.is_ipv6(), address.port())?;
         let address = SocketAddr::new(address.ip(), socket.port());
-        let mut info =
-            LinkInfo { mtu: FIXED_MTU, class: CostClass::Wired, addresses: heapless::Vec::new() };
+        let mut info = LinkInfo {
+            mtu: FIXED_MTU,
+            class: CostClass::Wired,
+            addresses: heapless::Vec::new(),
+            hidden: self.config.hidden,
+        };
         let _ = info.addresses.push(Address::Ip(address));
         self.write_links().port = address.port();
         self.add(&fixed.name, 0, info, vec![socket]);
@@ -515,6 +522,7 @@ impl Inner {
             mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             class: interface.class,
             addresses: heapless::Vec::new(),
+            hidden: self.config.hidden,
         };
         for address in addresses.iter().chain(&self.config.advertise) {
             let _ = info.addresses.push(Address::Ip(*address));

@@ -134,6 +134,33 @@ fn revoking_replaces_the_secret_of_all_tickets() {
 }
 
 #[test]
+fn links_are_listed_for_people_and_for_programs_and_loopback_is_left_out_unless_named() {
+    let node = Node::new();
+    assert!(node.ok(&["links"]).starts_with("link "));
+    let json = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        node.ok(arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let loopback = |links: &[serde_json::Value]| {
+        let found = links.iter().find(|link| link["kind"] == "loopback");
+        found.expect("every machine has one").clone()
+    };
+    let left_out = loopback(&json(&["links", "--json"]));
+    assert_eq!(
+        (left_out["event"].as_str(), left_out["used"].as_bool()),
+        (Some("link"), Some(false))
+    );
+    assert!(left_out["reason"].as_str().unwrap().contains("--link"));
+    for field in ["name", "kind", "addresses", "mtu", "class", "carrier"] {
+        assert!(!left_out[field].is_null(), "{field}");
+    }
+    let name = left_out["name"].as_str().unwrap();
+    let links = json(&["links", "--json", "--link", name]);
+    assert_eq!(loopback(&links)["used"].as_bool(), Some(true));
+    assert_eq!(links.iter().filter(|link| link["used"] == true).count(), 1);
+    assert!(node.fails(2, &["links", "--link", "no-such-link"]).contains(name));
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_says_what_is_missing() {
     let node = Node::new();
     for arguments in

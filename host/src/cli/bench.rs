@@ -71,13 +71,15 @@ pub async fn serve(
 }
 
 async fn measure(connection: &Connection, since: Instant, report: &Report) -> Result<(), Failure> {
+    let mut measured = false;
     while let Some((_, send, recv)) = connection.accept().await {
+        measured = true;
         match bench::serve(recv, send, since).await {
             Ok(outcome) => tell(&outcome, connection, Direction::Receiving, report),
             Err(error) => return Err(session::failure(connection, error).await),
         }
     }
-    Ok(())
+    if measured { Ok(()) } else { Err(session::nothing_came(connection).await) }
 }
 
 /// `ropewalk bench bulk`.

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod exit;
 pub mod explain;
 pub mod interrupt;
+pub mod links;
 pub mod peers;
 pub mod progress;
 pub mod recv;
@@ -53,6 +54,7 @@ fn dispatch(command: Command, report: &Arc<Report>) -> Result<Code, Failure> {
     match command {
         Command::Id => peers::id(&Home::from_environment()?, report)?,
         Command::Peers(command) => peers::peers(command, &Home::from_environment()?, report)?,
+        Command::Links(args) => links::links(args, report)?,
         connecting => return connect(connecting, Arc::clone(report)),
     }
     Ok(Code::Done)

@@ -124,7 +124,7 @@ impl Inbox {
             return Ok(None);
         }
         session::introduce(&connection, &self.home, &self.report);
-        let mut worst = Code::Done;
+        let mut worst = None;
         loop {
             let accepted = tokio::select! {
                 accepted = connection.accept() => accepted,
@@ -133,7 +133,12 @@ impl Inbox {
                     return Err(Interrupt::failure());
                 }
             };
-            let Some((service, send, recv)) = accepted else { return Ok(Some(worst)) };
+            let Some((service, send, recv)) = accepted else {
+                return match worst {
+                    None => Err(session::nothing_came(&connection).await),
+                    done => Ok(done),
+                };
+            };
             let working = self.stream(&connection, &service, send, recv, since);
             let ended = tokio::select! {
                 ended = working => ended,
@@ -143,7 +148,7 @@ impl Inbox {
                 }
             };
             match ended {
-                Ok(code) => worst = worst.max(code),
+                Ok(code) => worst = worst.max(Some(code)),
                 Err(error) => return Err(session::failure(&connection, error).await),
             }
         }

@@ -143,8 +143,8 @@ pub struct LinkLine {
     pub mtu: u32,
     /// Its cost class.
     pub class: String,
-    /// Whether something is plugged in at its other end, where the system knows.
-    pub carrier: Option<bool>,
+    /// Whether something is plugged in at its other end.
+    pub carrier: bool,
     /// Whether it would be used.
     pub used: bool,
     /// Why it is left out.

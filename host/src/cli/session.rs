@@ -21,6 +21,7 @@ use crate::tickets::{Tickets, Use};
 use crate::transfer::TransferError;
 use core::net::SocketAddr;
 use core::time::Duration;
+use ropewalk_core::error::code;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -163,6 +164,16 @@ pub fn no_link_left() -> Failure {
     Failure::new(Code::Failed, "no link is left to wait on; `ropewalk links` shows what there is")
 }
 
+/// The failure of a connection that ended before anything was asked of us.
+pub async fn nothing_came(connection: &Connection) -> Failure {
+    match connection.closed().await {
+        CloseReason::Peer { code: code::DONE, .. } => {
+            Failure::new(Code::Failed, "the peer connected and sent nothing")
+        }
+        reason => close_failure(&reason),
+    }
+}
+
 /// Closes, and gives the word time to leave.
 pub async fn close(connection: &Connection, code: u32, reason: &str) {
     connection.close(code, reason);
@@ -265,21 +276,11 @@ pub const fn state_name(state: PathState) -> &'static str {
 }
 
 fn bind_failure(error: BindError) -> Failure {
-    let links = "; `ropewalk links` shows what there is";
-    match error {
-        BindError::UnknownLink(name) => {
-            Failure::usage(format!("no link is called {name:?}{links}"))
-        }
-        BindError::PortTaken(port) => Failure::new(
-            Code::Failed,
-            format!("port {port} is taken; name another with --port, or leave --port out"),
-        ),
-        BindError::NoLink => Failure::new(
-            Code::Failed,
-            format!("no usable link{links}, and why others are left out"),
-        ),
-        BindError::Io(cause) => Failure::new(Code::Failed, cause),
-    }
+    let code = match error {
+        BindError::UnknownLink(_) => Code::Usage,
+        _ => Code::Failed,
+    };
+    Failure::new(code, error)
 }
 
 fn connect_failure(error: &ConnectError, peer: &PeerAddress, addresses: &[SocketAddr]) -> Failure {

@@ -257,6 +257,8 @@ fn config(identity: Identity, side: u8) -> EndpointConfig {
     };
     EndpointConfig {
         services: &[transfer::SERVICE],
+        // Only the emulators' addresses lead through the emulators.
+        hidden: true,
         fixed_links: Some((0..SHAPES.len()).map(link).collect()),
         ..EndpointConfig::new(identity)
     }

@@ -2,7 +2,6 @@
 
 use super::emulator::Shape;
 use crate::human;
-use core::fmt::Write;
 use core::time::Duration;
 
 /// The longest gap with which a demonstration passes.
@@ -58,19 +57,10 @@ impl Outcome {
     /// The table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut table = String::new();
         let head = ["link", "made as", "carried", "share", "round trip", "lost", "states"];
         let mut rows = vec![head.map(str::to_owned)];
         rows.extend(self.links.iter().map(|link| self.row(link)));
-        let widths: Vec<usize> = (0..head.len())
-            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
-        for row in &rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            let _ = writeln!(table, "{}", line.trim_end());
-        }
-        table + &self.summary()
+        human::table(&rows) + &self.summary()
     }
 
     fn row(&self, link: &LinkOutcome) -> [String; 7] {

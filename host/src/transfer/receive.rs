@@ -100,7 +100,10 @@ async fn answer<W: AsyncWrite + Unpin>(
         }
     }
     writer.control(&Answer::Finished).await?;
-    writer.shutdown().await
+    writer.flush().await?;
+    // A sender that has heard this may hang up before we hear that it has: all is done then, too.
+    let _ = writer.shutdown().await;
+    Ok(())
 }
 
 fn verdict(outcome: &Outcome, time: Duration) -> Verdict<'_> {
