@@ -133,7 +133,8 @@ impl AsyncRead for RecvStream {
             return Poll::Ready(Ok(()));
         }
         let mut state = self.handle.lock();
-        if !state.lives(self.key) {
+        // The core forgets a reset that was told; to a reader it is never the end of the stream.
+        if !state.lives(self.key) || state.end(self.key).reset.is_some() {
             return Poll::Ready(Err(state.error(Some(self.key))));
         }
         match state.core.stream(self.key.id).read(into.initialize_unfilled()) {

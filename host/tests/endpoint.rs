@@ -363,7 +363,7 @@ fn a_peer_that_was_restarted_is_found_again() {
         echo(right.accept().await.unwrap());
         core::future::pending::<()>().await;
     });
-    main.block_on(timeout(PATIENCE, async {
+    let afterwards = async {
         let error = receive.read(&mut [0; 1]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
         assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
@@ -376,6 +376,6 @@ fn a_peer_that_was_restarted_is_found_again() {
         let mut back = String::new();
         new_receive.read_to_string(&mut back).await.unwrap();
         assert_eq!(back, "after");
-    }))
-    .unwrap();
+    };
+    main.block_on(async { timeout(PATIENCE, afterwards).await.unwrap() });
 }

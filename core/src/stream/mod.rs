@@ -408,6 +408,7 @@ impl Streams {
             let event = take_news(slot, stream);
             if event.is_some() {
                 self.table.free_if_over(slot);
+                self.control_due |= self.table.streams_due();
                 return event;
             }
         }
