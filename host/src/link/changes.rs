@@ -78,10 +78,12 @@ mod tests {
             ("an address", vec![eth()], vec![moved()], vec![Changed(moved())]),
             ("the MTU", vec![eth()], vec![narrow()], vec![Changed(narrow())]),
             ("the class", vec![eth()], vec![metered()], vec![Changed(metered())]),
-            ("a new one of that name", vec![eth()], vec![reborn()], vec![
-                Removed(eth()),
-                Added(reborn()),
-            ]),
+            (
+                "a new one of that name",
+                vec![eth()],
+                vec![reborn()],
+                vec![Removed(eth()), Added(reborn())],
+            ),
         ];
         for (what, before, after, expected) in table {
             assert_eq!(changes(&before, &after), expected, "{what}");
