@@ -86,6 +86,8 @@ pub struct FixedLink {
     pub name: String,
     /// Where its socket is.
     pub address: SocketAddr,
+    /// Where peers are told it is, if something stands between: a forwarding, or an emulated link.
+    pub told: Option<SocketAddr>,
 }
 
 /// Why an endpoint cannot be.
@@ -222,6 +224,14 @@ impl Endpoint {
         let mut addresses: Vec<_> = of_links.filter_map(ip).collect();
         addresses.dedup();
         addresses
+    }
+
+    /// Where the link's own socket is, whatever peers are told.
+    #[must_use]
+    pub fn socket_address(&self, link: &str) -> Option<SocketAddr> {
+        let links = self.inner.read_links();
+        let link = links.up.values().find(|up| up.name == link)?;
+        link.sockets.first().map(|socket| socket.address())
     }
 
     /// Dials a peer, over all links at once.
@@ -422,7 +432,7 @@ impl Inner {
         let address = SocketAddr::new(address.ip(), socket.port());
         let mut info =
             LinkInfo { mtu: FIXED_MTU, class: CostClass::Wired, addresses: heapless::Vec::new() };
-        let _ = info.addresses.push(Address::Ip(address));
+        let _ = info.addresses.push(Address::Ip(fixed.told.unwrap_or(address)));
         self.write_links().port = address.port();
         self.add(&fixed.name, 0, info, vec![socket]);
         Ok(())

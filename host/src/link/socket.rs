@@ -71,6 +71,10 @@ impl LinkSocket {
         Ok(Self { socket, state, local })
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.local
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.local.port()
     }
@@ -87,6 +91,8 @@ impl LinkSocket {
         to: SocketAddr,
         from: Option<IpAddr>,
     ) -> io::Result<()> {
+        // A socket bound to one address has no choice.
+        let from = from.filter(|_| self.local.ip().is_unspecified());
         let most = self.state.max_gso_segments().max(1) * segment_size.max(1);
         for part in run.chunks(most) {
             let transmit = quinn_udp::Transmit {
