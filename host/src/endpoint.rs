@@ -52,6 +52,8 @@ pub struct EndpointConfig {
     pub port: u16,
     /// More addresses to tell peers: port forwardings and the like.
     pub advertise: Vec<SocketAddr>,
+    /// Tell peers only the addresses in `advertise`: ours mean nothing to them.
+    pub hidden: bool,
     /// Memory of a connection, in bytes.
     pub window: Option<u64>,
     /// These links instead of the machine's interfaces.
@@ -72,6 +74,7 @@ impl EndpointConfig {
             not: Vec::new(),
             port: 0,
             advertise: Vec::new(),
+            hidden: false,
             window: None,
             fixed_links: None,
             admission: None,
@@ -86,8 +89,6 @@ pub struct FixedLink {
     pub name: String,
     /// Where its socket is.
     pub address: SocketAddr,
-    /// Where peers are told it is, if something stands between: a forwarding, or an emulated link.
-    pub told: Option<SocketAddr>,
 }
 
 /// Why an endpoint cannot be.
@@ -224,14 +225,6 @@ impl Endpoint {
         let mut addresses: Vec<_> = of_links.filter_map(ip).collect();
         addresses.dedup();
         addresses
-    }
-
-    /// Where the link's own socket is, whatever peers are told.
-    #[must_use]
-    pub fn socket_address(&self, link: &str) -> Option<SocketAddr> {
-        let links = self.inner.read_links();
-        let link = links.up.values().find(|up| up.name == link)?;
-        link.sockets.first().map(|socket| socket.address())
     }
 
     /// Dials a peer, over all links at once.
@@ -430,9 +423,13 @@ impl Inner {
         let pin = Pin::Address(address.ip());
         let socket = LinkSocket::open(&pin, address.is_ipv6(), address.port())?;
         let address = SocketAddr::new(address.ip(), socket.port());
-        let mut info =
-            LinkInfo { mtu: FIXED_MTU, class: CostClass::Wired, addresses: heapless::Vec::new() };
-        let _ = info.addresses.push(Address::Ip(fixed.told.unwrap_or(address)));
+        let mut info = LinkInfo {
+            mtu: FIXED_MTU,
+            class: CostClass::Wired,
+            addresses: heapless::Vec::new(),
+            hidden: self.config.hidden,
+        };
+        let _ = info.addresses.push(Address::Ip(address));
         self.write_links().port = address.port();
         self.add(&fixed.name, 0, info, vec![socket]);
         Ok(())
@@ -525,6 +522,7 @@ impl Inner {
             mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             class: interface.class,
             addresses: heapless::Vec::new(),
+            hidden: self.config.hidden,
         };
         for address in addresses.iter().chain(&self.config.advertise) {
             let _ = info.addresses.push(Address::Ip(*address));

@@ -89,8 +89,8 @@ impl<C: Crypto> Dial<C> {
             credit: me.credit,
             addresses: Vec::new(),
         };
-        for advertised in links.advertised() {
-            let _ = hello.addresses.push(advertised);
+        for advertised in &links.advertised() {
+            let _ = hello.addresses.push(*advertised);
         }
         let smallest = links.iter().map(|(_, info)| usize::from(info.mtu)).min();
         let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);

@@ -15,6 +15,8 @@ pub struct LinkInfo {
     pub class: CostClass,
     /// Where a peer can reach us on it: socket addresses with our port, or the serial line itself.
     pub addresses: Vec<Address, LINK_ADDRESSES_MAX>,
+    /// Peers are not told of it: its addresses mean nothing to them.
+    pub hidden: bool,
 }
 
 /// What happened to a link.
@@ -63,7 +65,8 @@ impl Links {
         for class in
             [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort]
         {
-            for (link, info) in self.entries.iter().filter(|(_, info)| info.class == class) {
+            let told = |info: &LinkInfo| info.class == class && !info.hidden;
+            for (link, info) in self.entries.iter().filter(|(_, info)| told(info)) {
                 for address in &info.addresses {
                     let _ = list.push(Advertised { link: *link, class, address: *address });
                 }

@@ -291,6 +291,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.notices.restarted = true;
         }
         self.establish(secrets, welcome.connection, welcome.credit, &welcome.addresses, now);
+        for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
+            self.routing.remotes.add_dialled(*address);
+        }
     }
 
     fn forget_everything(&mut self) {

@@ -3,7 +3,7 @@
 //! A list is always whole and numbered; it is sent again until acknowledged, and only the newest
 //! counts. There are no additions and removals that could get lost.
 
-use crate::id::{Address, LinkId};
+use crate::id::{Address, CostClass, LinkId};
 use crate::wire::{Advertised, AdvertisedList, Frame};
 
 /// Our own addresses, and whether the peer has heard of them.
@@ -69,10 +69,12 @@ impl Advertise {
     }
 }
 
-/// The peer's addresses.
+/// The peer's addresses: those that it tells, and those that it was dialled at, which may lead to
+/// it through a translator of addresses that it knows nothing of.
 #[derive(Clone, Debug, Default)]
 pub struct Remotes {
     list: AdvertisedList,
+    told: usize,
     sequence: u32,
 }
 
@@ -89,11 +91,27 @@ impl Remotes {
             return false;
         }
         self.sequence = sequence;
-        self.list.clear();
+        let before = core::mem::take(&mut self.list);
+        let dialled = before.iter().skip(self.told);
         for advertised in list {
             let _ = self.list.push(*advertised);
         }
+        self.told = self.list.len();
+        for advertised in dialled {
+            self.add_dialled(advertised.address);
+        }
         true
+    }
+
+    /// An address that was dialled. It is taken for a link of its own until it proves to be one
+    /// of the others.
+    pub fn add_dialled(&mut self, address: Address) {
+        if self.list.iter().any(|known| known.address == address) {
+            return;
+        }
+        let place = u8::try_from(self.list.len()).unwrap_or(u8::MAX);
+        let link = LinkId(u8::MAX.wrapping_sub(place));
+        let _ = self.list.push(Advertised { link, class: CostClass::Wired, address });
     }
 
     /// The list.
@@ -112,7 +130,6 @@ impl Remotes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::CostClass;
 
     fn entry(link: u8) -> Advertised {
         Advertised { link: LinkId(link), class: CostClass::Wired, address: Address::Serial }
@@ -133,6 +150,19 @@ mod tests {
         ours.on_sent(ours.sequence());
         ours.on_lost(first);
         assert!(!ours.due(), "an old list does not matter any more");
+    }
+
+    #[test]
+    fn dialled_addresses_stay_beside_those_that_are_told() {
+        let dialled = Address::Ip("203.0.113.7:7000".parse().unwrap());
+        let mut theirs = Remotes::new();
+        theirs.on_list(0, &[entry(1)]);
+        theirs.add_dialled(dialled);
+        theirs.add_dialled(Address::Serial);
+        assert_eq!(theirs.list().len(), 2, "the serial line was told of");
+        theirs.on_list(1, &[entry(2)]);
+        assert_eq!(theirs.list().len(), 2);
+        assert_eq!(theirs.list()[1].address, dialled);
     }
 
     #[test]

@@ -218,7 +218,7 @@ mod tests {
         locals: &[LocalLink],
         remotes: &[Advertised],
         tried: &Tried,
-    ) -> std::vec::Vec<PairInUse> {
+    ) -> vec::Vec<PairInUse> {
         let mut in_use = vec![];
         while let Some(pair) = next_pair(locals, remotes, &in_use, tried, Instant::ZERO) {
             let remote_link = remotes.iter().find(|r| r.address == pair.remote).map(|r| r.link);

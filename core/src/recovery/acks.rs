@@ -138,9 +138,8 @@ impl Acks {
         let Some(grown) = self.ranges.get_mut(place) else { return };
         if grown.1.saturating_add(1) == start {
             grown.1 = end;
-            if above < self.ranges.len() {
-                self.ranges.remove(above);
-            }
+            // No two ranges begin with the same number.
+            self.ranges.retain(|range| range.0 != start);
         }
     }
 

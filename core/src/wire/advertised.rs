@@ -1,5 +1,6 @@
 //! The addresses that a node tells its peer, each with its link and that link's class.
 
+use super::choice::Choice;
 use super::cursor::{Full, Malformed, Reader, Writer};
 use crate::id::{Address, CostClass, LinkId};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -27,7 +28,7 @@ pub struct Advertised {
 impl Advertised {
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let link = LinkId(reader.u8()?);
-        let class = decode_class(reader)?;
+        let class = CostClass::decode(reader)?;
         let address = match reader.u32()? {
             0 => {
                 let ip = match reader.u32()? {
@@ -47,7 +48,7 @@ impl Advertised {
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.whole(|writer| {
             writer.put_u8(self.link.0)?;
-            encode_class(self.class, writer)?;
+            self.class.encode(writer)?;
             match self.address {
                 Address::Ip(address) => {
                     writer.put_u32(0)?;
@@ -67,25 +68,6 @@ impl Advertised {
             }
         })
     }
-}
-
-pub(super) fn decode_class(reader: &mut Reader<'_>) -> Result<CostClass, Malformed> {
-    match reader.u32()? {
-        0 => Ok(CostClass::Wired),
-        1 => Ok(CostClass::Wireless),
-        2 => Ok(CostClass::Metered),
-        3 => Ok(CostClass::LastResort),
-        _ => Err(Malformed),
-    }
-}
-
-pub(super) fn encode_class(class: CostClass, writer: &mut Writer<'_>) -> Result<(), Full> {
-    writer.put_u32(match class {
-        CostClass::Wired => 0,
-        CostClass::Wireless => 1,
-        CostClass::Metered => 2,
-        CostClass::LastResort => 3,
-    })
 }
 
 /// A list with its length before it; `N` is the most it may hold.

@@ -5,7 +5,8 @@
 
 use super::OFFSET_MAX;
 use super::ack::Ack;
-use super::advertised::{AdvertisedList, decode_class, decode_list, encode_class, encode_list};
+use super::advertised::{AdvertisedList, decode_list, encode_list};
+use super::choice::Choice;
 use super::cursor::{Full, Malformed, Reader, Writer};
 use super::varint::varint_len;
 use crate::id::{CostClass, LinkId, Mode, PathId, StreamId};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack, and lists are rare")]
 pub enum Frame<'d> {
     /// Nothing; a run of it is read as one.
     Padding,
@@ -222,19 +224,19 @@ impl<'d> Frame<'d> {
             Self::Challenge { token, link, class } => {
                 put_all(writer, &[CHALLENGE.into(), *token])?;
                 writer.put_u8(link.0)?;
-                encode_class(*class, writer)
+                class.encode(writer)
             }
             Self::Response { token } => put_all(writer, &[RESPONSE.into(), *token]),
             Self::PathStatus { path, sequence, status } => put_all(
                 writer,
-                &[PATH_STATUS.into(), path.0.into(), (*sequence).into(), *status as u64],
+                &[PATH_STATUS.into(), path.0.into(), (*sequence).into(), status.number().into()],
             ),
             Self::Advertise { sequence, addresses } => {
                 put_all(writer, &[ADVERTISE.into(), (*sequence).into()])?;
                 encode_list(addresses, writer)
             }
             Self::Mode { sequence, mode } => {
-                put_all(writer, &[MODE.into(), (*sequence).into(), mode_number(*mode)])
+                put_all(writer, &[MODE.into(), (*sequence).into(), mode.number().into()])
             }
             Self::Close { code, reason } => {
                 put_all(writer, &[CLOSE.into(), (*code).into()])?;
@@ -291,23 +293,18 @@ impl<'d> Frame<'d> {
             CHALLENGE => Self::Challenge {
                 token: reader.u64()?,
                 link: LinkId(reader.u8()?),
-                class: decode_class(reader)?,
+                class: CostClass::decode(reader)?,
             },
             RESPONSE => Self::Response { token: reader.u64()? },
             PATH_STATUS => Self::PathStatus {
                 path: PathId(reader.u32()?),
                 sequence: reader.u32()?,
-                status: match reader.u32()? {
-                    0 => PathStatus::Available,
-                    1 => PathStatus::Backup,
-                    2 => PathStatus::Gone,
-                    _ => return Err(Malformed),
-                },
+                status: PathStatus::decode(reader)?,
             },
             ADVERTISE => {
                 Self::Advertise { sequence: reader.u32()?, addresses: decode_list(reader)? }
             }
-            MODE => Self::Mode { sequence: reader.u32()?, mode: decode_mode(reader)? },
+            MODE => Self::Mode { sequence: reader.u32()?, mode: Mode::decode(reader)? },
             CLOSE => {
                 let code = reader.u32()?;
                 let reason = core::str::from_utf8(reader.sized()?).map_err(|_| Malformed)?;
@@ -374,27 +371,6 @@ fn decode_stream_head(reader: &mut Reader<'_>) -> Result<(StreamId, u64, bool), 
 fn end_offset(offset: u64, len: usize) -> Result<(), Malformed> {
     match offset.checked_add(len as u64) {
         Some(end) if end < OFFSET_MAX => Ok(()),
-        _ => Err(Malformed),
-    }
-}
-
-pub(super) fn mode_number(mode: Mode) -> u64 {
-    match mode {
-        Mode::Bulk => 0,
-        Mode::Spread => 1,
-        Mode::Backup => 2,
-        Mode::Redundant => 3,
-        Mode::Repair => 4,
-    }
-}
-
-pub(super) fn decode_mode(reader: &mut Reader<'_>) -> Result<Mode, Malformed> {
-    match reader.u32()? {
-        0 => Ok(Mode::Bulk),
-        1 => Ok(Mode::Spread),
-        2 => Ok(Mode::Backup),
-        3 => Ok(Mode::Redundant),
-        4 => Ok(Mode::Repair),
         _ => Err(Malformed),
     }
 }

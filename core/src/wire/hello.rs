@@ -1,8 +1,8 @@
 //! What the two handshake messages carry under seal (`docs/protocol.md` section 4.4).
 
 use super::advertised::{Advertised, decode_list, encode_list};
+use super::choice::Choice;
 use super::cursor::{Full, Malformed, Reader, Writer};
-use super::frame::{decode_mode, mode_number};
 use crate::id::{ConnectionId, Mode};
 use heapless::Vec;
 
@@ -142,6 +142,7 @@ pub enum Refusal {
 /// The second message's contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Reply {
     /// Come in.
     Welcome(Welcome),
@@ -158,7 +159,7 @@ impl Hello {
             writer.put_u8(self.version_min)?;
             writer.put_u8(self.version_max)?;
             writer.put_sized(&self.suites.0)?;
-            writer.put_u64(mode_number(self.mode))?;
+            self.mode.encode(writer)?;
             match &self.ticket {
                 None => writer.put_u8(0)?,
                 Some(ticket) => {
@@ -190,7 +191,7 @@ impl Hello {
             version_min: reader.u8()?,
             version_max: reader.u8()?,
             suites: Suites(Vec::from_slice(reader.sized()?).map_err(|_| Malformed)?),
-            mode: decode_mode(reader)?,
+            mode: Mode::decode(reader)?,
             ticket: if reader.bool()? { Some(reader.array()?) } else { None },
             replaces: if reader.bool()? { Some(ConnectionId(reader.u32()?)) } else { None },
             credit: Credit::read(reader)?,

@@ -13,6 +13,7 @@
 
 mod ack;
 mod advertised;
+mod choice;
 mod cursor;
 mod frame;
 mod header;

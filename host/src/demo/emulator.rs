@@ -83,46 +83,6 @@ pub struct Counters {
     pub cut: AtomicU64,
 }
 
-/// A link that joins no sockets yet.
-#[derive(Debug)]
-pub struct Loose {
-    socket: UdpSocket,
-    address: SocketAddr,
-}
-
-impl Loose {
-    /// Takes a free port at `at`, to which both ends will send.
-    ///
-    /// # Errors
-    /// When the address cannot be bound.
-    pub async fn bind(at: SocketAddr) -> io::Result<Self> {
-        let socket = UdpSocket::bind(at).await?;
-        let address = socket.local_addr()?;
-        Ok(Self { socket, address })
-    }
-
-    /// Where both ends will send to.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Joins the sockets `ends` by a link of this shape.
-    #[must_use]
-    pub fn join(self, ends: [SocketAddr; 2], shape: Shape) -> Emulator {
-        let (is_cut, counters) = <(Arc<AtomicBool>, Arc<Counters>)>::default();
-        let now = Instant::now();
-        let way = |to| Way { to, line: Line::new(shape, now), flying: VecDeque::new() };
-        let link = Link {
-            socket: self.socket,
-            ways: [way(ends[1]), way(ends[0])],
-            is_cut: Arc::clone(&is_cut),
-            counters: Arc::clone(&counters),
-        };
-        Emulator { address: self.address, is_cut, counters, task: tokio::spawn(link.run()) }
-    }
-}
-
 /// A running link. It ends when dropped.
 #[derive(Debug)]
 pub struct Emulator {
@@ -133,6 +93,27 @@ pub struct Emulator {
 }
 
 impl Emulator {
+    /// A link between the sockets `ends`. Each reaches the other by sending to the link's own
+    /// address, which has `at`'s IP and a free port.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn start(at: SocketAddr, ends: [SocketAddr; 2], shape: Shape) -> io::Result<Self> {
+        let socket = UdpSocket::bind(at).await?;
+        let address = socket.local_addr()?;
+        let (is_cut, counters) = <(Arc<AtomicBool>, Arc<Counters>)>::default();
+        let now = Instant::now();
+        let way = |to| Way { to, line: Line::new(shape, now), flying: VecDeque::new() };
+        let link = Link {
+            socket,
+            ways: [way(ends[1]), way(ends[0])],
+            is_cut: Arc::clone(&is_cut),
+            counters: Arc::clone(&counters),
+        };
+        let task = tokio::spawn(link.run());
+        Ok(Self { address, is_cut, counters, task })
+    }
+
     /// Where both ends send to.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -277,7 +258,7 @@ mod tests {
         let (left, right) =
             (UdpSocket::bind(any).await.unwrap(), UdpSocket::bind(any).await.unwrap());
         let addresses = [left.local_addr().unwrap(), right.local_addr().unwrap()];
-        let emulator = Loose::bind(any).await.unwrap().join(addresses, SHAPE);
+        let emulator = Emulator::start(any, addresses, SHAPE).await.unwrap();
         left.connect(emulator.address()).await.unwrap();
         right.connect(emulator.address()).await.unwrap();
         (left, right, emulator)

@@ -24,7 +24,7 @@ use crate::transfer::{self, Event, Observer, Summary, TransferError};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
-use emulator::{Emulator, Loose, Shape};
+use emulator::{Emulator, Shape};
 use outcome::{LinkOutcome, Outcome};
 use std::io;
 use std::path::PathBuf;
@@ -81,26 +81,19 @@ impl Demo {
     /// When the sockets or the connection cannot be made.
     pub async fn set_up() -> Result<Self, DemoError> {
         let node = |error: &dyn core::fmt::Display| DemoError::Node(error.to_string());
-        let mut loose = Vec::new();
-        for index in 0..SHAPES.len() {
-            let at = SocketAddr::new(host(index, 3), 0);
-            loose.push(Loose::bind(at).await.map_err(DemoError::Setup)?);
-        }
-        let addresses: Vec<SocketAddr> = loose.iter().map(Loose::address).collect();
         let (left, right) = (Identity::ephemeral(), Identity::ephemeral());
         let (known, peer) = (left.public(), right.public());
-        let mut config = config(right, 2, &addresses);
+        let mut config = config(right, 2);
         config.admission = Some(Arc::new(move |key, _| (key == known).then_some([0; 32])));
         let receiver = Endpoint::bind(config).await.map_err(|error| node(&error))?;
-        let sender = self::config(left, 1, &addresses);
-        let sender = Endpoint::bind(sender).await.map_err(|error| node(&error))?;
-        let join = |(index, loose): (usize, Loose)| {
-            let end = |endpoint: &Endpoint| endpoint.socket_address(&link_name(index));
-            let ends =
-                end(&sender).zip(end(&receiver)).ok_or_else(|| node(&"a link is missing"))?;
-            Ok(loose.join(ends.into(), SHAPES[index]))
-        };
-        let links = loose.into_iter().enumerate().map(join).collect::<Result<_, DemoError>>()?;
+        let sender = Endpoint::bind(self::config(left, 1)).await.map_err(|error| node(&error))?;
+        let mut links = Vec::new();
+        for (index, ends) in sender.addresses().into_iter().zip(receiver.addresses()).enumerate() {
+            let at = SocketAddr::new(host(index, 3), 0);
+            let link = Emulator::start(at, [ends.0, ends.1], SHAPES[index]).await;
+            links.push(link.map_err(DemoError::Setup)?);
+        }
+        let addresses: Vec<SocketAddr> = links.iter().map(Emulator::address).collect();
         let (dialled, accepted) =
             tokio::join!(sender.connect(peer, None, &addresses), receiver.accept());
         let accepted_at = Instant::now();
@@ -257,15 +250,15 @@ impl Observer for Arrivals {
     }
 }
 
-/// A node whose peers reach each of its links at the address in `told`.
-fn config(identity: Identity, side: u8, told: &[SocketAddr]) -> EndpointConfig {
+fn config(identity: Identity, side: u8) -> EndpointConfig {
     let link = |index| FixedLink {
         name: link_name(index),
         address: SocketAddr::new(host(index, side), 0),
-        told: told.get(index).copied(),
     };
     EndpointConfig {
         services: &[transfer::SERVICE],
+        // Only the emulators' addresses lead through the emulators.
+        hidden: true,
         fixed_links: Some((0..SHAPES.len()).map(link).collect()),
         ..EndpointConfig::new(identity)
     }

@@ -1,0 +1,211 @@
+//! The core as a board would link it: a node that dials and answers, two paths, two streams,
+//! sixteen packets in flight, with its own ciphers. `cargo run -p ropewalk-tests --bin proof`
+//! prints what it takes of flash, of memory, and of stack.
+//!
+//! The wire is a pair of functions that the optimizer cannot look into, in place of a driver and
+//! an IP stack: what is measured is the protocol. It is never run.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+use ropewalk_core::config::Config;
+use ropewalk_core::connection::{
+    Connection, Event, Incoming, LinkChange, LinkInfo, Listener, Memory, Peer, Route, Storage,
+    offered_credit,
+};
+use ropewalk_core::crypto::{Identity, Seed, Software};
+use ropewalk_core::id::{Arrival, CostClass, LinkId, Mode, PublicKey, StreamId};
+use ropewalk_core::stream::Service;
+use ropewalk_core::time::{Duration, Instant};
+
+/// 2 paths, 2 streams, 16 packets, 4 KiB each way.
+type Board = Memory<2, 2, 16, 4_096, 4_096>;
+type Rope = Connection<&'static mut Board, Software>;
+
+// Not initialized by the linker: the initial values would lie in flash a second time.
+static mut MEMORY: MaybeUninit<Board> = MaybeUninit::uninit();
+static mut LISTENER: MaybeUninit<Listener<Software>> = MaybeUninit::uninit();
+static mut CONNECTION: MaybeUninit<Rope> = MaybeUninit::uninit();
+
+/// A board's loop.
+#[unsafe(no_mangle)]
+pub extern "C" fn reset() -> ! {
+    // SAFETY: this function is entered once, and nothing else names these.
+    let (memory, listener, connection) = unsafe {
+        (&mut *(&raw mut MEMORY), &mut *(&raw mut LISTENER), &mut *(&raw mut CONNECTION))
+    };
+    let listener = listen(listener, memory);
+    // SAFETY: `listen` has initialized it.
+    let memory = unsafe { memory.assume_init_mut() };
+    let mut idle = Some((memory, connection));
+    let mut running = None;
+    if black_box(true)
+        && let Some((memory, connection)) = idle.take()
+    {
+        running = Some(dial(connection, memory));
+    }
+    loop {
+        step(listener, &mut idle, &mut running);
+    }
+}
+
+#[inline(never)]
+fn listen<'l>(
+    listener: &'l mut MaybeUninit<Listener<Software>>,
+    memory: &mut MaybeUninit<Board>,
+) -> &'l mut Listener<Software> {
+    let offer = offered_credit(memory.write(Board::new()));
+    let listener = listener.write(Listener::new(identity(), offer, true, seed(), now()));
+    listener.handle_link(LinkId(0), &link());
+    listener
+}
+
+#[inline(never)]
+fn dial(place: &'static mut MaybeUninit<Rope>, memory: &'static mut Board) -> &'static mut Rope {
+    let connection =
+        place.write(Connection::connect(CONFIG, identity(), peer(), seed(), memory, now()));
+    connection.handle_link(LinkId(0), link(), now());
+    connection
+}
+
+type Idle = Option<(&'static mut Board, &'static mut MaybeUninit<Rope>)>;
+
+/// One turn of the loop: what came in, what is due, what goes out.
+#[inline(never)]
+fn step(
+    listener: &mut Listener<Software>,
+    idle: &mut Idle,
+    running: &mut Option<&'static mut Rope>,
+) {
+    let mut datagram = [0; 1_200];
+    let mut scratch = [0; 1_200];
+    while let Some((arrival, len)) = receive(&mut datagram) {
+        let Some(bytes) = datagram.get_mut(..len) else { continue };
+        let ours = running.as_ref().map(|connection| connection.id());
+        let known = |id| ours == Some(id);
+        let admit = &mut |_: PublicKey, _| black_box(Some([0; 32]));
+        match listener.handle_datagram(arrival, bytes, &known, admit, &mut scratch, now()) {
+            Route::Known(_) => {
+                if let Some(connection) = running {
+                    let _ = connection.handle_datagram(arrival, bytes, now());
+                }
+            }
+            Route::Reply(len) => send(scratch.get(..len).unwrap_or_default()),
+            Route::Accept(incoming) => {
+                if let Some((memory, place)) = idle.take() {
+                    *running = accept(place, memory, incoming);
+                }
+            }
+            Route::Discard(_) => {}
+        }
+    }
+    if let Some(connection) = running {
+        turn(connection, &mut scratch);
+    }
+}
+
+#[inline(never)]
+fn accept(
+    place: &'static mut MaybeUninit<Rope>,
+    memory: &'static mut Board,
+    incoming: Incoming<Software>,
+) -> Option<&'static mut Rope> {
+    let connection = Connection::accept(incoming, CONFIG, seed(), memory, now()).ok()?;
+    let connection = place.write(connection);
+    connection.handle_link(LinkId(0), link(), now());
+    Some(connection)
+}
+
+const CONFIG: Config = Config {
+    services: &["echo"],
+    mode: Mode::Bulk,
+    idle_timeout: Duration::from_secs(60),
+    keep_alive: Duration::from_secs(15),
+    handshake_timeout: Duration::from_secs(5),
+    datagram_bytes_max: 1_200,
+    acknowledgement_delay: Duration::from_millis(5),
+    restart_check: Duration::from_secs(1),
+    packets_per_key: 1 << 22,
+    candidates_max: 16,
+};
+
+fn identity() -> Identity {
+    Identity::new::<Software>(black_box([1; 32]))
+}
+
+fn seed() -> Seed {
+    Seed(black_box([2; 32]))
+}
+
+/// Reacts to what happened, and sends what there is to send.
+#[inline(never)]
+fn turn<S: Storage>(connection: &mut Connection<S, Software>, buffer: &mut [u8]) {
+    if connection.poll_timeout().is_some_and(|moment| moment <= now()) {
+        connection.handle_timeout(now());
+    }
+    while let Some(event) = connection.poll_event() {
+        match event {
+            Event::Connected => {
+                if let Some(service) = Service::new("echo") {
+                    let _ = connection.open(&service);
+                }
+            }
+            Event::StreamReadable(id) => echo(connection, id),
+            Event::Closed(_) => connection.close(0, "", now()),
+            _ => {}
+        }
+    }
+    while let Some(transmit) = connection.poll_transmit(buffer, now()) {
+        send(buffer.get(..transmit.len).unwrap_or_default());
+    }
+}
+
+fn echo<S: Storage>(connection: &mut Connection<S, Software>, id: StreamId) {
+    let mut bytes = [0; 64];
+    let mut stream = connection.stream(id);
+    while let Ok(len) = stream.read(&mut bytes) {
+        let _ = stream.write(bytes.get(..len).unwrap_or_default());
+    }
+    let _ = stream.finish();
+}
+
+fn peer() -> Peer {
+    black_box(Peer {
+        key: PublicKey([3; 32]),
+        psk: [4; 32],
+        ticket: None,
+        addresses: heapless::Vec::new(),
+    })
+}
+
+fn link() -> LinkChange {
+    let info = LinkInfo { mtu: 1_500, class: CostClass::Wired, addresses: heapless::Vec::new() };
+    black_box(LinkChange::Up(info))
+}
+
+#[inline(never)]
+fn now() -> Instant {
+    Instant::from_micros(black_box(0))
+}
+
+#[inline(never)]
+fn receive(datagram: &mut [u8]) -> Option<(Arrival, usize)> {
+    black_box(datagram);
+    black_box(None)
+}
+
+#[inline(never)]
+fn send(datagram: &[u8]) {
+    black_box(datagram);
+}
+
+/// Keeps [`reset`], which keeps everything else.
+#[used]
+#[unsafe(link_section = ".vectors")]
+static VECTOR: extern "C" fn() -> ! = reset;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

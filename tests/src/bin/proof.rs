@@ -1,0 +1,125 @@
+//! Builds the bare images of `firmware/proofs` and says what they prove.
+//!
+//! `no-panic` links only if no panic is left in the core and no allocator is asked for; if it does
+//! not link, every panic that is left is named. `size` is the core as a board links it: what it
+//! takes of flash, of memory, and, where a nightly compiler tells of stack frames, of stack.
+
+use ropewalk_tests::proof::image::Image;
+use ropewalk_tests::proof::{panics, stack};
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Output};
+
+fn main() -> ExitCode {
+    match no_panic().and_then(|proved| size().map(|()| proved)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("proof: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Links the image; if it does not link, names what stands in the way.
+fn no_panic() -> io::Result<bool> {
+    if build(&["-p", "no-panic"], Compiler::Stable)?.status.success() {
+        println!("no-panic: it links: no public entry of the core can panic, and none allocates");
+        return Ok(true);
+    }
+    succeed(&build(&["-p", "no-panic", "--features", "located"], Compiler::Stable)?)?;
+    let file = target(Compiler::Stable).join("thumbv7m-none-eabi/release/no-panic");
+    let image = Image::read(&file)?;
+    println!("no-panic: it does not link, since these panics are left:");
+    for location in panics::locations(&image) {
+        println!("  {location}");
+    }
+    println!("reached from:");
+    for call in panics::calls(&image, &file)? {
+        println!("  {}", call.panic);
+        call.lines.iter().for_each(|line| println!("    {line}"));
+    }
+    Ok(false)
+}
+
+/// Prints what a board's image takes.
+fn size() -> io::Result<()> {
+    succeed(&build(&["-p", "size"], Compiler::Stable)?)?;
+    let image = Image::read(&target(Compiler::Stable).join("thumbv7m-none-eabi/release/size"))?;
+    println!("size: {} bytes of flash, of which", image.flash);
+    for (part, bytes) in image.flash_by_part().into_iter().take(12) {
+        println!("  {bytes:>7} {part}");
+    }
+    println!("size: {} bytes of static memory: one connection and the listener", image.ram);
+    if !build(&["-p", "size"], Compiler::Nightly)?.status.success() {
+        println!("size: no nightly compiler with thumbv7m-none-eabi here, so no word on the stack");
+        return Ok(());
+    }
+    let image = Image::read(&target(Compiler::Nightly).join("thumbv7m-none-eabi/release/size"))?;
+    for (name, address) in ROOTS.iter().filter_map(|name| Some((name, image.address_of(name)?))) {
+        let depth = stack::deepest(&image, address);
+        println!("size: at most {} bytes of stack under `{name}`, in this chain:", depth.bytes);
+        for address in depth.chain {
+            let frame = image.frames.get(&address).copied().unwrap_or(0);
+            let name = image.functions.get(&address).map_or("?", |function| &function.name);
+            println!("  {frame:>7} {}", shorten(name));
+        }
+    }
+    Ok(())
+}
+
+/// The functions of the image whose stack is asked for: setting up, and one turn of the loop.
+const ROOTS: [&str; 4] = ["size::listen", "size::dial", "size::accept", "size::step"];
+
+/// Without the types that generic functions are made for.
+fn shorten(name: &str) -> String {
+    let mut depth = 0;
+    let mut short = String::new();
+    for sign in name.trim_start_matches('<').chars() {
+        depth += i32::from(sign == '<');
+        if depth == 0 {
+            short.push(sign);
+        }
+        depth -= i32::from(sign == '>' && depth > 0);
+    }
+    short
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compiler {
+    /// What the images are judged by.
+    Stable,
+    /// Says how large each function's stack frame is.
+    Nightly,
+}
+
+fn build(args: &[&str], compiler: Compiler) -> io::Result<Output> {
+    let mut cargo = Command::new("cargo");
+    // Inside `cargo run` these name the toolchain of the outer build.
+    cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    if compiler == Compiler::Nightly {
+        cargo.arg("+nightly").env("RUSTFLAGS", "-Z emit-stack-sizes");
+    }
+    cargo.args(["build", "--quiet", "--release"]).args(args);
+    cargo.env("CARGO_TARGET_DIR", target(compiler)).current_dir(firmware()).output()
+}
+
+fn succeed(output: &Output) -> io::Result<()> {
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+fn firmware() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../firmware")
+}
+
+fn target(compiler: Compiler) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = match compiler {
+        Compiler::Stable => "firmware",
+        Compiler::Nightly => "firmware-nightly",
+    };
+    target.unwrap_or_else(|| firmware().join("../target")).join(folder)
+}
