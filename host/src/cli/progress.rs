@@ -152,7 +152,9 @@ impl Progress {
         self.report.say(&match already {
             true => format!("{}: {size}, was there already", file.path),
             false if file.time < Duration::from_millis(1) => format!("{}: {size}", file.path),
-            false => format!("{}: {size} in {}, {rate:.1} Mbit/s", file.path, human::time(file.time)),
+            false => {
+                format!("{}: {size} in {}, {rate:.1} Mbit/s", file.path, human::time(file.time))
+            }
         });
     }
 
