@@ -105,6 +105,13 @@ impl Connection {
         self.shared.reports.subscribe()
     }
 
+    /// Every path as it is at this moment.
+    #[must_use]
+    pub fn paths_now(&self) -> Vec<PathReport> {
+        let state = self.shared.lock();
+        state.core.paths().map(|report| self.shared.describe(&report)).collect()
+    }
+
     /// Counters of the connection.
     #[must_use]
     pub fn stats(&self) -> Stats {
