@@ -7,6 +7,8 @@ use crate::transfer::{Event, FileReport, Observer, Outcome};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
+use ropewalk_core::id::PathId;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -14,10 +16,22 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// A path for the line under the bar.
 #[derive(Clone, Debug)]
 pub struct PathText {
+    /// Which path.
+    pub id: PathId,
     /// What it carried so far, for programs.
     pub line: PathLine,
     /// What is said of it to people.
     pub text: String,
+}
+
+impl PathText {
+    /// The same when the path is no more.
+    #[must_use]
+    pub fn gone(mut self) -> Self {
+        self.text = format!("{} to {}: gone", self.line.link, self.line.remote);
+        self.line.state = "down";
+        self
+    }
 }
 
 /// Where a transfer's paths are looked up.
@@ -29,8 +43,15 @@ pub struct Progress {
     paths: Paths,
     drawn: Option<Mutex<Drawn>>,
     moved: AtomicU64,
-    /// What the paths had carried when the file before ended.
-    before: Mutex<Vec<PathLine>>,
+    /// The files that are not done with.
+    spans: Mutex<VecDeque<Span>>,
+}
+
+/// What the paths had carried when a file began, and when the next one did.
+struct Span {
+    path: String,
+    from: Vec<PathLine>,
+    to: Option<Vec<PathLine>>,
 }
 
 struct Drawn {
@@ -49,7 +70,7 @@ impl Progress {
             }
             Mutex::new(Drawn { bar, lines: Vec::new() })
         });
-        Self { report, paths, drawn, moved: AtomicU64::new(0), before: Mutex::default() }
+        Self { report, paths, drawn, moved: AtomicU64::new(0), spans: Mutex::default() }
     }
 
     /// More moved, where no observer is told.
@@ -86,6 +107,9 @@ impl Progress {
 
     fn ended(&self, file: &FileReport) {
         let path = file.path.as_str();
+        if !matches!(file.outcome, Outcome::Stored | Outcome::Already) {
+            self.carried(path);
+        }
         match &file.outcome {
             Outcome::Stored | Outcome::Already => self.done(file),
             Outcome::Refused(reason) => {
@@ -114,11 +138,6 @@ impl Progress {
 
     fn done(&self, file: &FileReport) {
         let already = file.outcome == Outcome::Already;
-        let paths: Vec<PathLine> = (self.paths)().into_iter().map(|path| path.line).collect();
-        let before = core::mem::replace(
-            &mut *self.before.lock().unwrap_or_else(PoisonError::into_inner),
-            paths.clone(),
-        );
         let rate = human::mbit_s(file.bytes, file.time);
         self.report.line(&Line::File {
             path: &file.path,
@@ -126,23 +145,46 @@ impl Progress {
             seconds: human::seconds(file.time),
             mbit_s: rate,
             blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
-            paths: &since(&before, paths),
+            paths: &self.carried(&file.path),
             already,
         });
         let size = human::bytes(file.bytes);
         self.report.say(&match already {
             true => format!("{}: {size}, was there already", file.path),
+            false if file.time < Duration::from_millis(1) => format!("{}: {size}", file.path),
             false => {
                 format!("{}: {size} in {}, {rate:.1} Mbit/s", file.path, human::time(file.time))
             }
         });
+    }
+
+    fn began(&self, path: &str) {
+        let now = self.lines();
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = spans.back_mut() {
+            before.to.get_or_insert_with(|| now.clone());
+        }
+        spans.push_back(Span { path: path.into(), from: now, to: None });
+    }
+
+    /// What each path carried for this file, whose verdict may come when others are on their way.
+    fn carried(&self, path: &str) -> Vec<PathLine> {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = spans.iter().position(|span| span.path == path);
+        let Some(span) = found.and_then(|place| spans.remove(place)) else { return Vec::new() };
+        drop(spans);
+        since(&span.from, span.to.unwrap_or_else(|| self.lines()))
+    }
+
+    fn lines(&self) -> Vec<PathLine> {
+        (self.paths)().into_iter().map(|path| path.line).collect()
     }
 }
 
 impl Observer for Progress {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Began { .. } => {}
+            Event::Began { path, .. } => self.began(path),
             Event::Moved(bytes) => self.moved(bytes),
             Event::LeftOut { path, reason } => {
                 self.report.say(&format!("left out: {path}: {reason}"));

@@ -54,6 +54,12 @@ impl Connection {
         self.handle.reports.subscribe()
     }
 
+    /// Every path as it is at this moment.
+    #[must_use]
+    pub fn paths_now(&self) -> Vec<PathReport> {
+        self.handle.reports_now(&self.handle.lock())
+    }
+
     /// Counters of the connection.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -168,8 +168,11 @@ impl Shared {
 
     /// Hands every path's state to whoever watches.
     pub(crate) fn publish(&self, state: &State) {
-        let reports = state.core.paths().map(|report| self.describe(&report)).collect();
-        self.reports.send_replace(reports);
+        self.reports.send_replace(self.reports_now(state));
+    }
+
+    pub(crate) fn reports_now(&self, state: &State) -> Vec<PathReport> {
+        state.core.paths().map(|report| self.describe(&report)).collect()
     }
 
     /// A path as it is now; `None` stands for one that nobody remembers.
