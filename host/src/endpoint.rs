@@ -648,10 +648,13 @@ async fn receive(inner: Arc<Inner>, link: LinkId, socket: Arc<LinkSocket>) {
         let mut woken = Vec::new();
         let mut replies = Vec::new();
         let received = socket
-            .receive(&mut inbox, |datagram, from, local| {
-                let at = Arrival { link, local, remote: Address::Ip(unscoped(from)) };
-                if let Some(len) = inner.receive(at, datagram, &mut woken, &mut scratch) {
-                    replies.push((scratch[..len].to_vec(), from, local));
+            .receive(&mut inbox, |run| {
+                let (from, to) = (run.from, run.to);
+                let at = Arrival { link, local: to, remote: Address::Ip(unscoped(from)) };
+                for datagram in run.datagrams() {
+                    if let Some(len) = inner.receive(at, datagram, &mut woken, &mut scratch) {
+                        replies.push((scratch[..len].to_vec(), from, to));
+                    }
                 }
             })
             .await;

@@ -144,7 +144,9 @@ fn files_and_folders_arrive_and_both_ends_tell_of_each() {
         for field in ["link", "local", "remote", "state"] {
             assert!(path[field].is_string(), "{field} in {path}");
         }
-        assert!(path["bytes"].as_u64().unwrap() >= 5_000_000, "{path}");
+        let carried = |path: &serde_json::Value| path["bytes"].as_u64().unwrap();
+        let all: u64 = file["paths"].as_array().unwrap().iter().map(carried).sum();
+        assert!(all >= 5_000_000, "{file}");
     }
 }
 
@@ -165,8 +167,8 @@ fn a_pipe_at_both_ends() {
     let mut sending = sending.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let content = noise(700_001);
     sending.stdin.take().unwrap().write_all(&content).unwrap();
-    let sent = sending.wait_with_output().unwrap();
     let received = receiving.wait_with_output().unwrap();
+    let sent = sending.wait_with_output().unwrap();
     assert_eq!((sent.status.code(), received.status.code()), (Some(0), Some(0)), "{}", said(&sent));
     assert!(received.stdout == content, "nothing but the data");
     assert!(
