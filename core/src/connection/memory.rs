@@ -70,7 +70,7 @@ impl<
         const {
             assert!(PATHS >= 1 && PATHS <= PATHS_MAX, "1 to 8 paths");
             assert!(STREAMS >= 1, "at least one stream");
-            assert!(PACKETS >= 4, "at least four packets in flight");
+            assert!(PACKETS >= PATHS + 4, "at least four packets in flight, and a probe a path");
             assert!(Self::block() >= BLOCK_BYTES_MIN, "too little memory for so many streams");
         }
         Self {

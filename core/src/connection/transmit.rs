@@ -118,8 +118,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Bit `i`: the path in slot `i` has something to send that cannot wait.
-    fn urgent_slots(&self, now: Instant) -> u8 {
+    fn urgent_slots(&mut self, now: Instant) -> u8 {
         let mut slots = 0;
+        let room = self.sent.room(self.storage.parts().sent) > 0;
         for (slot, path) in self.storage.paths().iter().enumerate() {
             let Some(path) = path else { continue };
             if path.validation.budget() < BUDGET_MIN {
@@ -128,8 +129,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let urgent = path.validation.owed().is_some()
                 || path.validation.token_due(now).is_some()
                 || path.acks.due(now)
-                || path.wants_probe
-                || path.probe_due(now);
+                || path.wants_probe && room;
             if urgent {
                 slots |= bit(slot);
             }
@@ -155,7 +155,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     fn plan_data(&mut self, now: Instant) -> Option<usize> {
         self.clock.transmit = None;
         let parts = self.storage.parts();
-        if self.sent.room(parts.sent) == 0 {
+        // Each path can always be probed: the last places in the table are kept for that.
+        if self.sent.room(parts.sent) <= parts.paths.iter().flatten().count() {
             return None;
         }
         let waiting = self.streams.waiting(parts.streams);
@@ -256,7 +257,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 drained = self.streams.waiting(self.storage.parts().streams).fresh == 0;
             }
             let path = self.path_mut(plan.slot)?;
-            probe = path.wants_probe || path.probe_due(now);
+            probe = path.wants_probe;
             let ping = probe || path.wants_ping_with_ack(now) && !writer.is_empty();
             if ping && !eliciting && Frame::Ping.encode(writer).is_ok() {
                 eliciting = true;

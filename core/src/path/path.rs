@@ -262,10 +262,9 @@ impl Path {
         self.change(PathInput::Moved);
     }
 
-    /// Whether a probe should go out now: to find out whether a silent path is back, or to keep
-    /// an idle one open.
-    #[must_use]
-    pub fn probe_due(&self, now: Instant) -> bool {
+    /// Whether the moment of the next probe has come: to find out whether a silent path is back,
+    /// or to keep an idle one open.
+    fn probe_due(&self, now: Instant) -> bool {
         self.probe_at().is_some_and(|moment| moment <= now)
     }
 
@@ -296,6 +295,12 @@ impl Path {
         if self.validation.token_due(now).is_some() && self.validation.budget() < CHALLENGE_BYTES {
             // Nothing may go there: the try counts as made.
             self.on_challenge_sent(now);
+        }
+        if self.probe_due(now) {
+            // The moment passes whether or not the probe can be sent now: nothing waits for a
+            // moment that has passed.
+            self.wants_probe = true;
+            self.last_probe = Some(now);
         }
         let reached = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
         let changed = match self.state {
@@ -349,7 +354,9 @@ impl Path {
     fn probe_at(&self) -> Option<Instant> {
         match self.state {
             PathState::Probing => None,
-            PathState::Active => Some(self.last_eliciting + self.keep_alive),
+            PathState::Active => {
+                Some(self.last_probe.unwrap_or(self.last_eliciting) + self.keep_alive)
+            }
             PathState::Suspect | PathState::Down => {
                 let last = self.last_probe.unwrap_or(Instant::ZERO);
                 let silent = self.waiting_since.map_or(Duration::ZERO, |since| last.since(since));

@@ -93,7 +93,10 @@ pub enum SentKind {
 /// What an acknowledgement did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AckResult {
-    /// Packets acknowledged for the first time.
+    /// It tells of a packet that is newer than all acknowledged before, kept or not: the way out
+    /// works.
+    pub news: bool,
+    /// Packets acknowledged for the first time, among those that are kept.
     pub packets: u32,
     /// Their bytes.
     pub bytes: u64,
@@ -232,13 +235,15 @@ impl Recovery {
         if kind == SentKind::AckOnly {
             return true;
         }
-        if cargo.is_empty() {
-            self.forget_old_probes(sent);
+        let probe = kind == SentKind::Probe && cargo.is_empty();
+        if probe {
+            self.forget_old_probe(sent);
         }
         let mut slot = SentSlot {
             number,
             sent_at: now,
             bytes,
+            probe,
             app_limited,
             cargo: Cargo::from_slice(cargo).unwrap_or_default(),
             ..SentSlot::EMPTY
@@ -267,12 +272,22 @@ impl Recovery {
             return AckResult { invalid: true, ..AckResult::default() };
         }
         let before = self.in_flight;
-        let (result, newest) = self.take_acked(ack, sent, each);
+        let (mut result, newest) = self.take_acked(ack, sent, each);
+        result.news = Some(ack.largest) > self.largest_acked;
         if self.loss.on_ack(ack) {
             self.congestion.on_spurious();
         }
-        let Some((number, newest, sent_at)) = newest else { return result };
-        self.largest_acked = self.largest_acked.max(Some(number));
+        if result.news {
+            self.largest_acked = Some(ack.largest);
+            self.last_acked = Some(now);
+            self.probing_since = None;
+        }
+        let Some((number, newest, sent_at)) = newest else {
+            if result.news {
+                self.declare_lost(now, sent, each);
+            }
+            return result;
+        };
         if own_path && number == ack.largest {
             self.rtt.update(now.since(sent_at), ack.delay().min(DELAY_MAX));
         }
@@ -415,23 +430,14 @@ impl Recovery {
         }
     }
 
-    /// A silent path is probed again and again; a few unanswered probes say as much as many.
-    fn forget_old_probes(&mut self, sent: &mut Sent<'_>) {
-        let mut probes = 0_usize;
-        self.list.sweep(sent, |slot| {
-            probes += usize::from(slot.cargo.is_empty());
-            Visit::Keep
-        });
-        let mut excess = probes.saturating_sub(PROBES_MAX);
+    /// A silent path is probed again and again; the newest probe stands for all. An answer to one
+    /// that is forgotten is still heard: its number is newer than all acknowledged before.
+    fn forget_old_probe(&mut self, sent: &mut Sent<'_>) {
         let mut bytes = 0_u64;
         self.list.sweep(sent, |slot| {
-            if excess == 0 {
-                return Visit::Stop;
-            }
-            if !slot.cargo.is_empty() {
+            if !slot.probe {
                 return Visit::Keep;
             }
-            excess -= 1;
             bytes = bytes.saturating_add(slot.bytes.into());
             Visit::Remove
         });
@@ -470,5 +476,3 @@ const PROBE_MIN: Duration = Duration::from_millis(20);
 const PROBE_SLOW: Duration = Duration::from_secs(1);
 /// How long a silent path is probed without backing off.
 const EAGER: Duration = Duration::from_secs(10);
-/// Probes without cargo that are remembered.
-const PROBES_MAX: usize = 4;

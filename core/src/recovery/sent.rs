@@ -21,6 +21,8 @@ pub struct SentSlot {
     pub(super) bytes: u16,
     /// Sent while the sender had no more to send: says little about the path's rate.
     pub(super) app_limited: bool,
+    /// It only asks for an acknowledgement; a newer one may take its place.
+    pub(super) probe: bool,
     /// Its cargo was already handed out to be sent on another path.
     pub(super) reinjected: bool,
     pub(super) cargo: Cargo,
@@ -39,6 +41,7 @@ impl SentSlot {
         sent_at: Instant::ZERO,
         bytes: 0,
         app_limited: false,
+        probe: false,
         reinjected: false,
         cargo: Cargo::new(),
         delivered: 0,

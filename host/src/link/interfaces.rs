@@ -118,7 +118,9 @@ pub enum Reason {
     #[error("it is a bridge with nothing behind it")]
     EmptyBridge,
     /// A port of a bridge or bond.
-    #[error("it is a port of a bridge or bond, which is the link; `--link {0}` uses it all the same")]
+    #[error(
+        "it is a port of a bridge or bond, which is the link; `--link {0}` uses it all the same"
+    )]
     Port(String),
     /// `--not-link`.
     #[error("excluded by --not-link")]

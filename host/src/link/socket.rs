@@ -162,9 +162,8 @@ impl LinkSocket {
             .socket
             .async_io(Interest::READABLE, || {
                 let mut rooms = bytes.chunks_mut(*room);
-                let mut places: [_; BATCH_SIZE] = core::array::from_fn(|_| {
-                    IoSliceMut::new(rooms.next().unwrap_or_default())
-                });
+                let mut places: [_; BATCH_SIZE] =
+                    core::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
                 self.state.recv((&self.socket).into(), &mut places, meta)
             })
             .await?;
@@ -241,8 +240,7 @@ mod tests {
     use super::*;
 
     fn loopback(ipv6: bool) -> LinkSocket {
-        let ip: IpAddr =
-            if ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+        let ip: IpAddr = if ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
         LinkSocket::open(&Pin::Address(ip), ipv6, 0).unwrap()
     }
 
