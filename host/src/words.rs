@@ -279,11 +279,13 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Mutex;
 
+    type Arrival = (Vec<u8>, Leg);
+
     /// A way for datagrams that loses, doubles and reorders; the path is in the number.
     struct Wire {
-        out: mpsc::UnboundedSender<(Vec<u8>, Leg)>,
-        inward: tokio::sync::Mutex<mpsc::UnboundedReceiver<(Vec<u8>, Leg)>>,
-        sent: Mutex<(u32, Option<(Vec<u8>, Leg)>)>,
+        out: mpsc::UnboundedSender<Arrival>,
+        inward: tokio::sync::Mutex<mpsc::UnboundedReceiver<Arrival>>,
+        sent: Mutex<(u32, Option<Arrival>)>,
     }
 
     impl Wire {

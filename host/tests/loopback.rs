@@ -1,9 +1,10 @@
 //! Two processes on the loopback interface: what the commands do together, and what bad input gets.
 
+use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// A node: a configuration folder, and a folder for its files.
@@ -388,7 +389,7 @@ fn endless(from: &Node, to: &Node) -> (Child, Waiting) {
     let mut pipe = sending.stdin.take().unwrap();
     pipe.write_all(&noise(300_000)).unwrap();
     // Kept open: the sender waits for more.
-    std::mem::forget(pipe);
+    core::mem::forget(pipe);
     let arrived =
         |to: &Node| to.names().iter().any(|name| part_bytes(&to.files.path().join(name)) > 0);
     let start = Instant::now();
@@ -416,7 +417,7 @@ fn ctrl_c_at_the_sender_ends_both_and_the_part_stays_under_a_temporary_name() {
     assert_eq!(code, Some(6), "{words}");
     assert!(words.contains("Ctrl-C"), "{words}");
     let kept = events(&lines, "stopped")[0]["kept"].as_str().unwrap().to_owned();
-    assert_eq!(to.names(), [kept.clone()]);
+    assert_eq!(to.names(), core::slice::from_ref(&kept));
     assert!(kept.starts_with(".stdin.ropewalk-part-"), "{kept}");
 }
 
