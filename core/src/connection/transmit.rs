@@ -159,7 +159,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.sent.room(parts.sent) <= parts.paths.iter().flatten().count() {
             return None;
         }
-        let waiting = self.streams.waiting(parts.streams);
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let waiting = self.streams.waiting(&memory);
         let control = waiting.control
             || self.routing.advertise.due()
             || self.routing.gone.due().is_some()
@@ -175,7 +177,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 let _ = candidates.push(path.candidate(index, now));
             }
         }
-        let backlog = Backlog { bytes, reorder_window: self.streams.reorder_window() };
+        let backlog = Backlog { bytes, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -248,17 +250,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
-        let mut probe = false;
         let mut drained = false;
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
                 eliciting |= self.write_data(plan.slot, writer, &mut cargo);
-                drained = self.streams.waiting(self.storage.parts().streams).fresh == 0;
+                let (streams, memory) = self.streaming();
+                drained = streams.waiting(&memory).fresh == 0;
             }
             let path = self.path_mut(plan.slot)?;
-            probe = path.wants_probe;
-            let ping = probe || path.wants_ping_with_ack(now) && !writer.is_empty();
+            let ping = path.wants_probe || path.wants_ping_with_ack(now) && !writer.is_empty();
             if ping && !eliciting && Frame::Ping.encode(writer).is_ok() {
                 eliciting = true;
             }
@@ -270,12 +271,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
             while Frame::Padding.encode(writer).is_ok() {}
         }
-        let kind = match (eliciting, plan.data) {
-            (false, _) => SentKind::AckOnly,
-            (true, true) => SentKind::Data,
-            (true, false) => SentKind::Probe,
+        let kind = match eliciting {
+            false => SentKind::AckOnly,
+            true if plan.data || challenged => SentKind::Data,
+            true => SentKind::Probe,
         };
-        debug_assert!(kind != SentKind::Probe || probe || challenged || !plan.data);
         Some(Written { len: writer.len(), cargo, kind, drained })
     }
 

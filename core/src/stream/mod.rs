@@ -421,12 +421,6 @@ impl Streams {
         (send, self.receive_credit.tight())
     }
 
-    /// How far beyond what was sent the receiver can hold bytes.
-    #[must_use]
-    pub const fn reorder_window(&self) -> u64 {
-        self.send_credit.left()
-    }
-
     /// The peer was restarted: all streams are gone.
     pub fn clear(&mut self, side: Side, m: &mut StreamMemory<'_>) {
         let block_bytes = self.send_pool.stride();
