@@ -101,7 +101,9 @@ impl RateFloorCubic {
 
     fn leave_slow_start(&mut self, rate: u64, rtt: &Rtt, now: Instant) {
         self.slow_start = false;
-        self.window = self.window.min(self.floor(rate, rtt)).max(self.least());
+        // A quarter more than it carries: a short queue costs less than a rate guessed too low.
+        let enough = self.floor(rate.saturating_add(rate / 4), rtt);
+        self.window = self.window.min(enough).max(self.least());
         self.cubic.start(self.window, self.window, now);
     }
 
@@ -228,8 +230,9 @@ impl Congestion for RateFloorCubic {
     }
 }
 
-/// RFC 6928, and what QUIC begins with (RFC 9002 section 7.2).
-pub(super) const INITIAL_DATAGRAMS: u64 = 10;
+/// Twice what RFC 9002 section 7.2 recommends: they are paced, and a train of them shows a slow path
+/// before the second round.
+pub(super) const INITIAL_DATAGRAMS: u64 = 20;
 const WINDOW_MIN_DATAGRAMS: u64 = 4;
 /// On top of rate x least round trip, for acknowledgements that come late.
 const FLOOR_DATAGRAMS: u64 = 8;
