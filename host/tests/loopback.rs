@@ -155,6 +155,8 @@ fn a_pipe_at_both_ends() {
     let mut receiving = to.command(&["recv", "--once", "--out", "-", "--link", &loopback()]);
     receiving.args(["--ticket-file", ticket_file.to_str().unwrap()]);
     let receiving = receiving.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A pipe that nobody reads is soon full, and then the sender waits too.
+    let receiving = std::thread::spawn(move || receiving.wait_with_output());
     let start = Instant::now();
     while !std::fs::read_to_string(&ticket_file).is_ok_and(|text| text.ends_with('\n')) {
         assert!(start.elapsed() < Duration::from_secs(10), "no ticket");
@@ -166,7 +168,7 @@ fn a_pipe_at_both_ends() {
     let content = noise(700_001);
     sending.stdin.take().unwrap().write_all(&content).unwrap();
     let sent = sending.wait_with_output().unwrap();
-    let received = receiving.wait_with_output().unwrap();
+    let received = receiving.join().unwrap().unwrap();
     assert_eq!((sent.status.code(), received.status.code()), (Some(0), Some(0)), "{}", said(&sent));
     assert!(received.stdout == content, "nothing but the data");
     assert!(
