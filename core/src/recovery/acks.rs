@@ -20,6 +20,8 @@ pub struct Acks {
     /// Packets that want an acknowledgement and have not been told of.
     waiting: u32,
     deadline: Option<Instant>,
+    /// The deadline has come.
+    overdue: bool,
     told_at: Instant,
     /// Packets so far; the first ones are acknowledged eagerly, for the peer's slow start.
     packets: u32,
@@ -35,6 +37,7 @@ impl Acks {
             largest_at: Instant::ZERO,
             waiting: 0,
             deadline: None,
+            overdue: false,
             told_at: Instant::ZERO,
             packets: 0,
             delay,
@@ -73,7 +76,13 @@ impl Acks {
     /// Whether it must hear now.
     #[must_use]
     pub fn due(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+        self.overdue || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// A deadline that has come is no longer one: the peer hears as soon as it can.
+    pub fn on_timeout(&mut self, now: Instant) {
+        self.overdue = self.due(now);
+        self.deadline = self.deadline.filter(|deadline| *deadline > now);
     }
 
     /// Whether there is anything that it has not heard.
@@ -85,14 +94,23 @@ impl Acks {
     /// Writes an acknowledgement of everything that arrived; returns the largest number in it, or
     /// `None` when there is none or it does not fit.
     pub fn write(&mut self, path: PathId, writer: &mut Writer<'_>, now: Instant) -> Option<u64> {
-        let (_, largest) = self.ranges.last().copied()?;
+        let Some((_, largest)) = self.ranges.last().copied() else {
+            self.told(now);
+            return None;
+        };
         let held = now.since(self.largest_at);
         let ranges = self.ranges.iter().rev().map(|(start, end)| *start..=*end);
         encode_ack(writer, path, held, ranges).ok()?;
+        self.told(now);
+        Some(largest)
+    }
+
+    /// Nothing is left to tell.
+    const fn told(&mut self, now: Instant) {
         self.waiting = 0;
         self.deadline = None;
+        self.overdue = false;
         self.told_at = now;
-        Some(largest)
     }
 
     /// The peer has seen an acknowledgement up to `largest`: what it held need not be repeated.

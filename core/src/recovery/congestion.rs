@@ -41,6 +41,8 @@ pub(super) struct Acked {
     pub(super) window_limited: bool,
     /// The delivery rate, bytes a second.
     pub(super) rate: u64,
+    /// The rate of the path's narrowest place, when a train of packets has just shown it.
+    pub(super) bottleneck: Option<u64>,
 }
 
 /// The one algorithm that we have.
@@ -54,8 +56,11 @@ pub(super) struct RateFloorCubic {
     recovery_start: Option<Instant>,
     /// Losses in the present round.
     round_losses: u32,
-    /// The least round trip seen in the present round, and in the one before.
+    /// The least round trip seen in the present round, and in how many acknowledgements.
     round_min: Duration,
+    round_acks: u32,
+    /// What the last train of packets said of the path's narrowest place; zero: nothing yet.
+    bottleneck: u64,
     /// The rate at which slow start last saw growth, and for how many rounds it has not.
     plateau_rate: u64,
     plateau_rounds: u8,
@@ -76,6 +81,8 @@ impl RateFloorCubic {
             recovery_start: None,
             round_losses: 0,
             round_min: Duration::MAX,
+            round_acks: 0,
+            bottleneck: 0,
             plateau_rate: 0,
             plateau_rounds: 0,
             before_cut: None,
@@ -88,24 +95,41 @@ impl RateFloorCubic {
         carried.saturating_add(self.datagram.saturating_mul(FLOOR_DATAGRAMS))
     }
 
-    fn leave_slow_start(&mut self, now: Instant) {
+    const fn least(&self) -> u64 {
+        self.datagram.saturating_mul(WINDOW_MIN_DATAGRAMS)
+    }
+
+    fn leave_slow_start(&mut self, rate: u64, rtt: &Rtt, now: Instant) {
         self.slow_start = false;
+        // A quarter more than it carries: a short queue costs less than a rate guessed too low.
+        let enough = self.floor(rate.saturating_add(rate / 4), rtt);
+        self.window = self.window.min(enough).max(self.least());
         self.cubic.start(self.window, self.window, now);
     }
 
-    /// Slow start has found the rate when a round's least round trip has grown (RFC 9406), or when
-    /// the rate has not grown for three rounds.
+    /// Slow start has found the rate when the window fills what a train of packets says that the
+    /// path can carry, when the round trip has grown (RFC 9406), or when the rate has not grown
+    /// for three rounds. By then a round's worth too much may be under way: the window goes back
+    /// to what the path carries, and the queue drains.
     fn judge_slow_start(&mut self, acked: Acked, rtt: &Rtt, now: Instant) {
+        if let Some(rate) = acked.bottleneck {
+            self.bottleneck = self.bottleneck.max(rate);
+        }
+        if self.bottleneck > 0 && self.window >= rtt.min().bytes_at(self.bottleneck) {
+            return self.leave_slow_start(self.bottleneck, rtt, now);
+        }
         let grown = rtt.min() + (rtt.min() / 8).clamp(GROWN_MIN, GROWN_MAX);
-        let queued = self.round_min != Duration::MAX && self.round_min >= grown;
-        if acked.rate > self.plateau_rate.saturating_add(self.plateau_rate / 4) {
-            self.plateau_rate = acked.rate;
-            self.plateau_rounds = 0;
-        } else if acked.window_limited {
-            self.plateau_rounds = self.plateau_rounds.saturating_add(1);
+        let queued = self.round_acks >= ROUND_ACKS_MIN && self.round_min >= grown;
+        if acked.round_ended {
+            if acked.rate > self.plateau_rate.saturating_add(self.plateau_rate / 4) {
+                self.plateau_rate = acked.rate;
+                self.plateau_rounds = 0;
+            } else {
+                self.plateau_rounds = self.plateau_rounds.saturating_add(1);
+            }
         }
         if queued || self.plateau_rounds >= PLATEAU_ROUNDS || self.window >= self.threshold {
-            self.leave_slow_start(now);
+            self.leave_slow_start(acked.rate, rtt, now);
         }
     }
 
@@ -141,11 +165,10 @@ impl Congestion for RateFloorCubic {
 
     fn on_acked(&mut self, acked: Acked, rtt: &Rtt, now: Instant) {
         self.round_min = self.round_min.min(rtt.latest());
+        self.round_acks = self.round_acks.saturating_add(1);
         if self.slow_start {
             if acked.window_limited {
                 self.window = self.window.saturating_add(acked.bytes);
-            }
-            if acked.round_ended {
                 self.judge_slow_start(acked, rtt, now);
             }
         } else if acked.window_limited {
@@ -158,6 +181,7 @@ impl Congestion for RateFloorCubic {
         if acked.round_ended {
             self.round_losses = 0;
             self.round_min = Duration::MAX;
+            self.round_acks = 0;
         }
     }
 
@@ -196,6 +220,7 @@ impl Congestion for RateFloorCubic {
         self.slow_start = true;
         self.plateau_rate = 0;
         self.plateau_rounds = 0;
+        self.bottleneck = 0;
         self.round_losses = 0;
         self.recovery_start = Some(now);
     }
@@ -205,13 +230,16 @@ impl Congestion for RateFloorCubic {
     }
 }
 
-/// RFC 6928, and what QUIC begins with (RFC 9002 section 7.2).
-pub(super) const INITIAL_DATAGRAMS: u64 = 10;
+/// Twice what RFC 9002 section 7.2 recommends: they are paced, and a train of them shows a slow path
+/// before the second round.
+pub(super) const INITIAL_DATAGRAMS: u64 = 20;
 const WINDOW_MIN_DATAGRAMS: u64 = 4;
 /// On top of rate x least round trip, for acknowledgements that come late.
 const FLOOR_DATAGRAMS: u64 = 8;
 /// Losses in one round that end slow start.
 const SLOW_START_LOSSES: u32 = 4;
+/// A round trip that grew must show in this many acknowledgements (RFC 9406).
+const ROUND_ACKS_MIN: u32 = 8;
 const PLATEAU_ROUNDS: u8 = 3;
 /// How much longer than the least a round trip may be before slow start sees a queue (RFC 9406).
 const GROWN_MIN: Duration = Duration::from_millis(4);

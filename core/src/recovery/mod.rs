@@ -5,6 +5,7 @@
 //! | `sent` | what is in flight? |
 //! | `rtt` | how long is the round trip? |
 //! | `delivery` | how fast does the path deliver? |
+//! | `train` | how fast is its narrowest place? |
 //! | `congestion`, `cubic` | how much may be in flight? |
 //! | `pacing` | when may the next packet go? |
 //! | `loss` | which packets are lost? |
@@ -21,6 +22,7 @@ mod loss;
 mod pacing;
 mod rtt;
 mod sent;
+mod train;
 
 pub use acks::Acks;
 pub use rtt::Rtt;
@@ -36,6 +38,7 @@ use heapless::Vec;
 use loss::Loss;
 use pacing::Pacer;
 use sent::{List, Visit};
+use train::Train;
 
 /// Loss recovery, congestion control and pacing of one path.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub struct Recovery {
     /// The round trip.
     pub rtt: Rtt,
     delivery: Delivery,
+    train: Train,
     congestion: RateFloorCubic,
     pacer: Pacer,
     loss: Loss,
@@ -122,6 +126,7 @@ impl Recovery {
         let mut recovery = Self {
             rtt: Rtt::new(),
             delivery: Delivery::new(now),
+            train: Train::new(),
             congestion: RateFloorCubic::new(datagram_bytes),
             pacer: Pacer::new(now),
             loss: Loss::new(),
@@ -294,12 +299,22 @@ impl Recovery {
         self.last_acked = Some(now);
         self.probing_since = None;
         let round_ended = self.delivery.on_acked(result.bytes, newest, now);
+        // When the peer got it, as far as the spacing is concerned.
+        let arrived = Instant::from_micros(
+            now.as_micros().saturating_sub(ack.delay().min(DELAY_MAX).as_micros()),
+        );
+        let bottleneck =
+            self.train.on_acked(result.bytes, sent_at, arrived, self.datagram, &self.rtt);
+        if round_ended {
+            self.train.restart();
+        }
         let window = self.window();
         let acked = Acked {
             bytes: result.bytes,
             round_ended,
             window_limited: before.saturating_mul(4) >= window.saturating_mul(3),
             rate: self.delivery.rate(),
+            bottleneck,
         };
         self.congestion.on_acked(acked, &self.rtt, now);
         self.declare_lost(now, sent, each);
