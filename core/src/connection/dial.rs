@@ -210,4 +210,4 @@ pub const PEER_ADDRESSES_MAX: usize = 16;
 /// Fits the smallest IP packet that every host takes: 576 less the IP and UDP headers.
 const INITIATION_MAX: usize = 548;
 const ROUND_FIRST: Duration = Duration::from_millis(100);
-const ROUND_MAX: Duration = Duration::from_millis(500);
+const ROUND_MAX: Duration = Duration::from_millis(250);
