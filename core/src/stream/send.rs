@@ -245,6 +245,9 @@ impl SendHalf {
         if !matches!(self.state, SendState::Ready | SendState::Sent) {
             return;
         }
+        // A planted bug, to see that the simulator would catch such a one (see `ci.sh`).
+        #[cfg(ropewalk_canary)]
+        let len = len.saturating_sub(1);
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
         self.again.insert(offset.max(self.base)..end.max(self.base));
