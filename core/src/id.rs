@@ -67,7 +67,7 @@ impl Side {
 
 /// Where datagrams go on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format), defmt(no_derive_bound))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Address {
     /// Over IP and UDP.
     Ip(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),

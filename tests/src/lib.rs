@@ -4,4 +4,5 @@
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod proof;
+pub mod props;
 pub mod sim;

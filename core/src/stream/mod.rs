@@ -405,10 +405,9 @@ impl Streams {
             if let Opening::Named(service) = core::mem::replace(&mut slot.opening, Opening::Known) {
                 return Some(StreamEvent::Opened { stream, service });
             }
-            let event = take_news(slot, stream);
-            if event.is_some() {
-                self.table.free_if_over(slot);
-                return event;
+            if let Some(event) = take_news(slot, stream) {
+                self.free_if_over(stream, m);
+                return Some(event);
             }
         }
         None
@@ -419,6 +418,14 @@ impl Streams {
     pub fn wants_memory(&self, m: &StreamMemory<'_>) -> (bool, bool) {
         let send = m.slots.iter().any(|slot| slot.send.blocked);
         (send, self.receive_credit.tight())
+    }
+
+    /// Whether no stream is open and no block of memory is held.
+    #[must_use]
+    pub fn is_empty(&self, m: &StreamMemory<'_>) -> bool {
+        m.slots.iter().all(|slot| slot.id.is_none())
+            && self.send_pool.available(m.send) == self.send_pool.blocks(m.send)
+            && self.receive_pool.available(m.receive) == self.receive_pool.blocks(m.receive)
     }
 
     /// The peer was restarted: all streams are gone.
@@ -445,7 +452,15 @@ impl Streams {
         let Some(slot) = self.table.find(id, m.slots) else { return };
         self.control_due |=
             slot.receive.told_due || slot.receive.stop_due || self.receive_credit.due();
-        self.table.free_if_over(slot);
+        self.free_if_over(id, m);
+    }
+
+    /// A stream that is over gives its slot back, and the blocks that it was in the middle of.
+    fn free_if_over(&mut self, id: StreamId, m: &mut StreamMemory<'_>) {
+        let Some(slot) = self.table.find(id, m.slots).filter(|slot| slot.is_over()) else { return };
+        slot.send.chain.clear(&mut self.send_pool, m.send);
+        slot.receive.chain.clear(&mut self.receive_pool, m.receive);
+        self.table.free(slot);
         self.control_due |= self.table.streams_due();
     }
 }
@@ -474,8 +489,7 @@ impl Streams {
     fn on_reset_acked(&mut self, id: StreamId, m: &mut StreamMemory<'_>) {
         if let Some(slot) = self.table.find(id, m.slots) {
             slot.send.state = slot.send.state.next(SendInput::ResetAcked);
-            self.table.free_if_over(slot);
-            self.control_due |= self.table.streams_due();
+            self.free_if_over(id, m);
         }
     }
 }

@@ -183,13 +183,7 @@ impl SendHalf {
             let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
             return Some(Chunk { offset: from, len, fin, fresh: false });
         }
-        let fin = self.fin_again.then_some(Chunk {
-            offset: self.written,
-            len: 0,
-            fin: true,
-            fresh: false,
-        });
-        fin
+        self.fin_again.then_some(Chunk { offset: self.written, len: 0, fin: true, fresh: false })
     }
 
     /// What has never been sent, at most `max` bytes.

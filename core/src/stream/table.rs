@@ -112,8 +112,9 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn free_if_over(&mut self, slot: &mut StreamSlot) {
-        let Some(id) = slot.id.filter(|_| slot.is_over()) else { return };
+    /// Makes room where a stream was that is over.
+    pub(super) fn free(&mut self, slot: &mut StreamSlot) {
+        let Some(id) = slot.id else { return };
         if !self.side.owns(id.0) {
             self.peers_over = self.peers_over.saturating_add(1);
             let limit = self.peers_over.saturating_add(self.peers_share);

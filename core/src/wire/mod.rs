@@ -35,5 +35,5 @@ pub use varint::{VARINT_MAX, varint_len};
 pub const VERSION: u8 = 1;
 /// The oldest.
 pub const VERSION_MIN: u8 = 1;
-/// Stream offsets and credits stay below this, so that sums cannot overflow.
+/// Stream offsets stay below this, so that sums cannot overflow.
 pub const OFFSET_MAX: u64 = 1 << 62;

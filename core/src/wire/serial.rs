@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn lengths_around_a_full_run_survive() {
-        // spec: 13-1
+        // spec: 13.1-1
         for len in 245..=260 {
             for datagram in [vec![7; len], vec![0; len], [vec![7; len], vec![0]].concat()] {
                 let line = line(&datagram);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_longer_than_the_buffer_is_corrupt_and_costs_itself_only() {
-        // spec: 13-3
+        // spec: 13.2-1
         let (long, short) = (line(&[5; 40]), line(&[6; 12]));
         let mut buffer = [0; 16];
         let mut decoder = Decoder::new(&mut buffer);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest! {
-        // spec: 13-1 13-2
+        // spec: 13.1-1
         #[test]
         fn frames_survive_the_line(datagram in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..2_000)) {
             let line = line(&datagram);
@@ -200,7 +200,7 @@ mod tests {
             prop_assert_eq!(encode(&datagram, &mut room), None);
         }
 
-        // spec: 13-3
+        // spec: 13.2-1
         #[test]
         fn a_damaged_frame_costs_itself_only(datagram in prop::collection::vec(any::<u8>(), 1..300), at: prop::sample::Index, flip in 1_u8..) {
             let line = line(&datagram);
@@ -215,7 +215,7 @@ mod tests {
             prop_assert!(corrupt >= 1);
         }
 
-        // spec: 13-3
+        // spec: 13.2-1
         #[test]
         fn any_bytes_are_taken_and_a_zero_ends_them(bytes in prop::collection::vec(any::<u8>(), 0..3_000), datagram in prop::collection::vec(any::<u8>(), 0..100)) {
             let mut noise = bytes;

@@ -10,7 +10,8 @@ use ropewalk_core::wire::{
 };
 
 proptest! {
-    // spec: 1.2-1 6.1-1
+    // spec: 1.2-1
+    // spec: 6.1-1
     #[test]
     fn every_frame_is_postcards_and_comes_back(owned in any::frame(true)) {
         let frame = owned.frame();
@@ -76,7 +77,6 @@ proptest! {
 
 #[test]
 fn only_padding_acknowledgements_and_close_ask_for_no_acknowledgement() {
-    // spec: 9.5-1
     let ack = [2, 0, 9, 0, 0, 0];
     let quiet =
         [Frame::Padding, Frame::Close { code: 0, reason: "" }, decoded(&ack).unwrap().remove(0)];
@@ -120,7 +120,8 @@ fn offsets_stay_below_two_to_the_62() {
 
 #[test]
 fn what_lies_outside_a_types_values_is_malformed() {
-    // spec: 1.2-3 6.1-2
+    // spec: 1.2-3
+    // spec: 6.1-2
     let refused: [(&str, &[u8]); 12] = [
         ("a frame type beyond the last", &[18]),
         ("a boolean of two", &[3, 0, 0, 2]),
@@ -154,7 +155,8 @@ fn a_list_of_addresses_has_sixteen_at_most() {
 
 #[test]
 fn acknowledged_ranges_go_down_and_stay_above_zero() {
-    // spec: 6.4-1 6.4-2
+    // spec: 6.4-1
+    // spec: 6.4-2
     let ranges = |bytes: &[u8]| match decoded(bytes).as_deref() {
         Ok([Frame::Ack(ack)]) => Some(ack.iter().collect::<Vec<_>>()),
         _ => None,

@@ -5,6 +5,7 @@ mod any;
 mod canonical;
 mod frames;
 mod handshake;
+mod header;
 mod mirror;
 
 use ropewalk_core::wire::{Frame, Frames, Malformed, Writer};

@@ -7,6 +7,7 @@ use crate::transfer::{Event, FileReport, Observer, Outcome};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
+use ropewalk_core::id::PathId;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -14,10 +15,22 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// A path for the line under the bar.
 #[derive(Clone, Debug)]
 pub struct PathText {
+    /// Which path.
+    pub id: PathId,
     /// What it carried so far, for programs.
     pub line: PathLine,
     /// What is said of it to people.
     pub text: String,
+}
+
+impl PathText {
+    /// The same when the path is no more.
+    #[must_use]
+    pub fn gone(mut self) -> Self {
+        self.text = format!("{} to {}: gone", self.line.link, self.line.remote);
+        self.line.state = "down";
+        self
+    }
 }
 
 /// Where a transfer's paths are looked up.
@@ -29,8 +42,8 @@ pub struct Progress {
     paths: Paths,
     drawn: Option<Mutex<Drawn>>,
     moved: AtomicU64,
-    /// What the paths had carried when the file before ended.
-    before: Mutex<Vec<PathLine>>,
+    /// What the paths carried that was credited to a file.
+    credited: Mutex<Vec<PathLine>>,
 }
 
 struct Drawn {
@@ -49,7 +62,7 @@ impl Progress {
             }
             Mutex::new(Drawn { bar, lines: Vec::new() })
         });
-        Self { report, paths, drawn, moved: AtomicU64::new(0), before: Mutex::default() }
+        Self { report, paths, drawn, moved: AtomicU64::new(0), credited: Mutex::default() }
     }
 
     /// More moved, where no observer is told.
@@ -114,11 +127,6 @@ impl Progress {
 
     fn done(&self, file: &FileReport) {
         let already = file.outcome == Outcome::Already;
-        let paths: Vec<PathLine> = (self.paths)().into_iter().map(|path| path.line).collect();
-        let before = core::mem::replace(
-            &mut *self.before.lock().unwrap_or_else(PoisonError::into_inner),
-            paths.clone(),
-        );
         let rate = human::mbit_s(file.bytes, file.time);
         self.report.line(&Line::File {
             path: &file.path,
@@ -126,16 +134,24 @@ impl Progress {
             seconds: human::seconds(file.time),
             mbit_s: rate,
             blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
-            paths: &since(&before, paths),
+            paths: &self.carried(if already { 0 } else { file.bytes }),
             already,
         });
         let size = human::bytes(file.bytes);
         self.report.say(&match already {
             true => format!("{}: {size}, was there already", file.path),
+            false if file.time < Duration::from_millis(1) => format!("{}: {size}", file.path),
             false => {
                 format!("{}: {size} in {}, {rate:.1} Mbit/s", file.path, human::time(file.time))
             }
         });
+    }
+
+    /// What each path carried for a file that moved `bytes`. Many files may be under way, and their
+    /// verdicts come in any order, so each takes its length out of what the paths carried so far.
+    fn carried(&self, bytes: u64) -> Vec<PathLine> {
+        let now = (self.paths)().into_iter().map(|path| path.line).collect();
+        credit(&mut self.credited.lock().unwrap_or_else(PoisonError::into_inner), now, bytes)
     }
 }
 
@@ -163,14 +179,20 @@ impl Drop for Progress {
     }
 }
 
-/// What each path carried since `before`.
-fn since(before: &[PathLine], mut now: Vec<PathLine>) -> Vec<PathLine> {
+/// Splits `bytes` over the paths by what each carried that is not in `credited` yet, and enters it there.
+fn credit(credited: &mut Vec<PathLine>, mut now: Vec<PathLine>, bytes: u64) -> Vec<PathLine> {
+    let free = |path: &PathLine, credited: &[PathLine]| {
+        let old = credited.iter().find(|old| old.is_same_path(path)).map_or(0, |old| old.bytes);
+        path.bytes.saturating_sub(old)
+    };
+    let total: u64 = now.iter().map(|path| free(path, credited)).sum();
     for path in &mut now {
-        let same = |old: &&PathLine| {
-            (&old.link, &old.local, &old.remote) == (&path.link, &path.local, &path.remote)
-        };
-        let old = before.iter().find(same).map_or(0, |old| old.bytes);
-        path.bytes = path.bytes.saturating_sub(old);
+        let share = u128::from(free(path, credited)) * u128::from(bytes) / u128::from(total.max(1));
+        path.bytes = u64::try_from(share).unwrap_or(u64::MAX).min(free(path, credited));
+        match credited.iter_mut().find(|old| old.is_same_path(path)) {
+            Some(old) => old.bytes += path.bytes,
+            None => credited.push(path.clone()),
+        }
     }
     now
 }
@@ -189,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_credited_with_what_the_paths_did_for_it_alone() {
+    fn each_file_takes_its_length_out_of_what_the_paths_carried() {
         let path = |link: &str, bytes| PathLine {
             link: link.into(),
             local: "a".into(),
@@ -197,8 +219,14 @@ mod tests {
             bytes,
             state: "active",
         };
-        let now = since(&[path("eth0", 10)], vec![path("eth0", 25), path("wlan0", 7)]);
-        assert_eq!(now, [path("eth0", 15), path("wlan0", 7)]);
+        let mut credited = Vec::new();
+        let now = || vec![path("eth0", 3_000), path("wlan0", 1_000)];
+        assert_eq!(credit(&mut credited, now(), 400), [path("eth0", 300), path("wlan0", 100)]);
+        assert_eq!(credit(&mut credited, now(), 0), [path("eth0", 0), path("wlan0", 0)]);
+        assert_eq!(credit(&mut credited, now(), 3_600), [path("eth0", 2_700), path("wlan0", 900)]);
+        assert_eq!(credit(&mut credited, now(), 5), [path("eth0", 0), path("wlan0", 0)]);
+        let more = vec![path("eth0", 3_000), path("wlan0", 1_000), path("eth1", 7)];
+        assert_eq!(credit(&mut credited, more, u64::MAX)[2], path("eth1", 7));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use ropewalk_core::error::code;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Codes of our own in Close; the core's are below 0x100.
 pub mod close_code {
@@ -138,10 +138,23 @@ pub fn hand_out_ticket(
     Ok(())
 }
 
-/// A connection's paths, as they are each time this is called.
+/// A connection's paths, as they are each time this is called. One that is gone stays, as down, with
+/// what it had carried when it was last looked at.
 pub fn paths(connection: &Connection, direction: Direction) -> Paths {
-    let reports = connection.paths();
-    Box::new(move || reports.borrow().iter().map(|path| path_text(path, direction)).collect())
+    let (connection, seen) = (connection.clone(), Mutex::new(Vec::<PathText>::new()));
+    Box::new(move || {
+        let mut now: Vec<PathText> =
+            connection.paths_now().iter().map(|path| path_text(path, direction)).collect();
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for old in seen.drain(..) {
+            if !now.iter().any(|path| path.id == old.id) {
+                now.push(PathText::gone(old));
+            }
+        }
+        now.sort_by_key(|path| path.id);
+        seen.clone_from(&now);
+        now
+    })
 }
 
 /// A stream for `service` of the peer.
@@ -261,7 +274,7 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
         human::bytes(bytes),
         human::millis(path.smoothed_rtt)
     );
-    PathText { line, text }
+    PathText { id: path.id, line, text }
 }
 
 /// A path's state, as programs read it.

@@ -1,12 +1,16 @@
 //! Which network interfaces are links? All that can carry datagrams, found without being named.
 //!
 //! Left out, each with its reason: loopback unless named, what is down or has no carrier or no
-//! address, bridges with nothing behind them, and what the user excluded. A VPN that runs over
-//! another link counts, but as the last resort: its packets take the other link anyway.
+//! address, bridges with nothing behind them, ports of bridges and bonds (their master is the
+//! link), and what the user excluded. Naming an interface overrides every judgement of ours but the
+//! one that nothing can be sent by it: it is down, or has no address. A VPN that runs over another
+//! link counts, but as the last resort: its packets take the other link anyway.
+//!
+//! Everything here is pure; [`super::system`] asks the system.
 
+pub use super::system::interfaces;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
-use netdev::interface::types::InterfaceType;
 use ropewalk_core::id::CostClass;
 
 /// What an interface is.
@@ -22,6 +26,8 @@ pub enum Kind {
     Tunnel,
     /// A bridge or bond over other interfaces.
     Bridge,
+    /// A port of a bridge or bond: what goes out by it is the master's business.
+    Port,
     /// The machine itself.
     Loopback,
     /// Anything else.
@@ -36,6 +42,7 @@ impl fmt::Display for Kind {
             Self::Modem => "modem",
             Self::Tunnel => "tunnel",
             Self::Bridge => "bridge",
+            Self::Port => "port",
             Self::Loopback => "loopback",
             Self::Other => "other",
         })
@@ -43,9 +50,11 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    const fn class(self) -> CostClass {
+    pub(super) const fn class(self) -> CostClass {
         match self {
-            Self::Ethernet | Self::Bridge | Self::Loopback | Self::Other => CostClass::Wired,
+            Self::Ethernet | Self::Bridge | Self::Port | Self::Loopback | Self::Other => {
+                CostClass::Wired
+            }
             Self::Wifi => CostClass::Wireless,
             Self::Modem => CostClass::Metered,
             Self::Tunnel => CostClass::LastResort,
@@ -108,6 +117,11 @@ pub enum Reason {
     /// An empty bridge.
     #[error("it is a bridge with nothing behind it")]
     EmptyBridge,
+    /// A port of a bridge or bond.
+    #[error(
+        "it is a port of a bridge or bond, which is the link; `--link {0}` uses it all the same"
+    )]
+    Port(String),
     /// `--not-link`.
     #[error("excluded by --not-link")]
     Excluded,
@@ -180,110 +194,18 @@ impl Filter {
             Some(Reason::Down)
         } else if interface.kind == Kind::Loopback && !named {
             Some(Reason::Loopback(name.clone()))
-        } else if !interface.carrier {
-            Some(Reason::NoCarrier)
+        } else if interface.kind == Kind::Port && !named {
+            Some(Reason::Port(name.clone()))
         } else if interface.kind == Kind::Bridge && !interface.populated && !named {
             Some(Reason::EmptyBridge)
+        } else if !interface.carrier && !named {
+            Some(Reason::NoCarrier)
         } else if interface.addresses.is_empty() {
             Some(Reason::NoAddress)
         } else {
             None
         }
     }
-}
-
-/// All interfaces of this machine, as they are now.
-#[must_use]
-pub fn interfaces() -> Vec<Interface> {
-    let mut list: Vec<_> = netdev::get_interfaces().into_iter().map(describe).collect();
-    list.sort_by_key(|interface| interface.index);
-    list
-}
-
-fn describe(found: netdev::Interface) -> Interface {
-    let kind = kind(&found);
-    let addresses = found.ip_addrs();
-    // A running interface whose state is unknown (tunnels, loopback) is taken at its word.
-    let down = matches!(
-        found.oper_state,
-        netdev::interface::state::OperState::Down
-            | netdev::interface::state::OperState::LowerLayerDown
-            | netdev::interface::state::OperState::NotPresent
-    );
-    Interface {
-        index: found.index,
-        kind,
-        addresses,
-        mtu: found.mtu.unwrap_or(1_500),
-        class: kind.class(),
-        up: found.is_up(),
-        carrier: !down,
-        populated: kind != Kind::Bridge || bridge_is_populated(&found.name),
-        name: found.name,
-    }
-}
-
-fn kind(found: &netdev::Interface) -> Kind {
-    if found.is_loopback() {
-        return Kind::Loopback;
-    }
-    if let Some(kind) = kind_by_system(&found.name) {
-        return kind;
-    }
-    match found.if_type {
-        InterfaceType::Wireless80211 => Kind::Wifi,
-        InterfaceType::Wwanpp | InterfaceType::Wwanpp2 | InterfaceType::Wman => Kind::Modem,
-        InterfaceType::Tunnel | InterfaceType::Ppp | InterfaceType::ProprietaryVirtual => {
-            Kind::Tunnel
-        }
-        InterfaceType::Bridge => Kind::Bridge,
-        _ if found.is_tun() => Kind::Tunnel,
-        InterfaceType::Ethernet
-        | InterfaceType::Ethernet3Megabit
-        | InterfaceType::FastEthernetT
-        | InterfaceType::FastEthernetFx
-        | InterfaceType::GigabitEthernet => Kind::Ethernet,
-        _ => Kind::Other,
-    }
-}
-
-/// What Linux says in `/sys/class/net`, which no library tells.
-#[cfg(target_os = "linux")]
-fn kind_by_system(name: &str) -> Option<Kind> {
-    let folder = std::path::Path::new("/sys/class/net").join(name);
-    let has = |entry: &str| folder.join(entry).exists();
-    let read = |entry: &str| std::fs::read_to_string(folder.join(entry)).unwrap_or_default();
-    if has("bridge") {
-        return Some(Kind::Bridge);
-    }
-    if has("wireless") || has("phy80211") {
-        return Some(Kind::Wifi);
-    }
-    if read("uevent").contains("DEVTYPE=wwan") || name.starts_with("wwan") {
-        return Some(Kind::Modem);
-    }
-    // 1 is Ethernet's hardware type, and TAP's; 65534 is none: TUN, WireGuard.
-    match read("type").trim() {
-        "1" => Some(Kind::Ethernet),
-        "65534" | "512" | "768" | "776" | "778" => Some(Kind::Tunnel),
-        _ => None,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn kind_by_system(_name: &str) -> Option<Kind> {
-    None
-}
-
-#[cfg(target_os = "linux")]
-fn bridge_is_populated(name: &str) -> bool {
-    let ports = std::path::Path::new("/sys/class/net").join(name).join("brif");
-    std::fs::read_dir(ports).is_ok_and(|mut ports| ports.next().is_some())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn bridge_is_populated(_name: &str) -> bool {
-    true
 }
 
 #[cfg(test)]
@@ -306,55 +228,81 @@ mod tests {
 
     #[test]
     fn each_interface_is_used_or_left_out_for_a_reason() {
-        let all = Filter::default();
+        let eth = || interface("x", Kind::Ethernet);
+        // What it is, the reason if it is not named, and the reason if it is.
         let table = [
-            (interface("eth0", Kind::Ethernet), None),
-            (interface("tap0", Kind::Ethernet), None),
-            (interface("wg0", Kind::Tunnel), None),
-            (interface("lo", Kind::Loopback), Some(Reason::Loopback("lo".into()))),
-            (Interface { up: false, ..interface("eth1", Kind::Ethernet) }, Some(Reason::Down)),
+            (eth(), None, None),
+            (interface("x", Kind::Tunnel), None, None),
+            (interface("x", Kind::Bridge), None, None),
+            (interface("x", Kind::Loopback), Some(Reason::Loopback("x".into())), None),
+            (interface("x", Kind::Port), Some(Reason::Port("x".into())), None),
             (
-                Interface { carrier: false, ..interface("eth2", Kind::Ethernet) },
-                Some(Reason::NoCarrier),
+                Interface { populated: false, ..interface("x", Kind::Bridge) },
+                Some(Reason::EmptyBridge),
+                None,
             ),
+            (Interface { carrier: false, ..eth() }, Some(Reason::NoCarrier), None),
+            (Interface { up: false, ..eth() }, Some(Reason::Down), Some(Reason::Down)),
             (
-                Interface { addresses: vec![], ..interface("eth3", Kind::Ethernet) },
+                Interface { addresses: vec![], ..eth() },
+                Some(Reason::NoAddress),
                 Some(Reason::NoAddress),
             ),
-            (
-                Interface { populated: false, ..interface("docker0", Kind::Bridge) },
-                Some(Reason::EmptyBridge),
-            ),
         ];
-        for (interface, reason) in table {
-            assert_eq!(all.reason(&interface), reason, "{}", interface.name);
+        let named = Filter { only: vec!["x".into()], not: vec![] };
+        for (interface, unnamed_reason, named_reason) in table {
+            assert_eq!(Filter::default().reason(&interface), unnamed_reason, "{interface:?}");
+            assert_eq!(named.reason(&interface), named_reason, "named: {interface:?}");
         }
     }
 
     #[test]
     fn names_choose_and_exclude() {
         let only = Filter { only: vec!["lo".into()], not: vec![] };
-        assert_eq!(only.reason(&interface("lo", Kind::Loopback)), None);
         assert_eq!(only.reason(&interface("eth0", Kind::Ethernet)), Some(Reason::NotNamed));
         let not = Filter { only: vec![], not: vec!["eth0".into()] };
         assert_eq!(not.reason(&interface("eth0", Kind::Ethernet)), Some(Reason::Excluded));
+        let both = Filter { only: vec!["eth0".into()], not: vec!["eth0".into()] };
+        assert_eq!(both.reason(&interface("eth0", Kind::Ethernet)), Some(Reason::Excluded));
+    }
+
+    #[test]
+    fn a_survey_keeps_everything_once() {
+        let not = Filter { only: vec![], not: vec!["b".into()] };
+        let all = vec![
+            interface("a", Kind::Ethernet),
+            interface("b", Kind::Wifi),
+            interface("c", Kind::Modem),
+        ];
+        let survey = not.survey(all.clone());
+        assert_eq!(survey.used, [all[0].clone(), all[2].clone()]);
+        assert_eq!(survey.left_out, [(all[1].clone(), Reason::Excluded)]);
     }
 
     #[test]
     fn an_unknown_name_is_named_with_those_that_are_known() {
+        let eth0 = [interface("eth0", Kind::Ethernet)];
         let filter = Filter { only: vec!["eht0".into()], not: vec![] };
-        let error = filter.check(&[interface("eth0", Kind::Ethernet)]).unwrap_err();
+        let error = filter.check(&eth0).unwrap_err();
         assert_eq!(error.to_string(), "there is no link \"eht0\" here; there are: eth0");
+        let filter = Filter { only: vec!["eth0".into()], not: vec!["eht0".into()] };
+        assert_eq!(filter.check(&eth0).unwrap_err().name, "eht0");
+        assert_eq!(Filter::default().check(&[]), Ok(()));
     }
 
     #[test]
-    fn a_vpn_is_the_last_resort() {
+    fn classes_go_from_cheap_to_dear() {
+        let kinds = [Kind::Ethernet, Kind::Wifi, Kind::Modem, Kind::Tunnel];
+        assert!(kinds.is_sorted_by(|a, b| a.class() < b.class()));
         assert_eq!(Kind::Tunnel.class(), CostClass::LastResort);
-        assert!(Kind::Ethernet.class() < Kind::Modem.class());
     }
 
     #[test]
-    fn this_machine_has_a_loopback_interface() {
-        assert!(interfaces().iter().any(|found| found.kind == Kind::Loopback));
+    fn only_link_local_addresses_carry_the_interface() {
+        let addresses = vec!["fe80::1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        let interface = Interface { index: 7, addresses, ..interface("x", Kind::Ethernet) };
+        let expected: [SocketAddr; 2] =
+            ["[fe80::1%7]:9".parse().unwrap(), "[fd00::1]:9".parse().unwrap()];
+        assert_eq!(interface.socket_addresses(9), expected);
     }
 }
