@@ -6,7 +6,7 @@
 //! one that nothing can be sent by it: it is down, or has no address. A VPN that runs over another
 //! link counts, but as the last resort: its packets take the other link anyway.
 //!
-//! Everything here is pure; [`super::system`] asks the system.
+//! Everything here is pure; `system.rs` asks the system.
 
 pub use super::system::interfaces;
 use core::fmt;
