@@ -314,6 +314,8 @@ mod tests {
                 ),
                 (at, bit) in (any::<prop::sample::Index>(), 0_u32..8),
             ) {
+                // spec: 3.3-1
+                // spec: 5.3-2
                 let (mut dialer, mut responder) = (keys(Side::Dialer), keys(Side::Responder));
                 let (path, number) = (PathId(path), PacketNumber(number));
                 let mut sealed = payload.clone();
