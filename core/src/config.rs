@@ -25,8 +25,6 @@ pub struct Config {
     /// A key seals this many packets, over all paths, before it is changed; below 2^23
     /// (RFC 9001 section 6.6).
     pub packets_per_key: u64,
-    /// Most candidate pairs probed at once that never validated.
-    pub candidates_max: u8,
 }
 
 impl Default for Config {
@@ -41,7 +39,6 @@ impl Default for Config {
             acknowledgement_delay: Duration::from_millis(5),
             restart_check: Duration::from_secs(1),
             packets_per_key: 1 << 22,
-            candidates_max: 16,
         }
     }
 }

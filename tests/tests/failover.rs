@@ -138,6 +138,7 @@ fn stalls_on_one_link_do_not_stall_the_stream() {
 
 #[test]
 fn a_peer_that_lost_its_state_is_noticed_and_a_fresh_connection_stands_within_two_seconds() {
+    // spec: 12-2
     for seed in 50..55 {
         let mut world = connected(seed, &S1);
         world.send(0, "file", 5 * MEGABYTES);
@@ -154,6 +155,8 @@ fn a_peer_that_lost_its_state_is_noticed_and_a_fresh_connection_stands_within_tw
 
 #[test]
 fn an_outage_without_a_restart_keeps_the_connection() {
+    // spec: 12-1
+    // spec: 12-3
     let mut world = connected(56, &S1);
     let acts =
         [(300, Act::Cut(0)), (300, Act::Cut(1)), (8_300, Act::Heal(0)), (8_300, Act::Heal(1))];

@@ -30,6 +30,7 @@ mod memory;
 mod receive;
 mod routing;
 mod stats;
+mod stream_io;
 mod timeout;
 mod transmit;
 
@@ -40,6 +41,7 @@ pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo};
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
 pub use stats::Stats;
+pub use stream_io::StreamError;
 pub use transmit::Transmit;
 
 use crate::config::Config;

@@ -108,6 +108,8 @@ mod tests {
 
     #[test]
     fn what_is_promised_is_held() {
+        // spec: 7.5-2
+        // spec: 7.5-4
         let mut credit = ReceiveCredit::default();
         credit.set_capacity(1_000);
         assert_eq!(credit.tell(), 1_000);
@@ -122,6 +124,7 @@ mod tests {
 
     #[test]
     fn credit_only_grows() {
+        // spec: 7.5-3
         let mut credit = SendCredit::default();
         assert!(credit.raise(100));
         assert!(!credit.raise(50));

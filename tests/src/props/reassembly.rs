@@ -136,6 +136,8 @@ impl Room {
 /// # Panics
 /// When a byte is wrong, credit is exceeded, or something never ends.
 pub fn check(data: &[u8]) {
+    // spec: 7.3-1
+    // spec: 7.5-1
     let mut choices = Choices::new(data);
     let mut rooms = [Room::new(Side::Dialer), Room::new(Side::Responder)];
     for (from, to) in [(0, 1), (1, 0)] {

@@ -127,7 +127,6 @@ const CONFIG: Config = Config {
     acknowledgement_delay: Duration::from_millis(5),
     restart_check: Duration::from_secs(1),
     packets_per_key: 1 << 22,
-    candidates_max: 16,
 };
 
 fn identity() -> Identity {
