@@ -550,7 +550,7 @@ mod tests {
         let mut packets = 0;
         let mut buffer = [0; 1_200];
         while !connection.is_drained() {
-            now = now + Duration::from_millis(10);
+            now += Duration::from_millis(10);
             connection.handle_timeout(now);
             if let Some(path) = connection.path_mut(0) {
                 path.wants_probe = true;
