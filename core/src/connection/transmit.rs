@@ -502,9 +502,9 @@ fn bit(slot: usize) -> u8 {
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
 
+#[cfg(feature = "software")]
 #[cfg(test)]
 mod tests {
-    #![cfg(feature = "software")]
 
     use super::*;
     use crate::connection::{Event, LinkChange, LinkInfo, Memory};
