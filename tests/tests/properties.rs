@@ -18,6 +18,12 @@ proptest! {
     fn reassembly(data in prop::collection::vec(any::<u8>(), 0..400)) {
         props::reassembly::check(&data);
     }
+
+    #[test]
+    fn reassembly_against_a_hostile_peer(mut data in prop::collection::vec(any::<u8>(), 1..600)) {
+        data[0] = u8::MAX;
+        props::reassembly::check(&data);
+    }
 }
 
 proptest! {
