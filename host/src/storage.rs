@@ -84,7 +84,7 @@ pub(crate) const WINDOW_DEFAULT: u64 = 16 << 20;
 const WINDOW_MIN: usize = 2 << 20;
 const STREAMS: usize = 16;
 const BLOCK_BYTES: usize = 16 << 10;
-const SENT_FIRST: usize = 128;
+const SENT_FIRST: usize = 64;
 const SENT_MAX: usize = 16_384;
 const DATAGRAM_BYTES: usize = 32 << 10;
 /// What does not grow: paths, streams, the rings of messages.
