@@ -12,9 +12,12 @@ use ropewalk_core::crypto::{
     responder,
 };
 use ropewalk_core::error::Discard;
-use ropewalk_core::id::{Address, Arrival, ConnectionId, CostClass, LinkId, Mode, PathId};
+use ropewalk_core::id::{
+    Address, Arrival, ConnectionId, CostClass, LinkId, Mode, PathId, StreamId,
+};
 use ropewalk_core::packet_number::PacketNumber;
-use ropewalk_core::path::PathReport;
+use ropewalk_core::path::{PathReport, PathState};
+use ropewalk_core::stream::Service;
 use ropewalk_core::time::{Duration, Instant};
 use ropewalk_core::wire::{
     Advertised, Credit, Frame, Frames, Header, Hello, Kind, Reader, Suite, Suites, TAG_BYTES,
@@ -110,9 +113,22 @@ impl Puppet {
         puppet
     }
 
-    /// Answers the newest first message; what stood before is forgotten.
+    /// The subject dialled us, and paths 0 and 2 on links 0 and 1 are Active.
+    pub(crate) fn on_two_paths() -> Self {
+        let mut puppet = Self::answering(Setup { links: 2, ..Setup::default() });
+        puppet.settle();
+        let mut paths: Vec<_> = puppet.subject.paths().collect();
+        paths.sort_by_key(|path| path.id);
+        let standing: Vec<_> =
+            paths.iter().map(|path| (path.id.0, path.link.0, path.state)).collect();
+        assert_eq!(standing, [(0, 0, PathState::Active), (2, 1, PathState::Active)]);
+        puppet
+    }
+
+    /// Answers the first message on the first link; what stood before is forgotten.
     pub(crate) fn answer(&mut self, links: u8, credit: Credit, seed: u8) {
-        let (link, mut initiation) = self.initiations.pop().expect("a first message");
+        assert!(!self.initiations.is_empty(), "nobody asks");
+        let (link, mut initiation) = self.initiations.remove(0);
         self.initiations.clear();
         let request = responder::read_initiation::<Software>(&self.identity, &mut initiation)
             .expect("a good first message");
@@ -290,13 +306,16 @@ impl Puppet {
             self.now = self.now + Duration::from_millis(10);
             self.subject.handle_timeout(self.now);
             for heard in self.hear() {
+                let back = Arrival { remote: heard.remote, ..at(heard.link) };
                 for frame in &heard.frames {
                     if let Frame::Challenge { token, .. } = frame {
                         let answer = [Frame::Response { token: *token }];
-                        self.say(heard.path, heard.link, &answer).expect("it opens");
+                        self.say_from(heard.path, back, &payload(&answer)).expect("it opens");
                     }
                 }
-                self.acknowledge_all(heard.path, heard.link);
+                let numbers: Vec<u64> = self.received[&heard.path].iter().copied().collect();
+                let numbers = acknowledgement(heard.path, &numbers);
+                self.say_from(heard.path, back, &numbers).expect("it opens");
             }
         }
     }
@@ -403,6 +422,18 @@ fn seal(
     let mut sealed = payload.to_vec();
     let tag = keys.seal(PathId(path), PacketNumber(number), head, &mut sealed);
     [head, &sealed, &tag].concat()
+}
+
+/// Opens a stream of the subject's and writes to it.
+pub(crate) fn write(puppet: &mut Puppet, bytes: usize) -> StreamId {
+    let service = Service::new("file").expect("a name");
+    let stream = puppet.subject.open(&service).expect("a stream");
+    puppet.subject.stream(stream).write(&vec![7; bytes]).expect("memory");
+    stream
+}
+
+pub(crate) const fn challenge(token: u64) -> Frame<'static> {
+    Frame::Challenge { token, link: LinkId(0), class: CostClass::Wired }
 }
 
 /// The puppet's own address on a link, as the subject sees it.

@@ -86,9 +86,8 @@ fn a_service_that_is_not_offered_is_refused_and_never_shown() {
         assert!(said.contains(&Frame::Stop { stream, code }), "{said:?}");
         puppet.say(0, 0, &[data(1, name.len() as u64, b"more", true)]).unwrap();
         puppet.hear();
-        let shown = |event: &Event| {
-            matches!(event, Event::StreamOpened { .. } | Event::StreamReadable(_))
-        };
+        let shown =
+            |event: &Event| matches!(event, Event::StreamOpened { .. } | Event::StreamReadable(_));
         assert!(!puppet.events.iter().any(shown), "{:?}", puppet.events);
         let mut buffer = [0; 9];
         assert!(puppet.subject.stream(stream).read(&mut buffer).is_err());
@@ -149,7 +148,8 @@ fn a_stop_is_answered_by_a_reset_with_its_code() {
 #[test]
 fn a_resets_final_offset_counts_as_received() {
     // spec: 7.4-2
-    let reset = |stream, final_offset| Frame::Reset { stream: StreamId(stream), code: 0, final_offset };
+    let reset =
+        |stream, final_offset| Frame::Reset { stream: StreamId(stream), code: 0, final_offset };
     let mut puppet = Puppet::answering(Setup::default());
     let Credit { data, stream_data, .. } = puppet.offered;
     puppet.is_violated_by(&[reset(1, stream_data + 1)]);
