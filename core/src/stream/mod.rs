@@ -441,6 +441,12 @@ impl Streams {
         (blocked && unsent <= whole as u64 / 4, self.receive_credit.tight())
     }
 
+    /// Whether any stream is open: somebody waits for something.
+    #[must_use]
+    pub const fn any_open(&self) -> bool {
+        self.table.any_open()
+    }
+
     /// Whether no stream is open and no block of memory is held.
     #[must_use]
     pub fn is_empty(&self, m: &StreamMemory<'_>) -> bool {
