@@ -133,6 +133,16 @@ impl Streams {
         }
     }
 
+    /// The credit that our handshake message offered, when the memory may have grown since.
+    pub fn on_own_credit(&mut self, offered: Credit, m: &StreamMemory<'_>) {
+        let held = self.credit(m);
+        debug_assert!(offered.data <= held.data, "what was promised is held");
+        self.receive_credit.told_only(offered.data);
+        self.table.told_only(offered.streams);
+        self.stream_offer = offered.stream_data;
+        self.control_due |= self.receive_credit.due() || self.table.streams_due();
+    }
+
     /// The peer's credit, from its handshake message.
     pub fn on_peer_credit(&mut self, credit: Credit) {
         self.send_credit.raise(credit.data);

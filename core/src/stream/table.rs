@@ -136,6 +136,11 @@ impl Table {
         self.open > 0
     }
 
+    /// The peer was told that it may open no more than this.
+    pub(super) const fn told_only(&mut self, limit: u32) {
+        self.due |= limit < self.peers_limit;
+    }
+
     pub(super) const fn streams_due(&self) -> bool {
         self.due
     }
