@@ -8,7 +8,10 @@
 use super::encoder::Mixture;
 use super::gf256::{add_multiple, inverse, multiply, scale};
 use super::write_symbol;
-use super::{EQUATIONS, LENGTH_BYTES, SYMBOL_BYTES, WINDOW, coefficient, index, place, place_mut};
+use super::{
+    CONTENTS_BYTES_MAX, DECODER_BYTES, EQUATIONS, LENGTH_BYTES, SYMBOL_BYTES, WINDOW, coefficient,
+    index, place, place_mut,
+};
 
 /// The last symbols that arrived, and the equations. Their bytes are lent with each call.
 #[derive(Clone, Copy, Debug)]
@@ -54,15 +57,21 @@ impl Decoder {
         Self::default()
     }
 
-    /// A symbol arrived.
-    pub fn on_source(&mut self, number: u32, contents: &[u8], memory: &mut [u8]) {
-        if !self.advance(number) || self.is_here(number) {
-            return;
+    /// A symbol arrived; returns whether it is news, and not one that was computed before.
+    pub fn on_source(&mut self, number: u32, contents: &[u8], memory: &mut [u8]) -> bool {
+        if memory.len() < DECODER_BYTES {
+            return true; // Nothing is ever computed.
         }
-        let Some(symbol) = place_mut(memory, index(number)) else { return };
-        if write_symbol(contents, symbol) {
+        if !self.advance(number) {
+            return false;
+        }
+        if self.is_here(number) {
+            return false;
+        }
+        if place_mut(memory, index(number)).is_some_and(|symbol| write_symbol(contents, symbol)) {
             self.learn(index(number), memory);
         }
+        true
     }
 
     /// A repair symbol arrived.
@@ -94,9 +103,8 @@ impl Decoder {
         self.insert(equation, slot, memory);
     }
 
-    /// A symbol that could be computed: its number and the length of its contents, which are
-    /// copied to `into`.
-    pub fn recovered(&mut self, into: &mut [u8], memory: &mut [u8]) -> Option<(u32, usize)> {
+    /// A symbol that could be computed: its number and its contents.
+    pub fn recovered<'m>(&mut self, memory: &'m mut [u8]) -> Option<(u32, &'m [u8])> {
         loop {
             let solved = |e: &Option<Equation>| e.as_ref().is_some_and(Equation::is_solved);
             let slot = self.equations.iter().position(solved)?;
@@ -106,14 +114,13 @@ impl Decoder {
             let symbol = place_mut(symbols, at)?;
             symbol.copy_from_slice(place(rights, slot)?);
             scale(symbol, inverse(equation.at(at)));
-            let (head, body) = symbol.split_first_chunk::<LENGTH_BYTES>()?;
-            let len = usize::from(u16::from_le_bytes(*head));
-            let Some((contents, place)) = body.get(..len).zip(into.get_mut(..len)) else {
+            let len = symbol.first_chunk().map_or(0, |head| usize::from(u16::from_le_bytes(*head)));
+            if len > CONTENTS_BYTES_MAX {
                 continue; // No honest sender makes such a symbol.
-            };
-            place.copy_from_slice(contents);
+            }
             self.learn(at, memory);
-            return Some((self.number_at(at), len));
+            let (_, body) = place(memory, at)?.split_first_chunk::<LENGTH_BYTES>()?;
+            return Some((self.number_at(at), body.get(..len)?));
         }
     }
 

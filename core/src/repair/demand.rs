@@ -20,24 +20,21 @@ impl Demand {
         Self::default()
     }
 
-    /// The fate of some packets is known: so many were acknowledged, so many lost.
-    pub fn on_fates(&mut self, acknowledged: u32, lost: u32) {
-        for (count, sample) in [(acknowledged, 0), (lost, ONE)] {
-            for _ in 0..count.min(FATES_MAX) {
-                self.loss = self.loss - (self.loss >> MEMORY_SHIFT) + (sample >> MEMORY_SHIFT);
-            }
-        }
-        if self.loss < NEGLIGIBLE {
-            self.owed = 0;
-        }
-    }
-
     /// A packet with data was sent.
     pub fn on_sent(&mut self) {
-        if self.loss >= NEGLIGIBLE {
-            let share = (self.loss * 2 - self.loss / 8).min(SHARE_MAX);
-            self.owed = (self.owed + share).min(OWED_MAX);
+        self.loss -= self.loss >> MEMORY_SHIFT;
+        if self.loss < NEGLIGIBLE {
+            self.owed = 0;
+            return;
         }
+        let share = (self.loss * 2 - self.loss / 8).min(SHARE_MAX);
+        self.owed = (self.owed + share).min(OWED_MAX);
+    }
+
+    /// Packets were found to be lost.
+    pub fn on_lost(&mut self, packets: u64) {
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX).min(LOST_MAX);
+        self.loss = (self.loss + packets * (ONE >> MEMORY_SHIFT)).min(ONE);
     }
 
     /// Whether a repair symbol should go out.
@@ -66,8 +63,8 @@ const NEGLIGIBLE: u32 = ONE / 512;
 /// With half of all packets lost there are better answers than a repair symbol for each.
 const SHARE_MAX: u32 = ONE / 2;
 const OWED_MAX: u32 = 2 * ONE;
-/// More news at once than this is old news.
-const FATES_MAX: u32 = 256;
+/// More at once is a link that died, not one that loses.
+const LOST_MAX: u32 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -76,8 +73,7 @@ mod tests {
     fn repairs(demand: &mut Demand, packets: u32, lost_in: u32) -> u32 {
         (0..packets).fold(0, |sum, packet| {
             demand.on_sent();
-            let lost = u32::from(lost_in > 0 && packet % lost_in == 0);
-            demand.on_fates(1 - lost, lost);
+            demand.on_lost(u64::from(lost_in > 0 && packet % lost_in == 0));
             let due = demand.due();
             if due {
                 demand.on_repair();

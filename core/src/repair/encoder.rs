@@ -64,25 +64,13 @@ impl Encoder {
         self.held = 0;
     }
 
-    /// Writes a repair symbol over all symbols held. `None` when there are none, or `into` is
-    /// shorter than the longest of them.
-    pub fn repair(&mut self, into: &mut [u8], memory: &[u8]) -> Option<Mixture> {
+    /// What the next repair symbol is made of: all symbols held. `None` when there are none.
+    #[must_use]
+    pub fn mixture(&self, memory: &[u8]) -> Option<Mixture> {
         if self.held == 0 {
             return None;
         }
         let first = self.next.checked_sub(self.held.into())?;
-        let (mixture, numbers) = (self.mixture(first, memory)?, first..self.next);
-        let into = into.get_mut(..mixture.len)?;
-        into.fill(0);
-        for number in numbers {
-            let symbol = place(memory, index(number))?;
-            gf256::add_multiple(into, symbol, coefficient(mixture.key, number));
-        }
-        self.key = self.key.wrapping_add(1);
-        Some(mixture)
-    }
-
-    fn mixture(&self, first: u32, memory: &[u8]) -> Option<Mixture> {
         let mut longest = 0;
         for number in first..self.next {
             let head = place(memory, index(number))?.first_chunk::<LENGTH_BYTES>()?;
@@ -90,5 +78,16 @@ impl Encoder {
         }
         let len = longest.checked_add(LENGTH_BYTES)?;
         Some(Mixture { first, count: self.held, key: self.key, len })
+    }
+
+    /// Writes that repair symbol; the next one will have another key.
+    pub fn mix(&mut self, mixture: &Mixture, into: &mut [u8], memory: &[u8]) {
+        into.fill(0);
+        for number in mixture.first..self.next {
+            if let Some(symbol) = place(memory, index(number)) {
+                gf256::add_multiple(into, symbol, coefficient(mixture.key, number));
+            }
+        }
+        self.key = self.key.wrapping_add(1);
     }
 }

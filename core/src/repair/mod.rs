@@ -34,6 +34,9 @@ pub const ENCODER_BYTES: usize = WINDOW * SYMBOL_BYTES;
 /// Memory that a [`Decoder`] works in.
 pub const DECODER_BYTES: usize = (WINDOW + EQUATIONS) * SYMBOL_BYTES;
 
+/// Both.
+pub const MEMORY_BYTES: usize = ENCODER_BYTES + DECODER_BYTES;
+
 /// A symbol in memory: the contents' length, the contents, zeros.
 const SYMBOL_BYTES: usize = 1_200;
 const LENGTH_BYTES: usize = 2;
@@ -120,7 +123,8 @@ mod tests {
 
         fn repair(&mut self, arrives: bool) {
             let mut data = [0; SYMBOL_BYTES];
-            let Some(mixture) = self.encoder.repair(&mut data, &self.lent.0) else { return };
+            let Some(mixture) = self.encoder.mixture(&self.lent.0) else { return };
+            self.encoder.mix(&mixture, &mut data[..mixture.len], &self.lent.0);
             if arrives {
                 self.decoder.on_repair(&mixture, &data[..mixture.len], &mut self.lent.1);
                 self.collect();
@@ -128,11 +132,9 @@ mod tests {
         }
 
         fn collect(&mut self) {
-            let mut contents = [0; SYMBOL_BYTES];
-            while let Some((number, len)) = self.decoder.recovered(&mut contents, &mut self.lent.1)
-            {
-                assert_eq!(contents[..len], self.sent[&number], "symbol {number}");
-                assert_eq!(self.here.insert(number, contents[..len].to_vec()), None, "once");
+            while let Some((number, contents)) = self.decoder.recovered(&mut self.lent.1) {
+                assert_eq!(contents, self.sent[&number], "symbol {number}");
+                assert_eq!(self.here.insert(number, contents.to_vec()), None, "once");
             }
         }
     }
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn nothing_to_mix_gives_no_symbol() {
         let mut pair = Pair::new();
-        assert!(pair.encoder.repair(&mut [0; SYMBOL_BYTES], &pair.lent.0).is_none());
+        assert!(pair.encoder.mixture(&pair.lent.0).is_none());
         assert!(pair.encoder.push(&[0; CONTENTS_BYTES_MAX + 1], &mut pair.lent.0).is_none());
         assert!(Encoder::new().push(&[1], &mut []).is_none(), "without memory");
     }
@@ -185,7 +187,6 @@ mod tests {
         ) {
             let mut decoder = Decoder::new();
             let mut lent = vec![0; DECODER_BYTES];
-            let mut contents = [0; SYMBOL_BYTES];
             for (source, number, count, key, len) in steps {
                 // Near each other, mostly, so that they meet.
                 let number = if number % 4 == 0 { number } else { number % 64 };
@@ -196,7 +197,7 @@ mod tests {
                     decoder.on_repair(&Mixture { first: number, count: count % 40, key, len }, &bytes, &mut lent);
                 }
                 for _ in 0..WINDOW {
-                    if decoder.recovered(&mut contents, &mut lent).is_none() {
+                    if decoder.recovered(&mut lent).is_none() {
                         break;
                     }
                 }

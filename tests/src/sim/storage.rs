@@ -3,6 +3,7 @@
 use ropewalk_core::connection::{Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::repair::MEMORY_BYTES;
 use ropewalk_core::stream::StreamSlot;
 
 /// Memory that was taken once.
@@ -14,6 +15,7 @@ pub struct VecStorage {
     receive: Vec<u8>,
     datagrams_out: Vec<u8>,
     datagrams_in: Vec<u8>,
+    repair: Vec<u8>,
     block_bytes: usize,
 }
 
@@ -29,6 +31,7 @@ impl VecStorage {
             receive: vec![0; window],
             datagrams_out: vec![0; 4_096],
             datagrams_in: vec![0; 4_096],
+            repair: vec![],
             block_bytes,
         }
     }
@@ -36,7 +39,7 @@ impl VecStorage {
     /// What a PC would have: 4 MiB each way.
     #[must_use]
     pub fn ample() -> Self {
-        Self::new(4 << 20, 16, 8_192, 4_096)
+        Self { repair: vec![0; MEMORY_BYTES], ..Self::new(4 << 20, 16, 8_192, 4_096) }
     }
 }
 
@@ -50,6 +53,7 @@ impl Storage for VecStorage {
             receive: &mut self.receive,
             datagrams_out: &mut self.datagrams_out,
             datagrams_in: &mut self.datagrams_in,
+            repair: &mut self.repair,
         }
     }
 
