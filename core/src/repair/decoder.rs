@@ -19,7 +19,7 @@ pub struct Decoder {
     /// One more than the highest number heard of.
     end: u32,
     /// Bit `i`: the symbol whose place is `i` is here.
-    here: u32,
+    here: u64,
     equations: [Option<Equation>; EQUATIONS],
 }
 
@@ -239,6 +239,6 @@ fn eliminate(
 }
 
 /// The bit of a place.
-const fn bit(at: usize) -> u32 {
-    1_u32.rotate_left(at as u32)
+const fn bit(at: usize) -> u64 {
+    1_u64.rotate_left(at as u32)
 }

@@ -2,7 +2,7 @@
 //! and from *repair symbols*, so that a loss costs milliseconds, not a round trip.
 //!
 //! ```text
-//!  sender    packets' contents --push--> Encoder --repair--> one symbol that mixes the last 32
+//!  sender    packets' contents --push--> Encoder --repair--> one symbol that mixes the last 64
 //!  receiver  packets' contents --+
 //!            repair symbols -----+-----> Decoder --recovered--> contents of packets that were lost
 //! ```
@@ -26,7 +26,7 @@ pub use demand::Demand;
 pub use encoder::{Encoder, Mixture};
 
 /// Symbols that a repair symbol may cover.
-pub const WINDOW: usize = 32;
+pub const WINDOW: usize = 64;
 /// The longest contents of a packet that can be protected.
 pub const CONTENTS_BYTES_MAX: usize = SYMBOL_BYTES - LENGTH_BYTES;
 /// Memory that an [`Encoder`] works in.
@@ -156,6 +156,29 @@ mod tests {
             assert_eq!(pair.here.len(), 20, "{lost} lost");
         }
     }
+
+    /// What another implementation must make of these: section 9.9 of `docs/protocol.md`.
+    #[test]
+    fn sums_are_as_documented() {
+        // spec: 9.9-1
+        let drawn = |key, from: u32| core::array::from_fn(|at| coefficient(key, from + at as u32));
+        assert_eq!(drawn(0, 0), COEFFICIENTS_0);
+        assert_eq!(drawn(513, 290), COEFFICIENTS_513);
+        let mut pair = Pair::new();
+        for contents in [&b"one"[..], b"three", b""] {
+            pair.source(contents, false);
+        }
+        let mut sums = [[0; 7]; 2];
+        for sum in &mut sums {
+            let mixture = pair.encoder.mixture(&pair.lent.0).unwrap();
+            assert_eq!((mixture.first, mixture.count, mixture.len), (0, 3, 7));
+            pair.encoder.mix(&mixture, sum, &pair.lent.0);
+        }
+        assert_eq!(sums, SUMS, "each by a key of its own");
+    }
+    const COEFFICIENTS_0: [u8; 4] = [1, 198, 230, 234];
+    const COEFFICIENTS_513: [u8; 4] = [178, 212, 19, 129];
+    const SUMS: [[u8; 7]; 2] = [[250, 0, 158, 34, 58, 203, 203], [225, 0, 18, 200, 25, 127, 127]];
 
     #[test]
     fn nothing_to_mix_gives_no_symbol() {

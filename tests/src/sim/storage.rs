@@ -36,10 +36,17 @@ impl VecStorage {
         }
     }
 
+    /// The same, and memory for error correction.
+    #[must_use]
+    pub fn with_repair(mut self) -> Self {
+        self.repair = vec![0; MEMORY_BYTES];
+        self
+    }
+
     /// What a PC would have: 4 MiB each way.
     #[must_use]
     pub fn ample() -> Self {
-        Self { repair: vec![0; MEMORY_BYTES], ..Self::new(4 << 20, 16, 8_192, 4_096) }
+        Self::new(4 << 20, 16, 8_192, 4_096).with_repair()
     }
 }
 
