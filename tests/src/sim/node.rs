@@ -41,6 +41,8 @@ pub struct Node {
     others: Vec<SimConnection>,
     /// Which of its links are up.
     pub links: BTreeMap<u8, LinkInfo>,
+    /// How often each link's address has changed.
+    moves: BTreeMap<u8, u8>,
     listener: Listener<Software>,
     config: Config,
     rng: Rng,
@@ -69,6 +71,7 @@ impl Node {
             connection: None,
             others: Vec::new(),
             links: BTreeMap::new(),
+            moves: BTreeMap::new(),
             listener,
             config,
             rng: rng.fork(),
@@ -77,10 +80,27 @@ impl Node {
         }
     }
 
-    /// The address of link `link` of node `node`.
+    /// The first address of link `link` of node `node`.
     #[must_use]
     pub fn address(node: u8, link: u8) -> Address {
         Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, link, node + 1)), 7_000))
+    }
+
+    /// The address that this node's link has now.
+    #[must_use]
+    pub fn local(&self, link: u8) -> Address {
+        let moves = self.moves.get(&link).copied().unwrap_or(0);
+        let host = Ipv4Addr::new(10, moves, link, self.index + 1);
+        Address::Ip(SocketAddr::new(IpAddr::V4(host), 7_000))
+    }
+
+    /// The link gets another address. One that is down has it when it comes up.
+    pub fn readdress(&mut self, link: u8, now: Instant) {
+        let moves = self.moves.entry(link).or_default();
+        *moves = moves.wrapping_add(1);
+        if let Some(info) = self.links.get(&link) {
+            self.link_up(link, info.mtu, now);
+        }
     }
 
     /// Begins to dial; whoever came before is forgotten.
@@ -114,7 +134,7 @@ impl Node {
     /// A link comes up.
     pub fn link_up(&mut self, link: u8, mtu: u16, now: Instant) {
         let mut addresses = heapless::Vec::new();
-        addresses.push(Self::address(self.index, link)).expect("one address fits");
+        addresses.push(self.local(link)).expect("one address fits");
         let info = LinkInfo { mtu, class: CostClass::Wired, addresses, hidden: false };
         self.links.insert(link, info.clone());
         self.change(link, LinkChange::Up(info), now);
@@ -141,7 +161,7 @@ impl Node {
         mut datagram: Vec<u8>,
         now: Instant,
     ) -> Option<Outgoing> {
-        let local = match Self::address(self.index, link) {
+        let local = match self.local(link) {
             Address::Ip(address) => Some(address.ip()),
             Address::Serial => None,
         };
