@@ -12,8 +12,11 @@ pub struct Config {
     pub services: &'static [&'static str],
     /// A connection on which nothing arrives for this long is closed.
     pub idle_timeout: Duration,
-    /// When a connection without traffic asks for a sign of life; keeps NAT mappings open.
+    /// When a path without traffic asks for a sign of life; keeps NAT mappings open.
     pub keep_alive: Duration,
+    /// The same while a stream is open: somebody waits, and wants to hear soon that a path or the
+    /// peer is gone.
+    pub keep_alive_in_use: Duration,
     /// How long a dialer tries before it reports that nobody answered.
     pub handshake_timeout: Duration,
     /// Largest UDP payload sent. 1,200 bytes pass everywhere that QUIC does (RFC 9000 section 14).
@@ -34,6 +37,7 @@ impl Default for Config {
             services: &[],
             idle_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
+            keep_alive_in_use: Duration::from_millis(400),
             handshake_timeout: Duration::from_millis(4_500),
             datagram_bytes_max: 1_200,
             acknowledgement_delay: Duration::from_millis(5),

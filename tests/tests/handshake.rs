@@ -50,7 +50,7 @@ impl Two {
     /// Some milliseconds pass.
     fn run(&mut self, millis: u64) {
         for _ in 0..millis {
-            self.now = self.now + Duration::from_millis(1);
+            self.now += Duration::from_millis(1);
             for from in 0..2 {
                 for Outgoing { datagram, .. } in self.nodes[from].poll(self.now) {
                     self.deliver(from, datagram);

@@ -46,6 +46,8 @@ pub(super) struct Dial<C: Crypto> {
     identity: Identity,
     pub(super) peer: Peer,
     race: Option<Race<C>>,
+    /// The credit that the race's message offers.
+    pub(super) offered: Credit,
     /// Replies came that did not open.
     pub(super) undecipherable: bool,
 }
@@ -61,7 +63,7 @@ struct Race<C: Crypto> {
 
 impl<C: Crypto> Dial<C> {
     pub(super) fn new(identity: Identity, peer: Peer) -> Self {
-        Self { identity, peer, race: None, undecipherable: false }
+        Self { identity, peer, race: None, offered: Credit::NONE, undecipherable: false }
     }
 
     pub(super) fn racing(&self) -> bool {
@@ -79,6 +81,7 @@ impl<C: Crypto> Dial<C> {
         if self.race.is_some() {
             return;
         }
+        self.offered = me.credit;
         let mut hello = Hello {
             version_min: VERSION_MIN,
             version_max: VERSION,

@@ -281,7 +281,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// How long a packet on this path may be.
-    fn length_limit(&self, slot: usize) -> usize {
+    pub(super) fn length_limit(&self, slot: usize) -> usize {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
         let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
         let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
@@ -534,7 +534,7 @@ mod tests {
         let suite = Suite::ChaCha20Poly1305;
         let secrets = Secrets { side: Side::Dialer, send: [3; 32], receive: [4; 32], suite };
         let credit = Credit { data: 1_000, stream_data: 1_000, streams: 1 };
-        connection.establish(&secrets, ConnectionId(2), credit, &[], now);
+        connection.establish(&secrets, ConnectionId(2), credit, credit, &[], now);
         connection.install_first(Arrival { link, local: None, remote: Address::Serial }, now);
         connection
     }

@@ -18,7 +18,7 @@ pub struct Datagrams {
     outgoing: Ring,
     incoming: Ring,
     next_number: u32,
-    /// Messages that arrived and found no room.
+    /// Messages that arrived and found no room, or were too long for any packet.
     pub dropped: u64,
 }
 
@@ -49,19 +49,31 @@ impl Datagrams {
         Some(number)
     }
 
-    /// Writes the oldest message into a packet, if it fits; returns its number. One that can fit
-    /// no packet is dropped.
+    /// Writes the oldest message into a packet, if it fits; returns its number. One that does not
+    /// even fit into a packet without anything else was meant for longer packets than there are
+    /// now: it is dropped, since nothing behind it would ever be sent.
     pub fn write(&mut self, writer: &mut Writer<'_>, ring: &[u8]) -> Option<u32> {
         let (number, len) = self.outgoing.front(ring)?;
         let mut bytes = [0; MESSAGE_MAX];
         let Some(bytes) = bytes.get_mut(..len) else {
-            self.outgoing.pop(ring);
+            self.drop_front(ring);
             return None;
         };
         self.outgoing.copy(ENTRY_HEAD, bytes, ring);
-        Frame::DatagramSized { data: bytes }.encode(writer).ok()?;
+        let alone = writer.is_empty();
+        if (Frame::DatagramSized { data: bytes }).encode(writer).is_err() {
+            if alone {
+                self.drop_front(ring);
+            }
+            return None;
+        }
         self.outgoing.pop(ring);
         Some(number)
+    }
+
+    fn drop_front(&mut self, ring: &[u8]) {
+        self.outgoing.pop(ring);
+        self.dropped = self.dropped.saturating_add(1);
     }
 
     /// Keeps a message that arrived; false when there is no room.
@@ -161,6 +173,22 @@ mod tests {
     use std::collections::VecDeque;
     use std::vec;
     use std::vec::Vec;
+
+    #[test]
+    fn a_message_that_fits_no_packet_does_not_stop_those_behind_it() {
+        let (mut ring, mut packet) = ([0; 400], [0; 100]);
+        let mut datagrams = Datagrams::new();
+        for len in [150, 20] {
+            datagrams.send(&vec![7; len], &mut ring).unwrap();
+        }
+        let mut writer = Writer::new(&mut packet);
+        writer.put_u8(1).unwrap();
+        assert_eq!(datagrams.write(&mut writer, &ring), None);
+        assert_eq!(datagrams.dropped, 0, "a packet of its own might take it");
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), None);
+        assert_eq!(datagrams.dropped, 1);
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), Some(1));
+    }
 
     proptest! {
         #[test]

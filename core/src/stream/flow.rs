@@ -89,6 +89,12 @@ impl ReceiveCredit {
         self.told
     }
 
+    /// Our handshake message, written before memory grew, told the peer no more than this.
+    pub(super) fn told_only(&mut self, limit: u64) {
+        self.told = limit;
+        self.judge();
+    }
+
     fn limit(&self) -> u64 {
         self.consumed.saturating_add(self.capacity).min(OFFSET_MAX)
     }

@@ -133,6 +133,16 @@ impl Streams {
         }
     }
 
+    /// The credit that our handshake message offered, when the memory may have grown since.
+    pub fn on_own_credit(&mut self, offered: Credit, m: &StreamMemory<'_>) {
+        let held = self.credit(m);
+        debug_assert!(offered.data <= held.data, "what was promised is held");
+        self.receive_credit.told_only(offered.data);
+        self.table.told_only(offered.streams);
+        self.stream_offer = offered.stream_data;
+        self.control_due |= self.receive_credit.due() || self.table.streams_due();
+    }
+
     /// The peer's credit, from its handshake message.
     pub fn on_peer_credit(&mut self, credit: Credit) {
         self.send_credit.raise(credit.data);
@@ -439,6 +449,12 @@ impl Streams {
         let whole = self.send_pool.blocks(m.send).saturating_mul(self.send_pool.data_bytes());
         // Memory full of bytes that wait for the paths is not what limits the rate.
         (blocked && unsent <= whole as u64 / 4, self.receive_credit.tight())
+    }
+
+    /// Whether any stream is open: somebody waits for something.
+    #[must_use]
+    pub const fn any_open(&self) -> bool {
+        self.table.any_open()
     }
 
     /// Whether no stream is open and no block of memory is held.

@@ -216,7 +216,12 @@ impl Pair {
 
     fn on_event(&mut self, node: usize, event: &Event) {
         match (node, event) {
-            (0, Event::Restarted) => self.life += 1,
+            (0, Event::Restarted) => {
+                // The responder forgot us before it heard a first packet: all begins anew.
+                let heard = |(of, _): &(ConnectionId, StreamId)| self.lives[of] == self.life;
+                assert!(!self.read.keys().any(heard), "it had heard us");
+                self.life += 1;
+            }
             (1, Event::StreamOpened { stream, .. }) => {
                 let connection = self.nodes[1].connection.as_ref().expect("it spoke");
                 self.read.entry((connection.id(), *stream)).or_default();

@@ -108,7 +108,7 @@ fn a_packet_that_found_no_room_is_not_acknowledged() {
     puppet.say(0, 0, &[Frame::Ping]).unwrap();
     let taken = puppet.wait(20);
     let [Frame::Ack(before)] = frames(&taken)[..] else { panic!("{taken:?}") };
-    puppet.say(0, 0, &[theirs.clone()]).unwrap();
+    puppet.say(0, 0, core::slice::from_ref(&theirs)).unwrap();
     assert_eq!(acknowledged(&puppet.wait(20)), []);
     // Its place comes free; then the same contents are taken.
     puppet
@@ -135,12 +135,12 @@ fn only_an_acknowledgement_on_its_own_path_tells_the_round_trip() {
     let before = puppet.report(2).smoothed_rtt;
     puppet.say(2, 1, &[challenge(1)]).unwrap();
     let number = puppet.hear().iter().find(|heard| heard.path == 2).expect("an answer").number;
-    puppet.now = puppet.now + Duration::from_millis(400);
+    puppet.now += Duration::from_millis(400);
     puppet.acknowledge(2, &[number], 0, 0);
     assert_eq!(puppet.report(2).smoothed_rtt, before, "it came another way");
     puppet.say(2, 1, &[challenge(2)]).unwrap();
     let number = puppet.hear().iter().find(|heard| heard.path == 2).expect("an answer").number;
-    puppet.now = puppet.now + Duration::from_millis(400);
+    puppet.now += Duration::from_millis(400);
     puppet.acknowledge(2, &[number], 2, 1);
     assert!(puppet.report(2).smoothed_rtt > before);
 }
@@ -181,7 +181,7 @@ fn no_more_is_in_flight_than_the_window_allows() {
             .map(|heard| heard.len as u64)
             .sum();
         assert!(sent == 0 || before.in_flight + sent <= before.window, "{sent}: {before:?}");
-        puppet.now = puppet.now + Duration::from_millis(1);
+        puppet.now += Duration::from_millis(1);
         if turn % 10 == 9 {
             puppet.acknowledge_all(0, 0);
         }

@@ -177,7 +177,9 @@ fn a_suspect_path_carries_no_data_until_it_acknowledges() {
     let stream = write(&mut puppet, 40_000);
     let mut said = puppet.wait(2);
     assert!(
-        said.iter().any(|packet| packet.path == 2 && !stream_data(&[packet.clone()]).is_empty())
+        said.iter().any(
+            |packet| packet.path == 2 && !stream_data(core::slice::from_ref(packet)).is_empty()
+        )
     );
     // From now on path 2 brings nothing back.
     let turn = |puppet: &mut Puppet| {

@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) links: u8,
     /// What the puppet lends the subject.
     pub(crate) credit: Credit,
+    /// What the subject's listener offers, if that is less than its storage holds.
+    pub(crate) offer: Option<Credit>,
 }
 
 impl Default for Setup {
@@ -44,6 +46,7 @@ impl Default for Setup {
             storage: VecStorage::new(64 * 1_024, 8, 256, 1_024),
             links: 1,
             credit: Credit { data: 1 << 20, stream_data: 1 << 20, streams: 100 },
+            offer: None,
         }
     }
 }
@@ -149,12 +152,12 @@ impl Puppet {
 
     /// We dialled the subject; our path 0 is not proved to it yet.
     pub(crate) fn dialing(setup: Setup) -> Self {
-        let Setup { config, mut storage, links, credit } = setup;
+        let Setup { config, mut storage, links, credit, offer } = setup;
         let now = Instant::from_micros(1_000_000);
         let identity = Identity::new::<Software>([9; 32]);
         let theirs = Identity::new::<Software>([8; 32]);
         let key = theirs.public;
-        let offer = offered_credit(&mut storage);
+        let offer = offer.unwrap_or_else(|| offered_credit(&mut storage));
         let mut listener = Listener::<Software>::new(theirs, offer, true, Seed([2; 32]), now);
         let hello = hello(credit, advertised(1, 0..links).into_iter().collect(), None);
         let mut random = Random::new(Seed([3; 32]));
@@ -300,10 +303,12 @@ impl Puppet {
         heard
     }
 
-    /// Answers every challenge and acknowledges everything, until the subject is content.
-    pub(crate) fn settle(&mut self) {
+    /// Answers every challenge and acknowledges everything, until the subject is content; what it
+    /// said is returned.
+    pub(crate) fn settle(&mut self) -> Vec<Heard> {
+        let mut said = Vec::new();
         for _ in 0..10 {
-            self.now = self.now + Duration::from_millis(10);
+            self.now += Duration::from_millis(10);
             self.subject.handle_timeout(self.now);
             for heard in self.hear() {
                 let back = Arrival { remote: heard.remote, ..at(heard.link) };
@@ -316,8 +321,10 @@ impl Puppet {
                 let numbers: Vec<u64> = self.received[&heard.path].iter().copied().collect();
                 let numbers = acknowledgement(heard.path, &numbers);
                 self.say_from(heard.path, back, &numbers).expect("it opens");
+                said.push(heard);
             }
         }
+        said
     }
 
     pub(crate) fn report(&self, path: u32) -> PathReport {

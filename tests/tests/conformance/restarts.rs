@@ -6,6 +6,7 @@ use ropewalk_core::crypto::{Identity, Software, responder};
 use ropewalk_core::error::{Discard, WriteError};
 use ropewalk_core::id::{PathId, StreamId};
 use ropewalk_core::path::PathState;
+use ropewalk_core::time::Duration;
 use ropewalk_core::wire::{Credit, Frame};
 
 /// The subject has begun to ask.
@@ -19,6 +20,26 @@ fn asking() -> (Puppet, StreamId) {
         }
     }
     panic!("it never asks");
+}
+
+#[test]
+fn who_only_listens_to_an_open_stream_asks_within_two_seconds() {
+    let mut puppet = Puppet::on_two_paths();
+    write(&mut puppet, 3_000);
+    puppet.hear();
+    for path in [0, 2] {
+        puppet.acknowledge_all(path, path as u8 / 2);
+    }
+    puppet.hear();
+    for path in [0, 2] {
+        puppet.acknowledge_all(path, path as u8 / 2);
+    }
+    assert!([0, 2].iter().all(|path| puppet.report(*path).in_flight == 0), "all was acknowledged");
+    let since = puppet.now;
+    while puppet.initiations.is_empty() {
+        puppet.wait(20);
+        assert!(puppet.now.since(since) < Duration::from_secs(2), "nobody asked");
+    }
 }
 
 #[test]

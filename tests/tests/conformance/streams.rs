@@ -37,6 +37,22 @@ fn no_more_streams_are_opened_than_the_peer_allows() {
 }
 
 #[test]
+fn memory_that_came_after_the_offer_is_told() {
+    let offer = Credit { data: 4_000, stream_data: 3_000, streams: 2 };
+    let mut puppet = Puppet::dialing(Setup { offer: Some(offer), ..Setup::default() });
+    assert_eq!(puppet.offered, offer);
+    let told = frames(&puppet.settle());
+    let more = |frame: &Frame<'_>| matches!(frame, Frame::MaxData { bytes } if *bytes > 30_000);
+    assert!(told.iter().any(more), "{told:?}");
+    assert!(told.iter().any(|frame| matches!(frame, Frame::MaxStreams { count: 4 })), "{told:?}");
+    // One that opens later has what it was offered, and hears of the rest.
+    puppet.say(0, 0, &[data(0, 0, &[NAME, &[b'x'; 900]].concat(), false)]).unwrap();
+    let told = frames(&puppet.hear());
+    let more = |f: &Frame<'_>| matches!(f, Frame::MaxStreamData { bytes, .. } if *bytes > 30_000);
+    assert!(told.iter().any(more), "{told:?}");
+}
+
+#[test]
 fn a_stream_beyond_the_count_that_was_told_breaks_the_protocol() {
     // spec: 7.1-2
     let mut puppet = Puppet::answering(Setup::default());
