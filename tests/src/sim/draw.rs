@@ -133,8 +133,7 @@ fn draw_streams(scenario: &mut Scenario, rng: &mut Rng) {
             streams.push(StreamPlan::new(1, "file", rng.u64(0..1_000_000)));
         }
     }
-    let (both, resets, stops, slow) =
-        (rng.bool(), one_in(3, rng), one_in(3, rng), one_in(5, rng));
+    let (both, resets, stops, slow) = (rng.bool(), one_in(3, rng), one_in(3, rng), one_in(5, rng));
     for plan in streams.iter_mut() {
         if both && rng.bool() {
             (plan.service, plan.back.bytes) = ("echo", rng.u64(0..1_000_000));
@@ -189,15 +188,15 @@ fn draw_moves(scenario: &mut Scenario, rng: &mut Rng) {
     let at = |rng: &mut Rng| Duration::from_millis(rng.u64(0..3_000));
     let mut acts = Vec::new();
     let mut dialled_moves = false;
-    if one_in(4, rng) {
-        for _ in 0..rng.usize(1..=2) {
-            acts.push((at(rng), Act::Rebind { node: 0, link: link(rng), host: rng.bool() }));
-        }
-    }
     if one_in(6, rng) {
         let node = rng.u8(..2);
         dialled_moves = node == 1;
         acts.push((at(rng), Act::Readdress(node, link(rng))));
+    }
+    if one_in(4, rng) && !dialled_moves {
+        for _ in 0..rng.usize(1..=2) {
+            acts.push((at(rng), Act::Rebind { node: 0, link: link(rng), host: rng.bool() }));
+        }
     }
     if one_in(8, rng) && !dialled_moves {
         acts.push((at(rng), Act::Restart));

@@ -137,7 +137,8 @@ impl Half {
         let before = self.read;
         let mut buffer = [0; 16_384];
         while self.heard.is_none() && !self.stopped {
-            let until_stop = self.plan.stop.map_or(u64::MAX, |(at, _)| at.saturating_sub(self.read));
+            let until_stop =
+                self.plan.stop.map_or(u64::MAX, |(at, _)| at.saturating_sub(self.read));
             if let (0, Some((_, code))) = (until_stop, self.plan.stop) {
                 connection.stream(id).stop(code);
                 self.stopped = true;

@@ -44,7 +44,8 @@ impl Messages {
             while plan.count > 0 && *due <= now {
                 plan.count -= 1;
                 *due = *due + plan.every;
-                let key = (life as u32, self.next_number, plan.bytes.min(connection.datagram_max()));
+                let key =
+                    (life as u32, self.next_number, plan.bytes.min(connection.datagram_max()));
                 match connection.send_datagram(&message(index, key)) {
                     Ok(_) => {
                         self.sent[usize::from(index)].insert(key);

@@ -57,13 +57,25 @@ impl Watch {
         }
         let since = (*since.get_or_insert(now)).max(self.progress[usize::from(node)]);
         if let Some(link) = self.well_since(since, Duration::ZERO, now) {
-            panic!("a stall: bytes of node {node} wait since {since:?}, link {link} is well, {self:?}");
+            panic!(
+                "a stall: bytes of node {node} wait since {since:?}, link {link} is well, {self:?}"
+            );
         }
+    }
+
+    /// Of all links: a restart is noticed when the last path is Down.
+    pub(super) fn longest_round_trip(&self) -> Duration {
+        self.links.iter().map(|(_, round_trip)| *round_trip).max().unwrap_or(Duration::ZERO)
     }
 
     /// A link that has been well since `since` and for long enough since: 2 s, four round trips
     /// and `grace`.
-    pub(super) fn well_since(&self, since: Instant, grace: Duration, now: Instant) -> Option<usize> {
+    pub(super) fn well_since(
+        &self,
+        since: Instant,
+        grace: Duration,
+        now: Instant,
+    ) -> Option<usize> {
         self.links.iter().position(|(well, round_trip)| {
             well.is_some_and(|well| now > well.max(since) + PATIENCE + *round_trip * 4 + grace)
         })

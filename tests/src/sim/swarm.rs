@@ -131,7 +131,10 @@ impl Scenario {
             } else {
                 let seconds = budget.as_micros() / 1_000_000;
                 let report = world.report();
-                return Err(format!("not over after {seconds} s: {report:?}, {}", world.unsettled()));
+                return Err(format!(
+                    "not over after {seconds} s: {report:?}, {}",
+                    world.unsettled()
+                ));
             }
         }
     }
@@ -144,7 +147,10 @@ impl Scenario {
         if !world.run_until(NOTICE, World::all_done) {
             return Err("the restart was not noticed".into());
         }
-        world.run_until(SETTLE, |world| expected == 0 || world.connected());
+        // So does one whose path the other side forgot.
+        if !world.run_until(NOTICE, |world| world.connected() && world.alive()) {
+            return Err(format!("no path is alive: {:?}", world.paths()));
+        }
         let report = world.report();
         if report.restarts > expected {
             return Err(format!("{} restarts, but {expected} happened", report.restarts));
@@ -178,7 +184,8 @@ impl Scenario {
             return Err(format!("node {other} heard {:?}, not {close:?}", world.closed[other]));
         }
         world.run_until(Duration::from_secs(70), |_| false);
-        let over = |node: usize| world.nodes[node].connection.as_ref().is_some_and(|c| c.is_drained());
+        let over =
+            |node: usize| world.nodes[node].connection.as_ref().is_some_and(|c| c.is_drained());
         if over(0) && over(1) { Ok(()) } else { Err("a closed connection lives on".into()) }
     }
 

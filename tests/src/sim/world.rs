@@ -14,6 +14,7 @@ use fastrand::Rng;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{CloseReason, Event, Peer};
 use ropewalk_core::id::{Address, StreamId};
+use ropewalk_core::path::{PathReport, PathState};
 use ropewalk_core::time::{Duration, Instant};
 use ropewalk_core::wire::{Kind, destination, kind};
 use std::collections::{BTreeMap, BinaryHeap};
@@ -221,6 +222,18 @@ impl World {
         self.nodes.iter().all(|node| node.connection.as_ref().is_some_and(|c| c.is_connected()))
     }
 
+    /// Whether both nodes have a path that carries data.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.paths().iter().all(|paths| paths.iter().any(|path| path.state == PathState::Active))
+    }
+
+    /// Each node's paths.
+    #[must_use]
+    pub fn paths(&self) -> [Vec<PathReport>; 2] {
+        [0, 1].map(|node| self.nodes[node].connection.iter().flat_map(|c| c.paths()).collect())
+    }
+
     /// Runs until `done`, or until `limit` has passed; returns whether it was done.
     pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + limit;
@@ -314,7 +327,8 @@ impl World {
         if let Some(since) = self.lost_state {
             let waits = self.traffic.waits(0);
             // A dialer that has nothing to say notices when it asks for a sign of life.
-            let grace = if waits { Duration::ZERO } else { Duration::from_secs(16) };
+            let quiet = if waits { Duration::ZERO } else { Duration::from_secs(16) };
+            let grace = self.watch.longest_round_trip() * 4 + Duration::from_secs(1) + quiet;
             let late = self.watch.well_since(since.max(self.progress), grace, self.now);
             assert!(late.is_none(), "the dialer has not noticed the restart at {since:?}");
         }
@@ -400,8 +414,7 @@ impl World {
         let [a, b, c, d] = now.ip().octets();
         let ip = if host { Ipv4Addr::new(100, place, c, d) } else { Ipv4Addr::new(a, b, c, d) };
         let port = now.port() + 1;
-        self.seen_at[link][usize::from(node)] =
-            Address::Ip(SocketAddr::new(IpAddr::V4(ip), port));
+        self.seen_at[link][usize::from(node)] = Address::Ip(SocketAddr::new(IpAddr::V4(ip), port));
         self.unheard[link][usize::from(node)] = true;
     }
 
@@ -489,9 +502,8 @@ impl World {
         let node = &mut self.nodes[usize::from(index)];
         let moved = self.traffic.work(index, node, self.now);
         let life = self.traffic.life_of(index, node);
-        let (sent, next) = life.map_or((false, None), |life| {
-            self.messages.work(index, life, node, self.now)
-        });
+        let (sent, next) =
+            life.map_or((false, None), |life| self.messages.work(index, life, node, self.now));
         for at in [moved.wake, next].into_iter().flatten() {
             // Asked for again and again: one alarm for each moment is enough.
             if self.alarms.iter().all(|Reverse(known)| *known != (at, index)) {
