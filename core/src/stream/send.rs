@@ -226,9 +226,11 @@ impl SendHalf {
             return false;
         }
         let end = offset.saturating_add(len).min(self.next);
-        self.chain.mark(offset.max(self.base), end, pool, memory);
-        if offset <= self.base && end > self.base {
-            self.base = self.chain.next(self.base, self.next, false, pool, memory);
+        if offset > self.base {
+            self.chain.mark(offset, end, pool, memory);
+        } else if end > self.base {
+            // Nobody looks at bits below the base: what comes in order needs none.
+            self.base = self.chain.next(end, self.next, false, pool, memory);
             self.chain.release(self.base, pool, memory);
         }
         self.fin_acked |= fin;

@@ -22,6 +22,9 @@ pub(super) struct Table {
     peers_share: u32,
     /// Streams of both sides that are not over.
     open: u32,
+    /// Slots behind this one were never used. Free ones are taken from the front, so that with few
+    /// streams there are few slots to look at, however many there are.
+    used: usize,
     /// The limit has grown, and the peer should hear.
     due: bool,
 }
@@ -37,6 +40,7 @@ impl Table {
             peers_over: 0,
             peers_share: 0,
             open: 0,
+            used: 0,
             due: false,
         }
     }
@@ -62,12 +66,24 @@ impl Table {
         if self.own >= self.own_limit || held >= slots.len().saturating_sub(kept).max(1) {
             return Err(OpenError::TooMany);
         }
-        let slot = slots.iter_mut().find(|slot| slot.id.is_none()).ok_or(OpenError::TooMany)?;
+        let slot = self.unused(slots).ok_or(OpenError::TooMany)?;
         let id = StreamId(self.own.saturating_mul(2).saturating_add(self.side.parity()));
         self.own = self.own.saturating_add(1);
         self.open = self.open.saturating_add(1);
         slot.id = Some(id);
         Ok((id, slot))
+    }
+
+    /// The first slot that is free.
+    fn unused<'s>(&mut self, slots: &'s mut [StreamSlot]) -> Option<&'s mut StreamSlot> {
+        let (place, slot) = slots.iter_mut().enumerate().find(|(_, slot)| slot.id.is_none())?;
+        self.used = self.used.max(place.saturating_add(1));
+        Some(slot)
+    }
+
+    /// How many slots, from the first, may hold a stream.
+    pub(super) const fn used(&self) -> usize {
+        self.used
     }
 
     /// The stream opened last could not begin.
@@ -107,7 +123,7 @@ impl Table {
         }
         // The limit bounds the loop.
         while self.peers <= id.0 / 2 {
-            let slot = slots.iter_mut().find(|slot| slot.id.is_none()).ok_or(Violation::NoRoom)?;
+            let slot = self.unused(slots).ok_or(Violation::NoRoom)?;
             *slot = StreamSlot::EMPTY;
             prepare(slot);
             let number = self.peers.saturating_mul(2).saturating_add(self.side.peer().parity());

@@ -39,7 +39,7 @@ impl Streams {
         let mut waiting = Waiting { control, ..Waiting::default() };
         let free = self.send_pool.available(m.send).saturating_mul(self.send_pool.data_bytes());
         let (mut held, mut allowed) = (free as u64, 0_u64);
-        for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
+        for slot in m.slots.iter().take(self.table.used()).filter(|slot| slot.id.is_some()) {
             held = held.saturating_add(slot.send.unsent());
             allowed = allowed.saturating_add(slot.send.limit.saturating_sub(slot.send.next));
             waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
@@ -63,11 +63,11 @@ impl Streams {
         if self.control_due {
             self.write_control(writer, cargo, m);
         }
-        let slots = m.slots.len();
+        let used = self.table.used();
         let mut last = None;
         for fresh in [false, true] {
-            for step in 0..slots {
-                let place = self.turn.saturating_add(step).checked_rem(slots).unwrap_or(0);
+            // Whoever's turn it is, those behind it, and those before it.
+            for place in (self.turn..used).chain(0..self.turn.min(used)) {
                 let bytes = self.write_stream(place, fresh, writer, cargo, m);
                 if fresh {
                     written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
@@ -82,7 +82,7 @@ impl Streams {
         }
         if let Some(last) = last {
             // Whoever filled this packet is the last to fill the next.
-            self.turn = last.saturating_add(1).checked_rem(slots).unwrap_or(0);
+            self.turn = last.saturating_add(1);
         }
         written
     }
