@@ -233,7 +233,7 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// Longest datagram that is looked at.
 const DATAGRAM_MAX: usize = 2_048;
 /// A run that is sent in one call counts as one IP packet until it is cut, and must be shorter.
-const RUN_BYTES_MAX: usize = 65_000;
+pub(crate) const RUN_BYTES_MAX: usize = 65_000;
 /// The same for a run that is received.
 const RUN_RECEIVED_MAX: usize = 1 << 16;
 /// How long a full queue is waited for. Long for a working link, short for the other links.
