@@ -10,30 +10,40 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | Which path gets the next packet? | `schedule` |
+//! | Which path gets the next packet? | `schedule`; `backup`, `redundant` |
 //! | When is a silent path suspect, when down, how is it probed? | `failover` |
 //! | What follows from what for a path's state? | `state` |
+//! | Is a path that came back to be relied on? | `trust` |
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
 //! | Who can be reached where? | `advertise` |
+//! | What was the peer told of our paths? | `told` |
 //! | What belongs to one path? | `path` |
 //!
 //! Everything here is pure: time, numbers and lists in, an answer out. The connection asks and
 //! obeys.
 
 mod advertise;
+mod backup;
 mod failover;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
 mod probe;
+mod redundant;
 mod schedule;
 mod state;
+mod told;
+mod trust;
 
 pub use advertise::{Advertise, Remotes};
+pub use backup::{Member, in_use, prefer};
 pub use failover::{down_after, probe_interval, suspect_after};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;
+pub use redundant::{Lane, copy, leader};
 pub use schedule::{Backlog, Candidate, Choice, choose, spread, tail};
 pub use state::{PathInput, PathState};
+pub use told::{Told, Word};
+pub use trust::Trust;

@@ -21,6 +21,7 @@ mod tests;
 mod transmit;
 
 pub use datagram::Datagrams;
+pub use send::LANES_MAX;
 pub use service::{SERVICE_BYTES_MAX, Service};
 pub use slot::StreamSlot;
 pub use transmit::{Waiting, Written};

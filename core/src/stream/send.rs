@@ -10,6 +10,10 @@
 //! RFC 9000 section 3.1. Offsets: `base` <= `next` <= `written`. Below `base` all is acknowledged
 //! and forgotten; bits of the chain say what is acknowledged above it; `again` says what must be
 //! sent once more.
+//!
+//! When every byte is to go on every path, each path is a *lane* with a cursor of its own: it sends
+//! the stream in order from there, skipping what was acknowledged on any. `next` is then the
+//! furthest cursor, and `base` pulls along whoever falls behind.
 
 use crate::error::WriteError;
 use crate::storage::blocks::Pool;
@@ -68,6 +72,8 @@ pub(super) struct SendHalf {
     pub(super) stopped: bool,
     /// Below this the tail was already sent twice on purpose.
     tail: u64,
+    /// Up to where each lane has sent; one more when it has sent the end too.
+    lanes: [u64; LANES_MAX],
 }
 
 /// Bytes to be sent in one frame.
@@ -97,6 +103,7 @@ impl SendHalf {
         blocked: false,
         stopped: false,
         tail: 0,
+        lanes: [0; LANES_MAX],
     };
 
     /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one.
@@ -200,6 +207,68 @@ impl SendHalf {
         (len > 0 || fin).then_some(Chunk { offset: self.next, len, fin, fresh: true })
     }
 
+    /// Whether a lane has something to send that it has not sent yet.
+    pub(super) fn lane_waits(&self, lane: usize) -> bool {
+        let cursor = self.lane(lane);
+        match self.state {
+            SendState::Ready => cursor < self.next,
+            SendState::Sent => {
+                cursor < self.next || self.fin_sent && !self.fin_acked && cursor <= self.written
+            }
+            SendState::Reset | SendState::Done => false,
+        }
+    }
+
+    /// What the lane has not sent and others have, at most `max` bytes.
+    pub(super) fn chunk_copy(
+        &mut self,
+        lane: usize,
+        max: usize,
+        pool: &Pool,
+        memory: &[u8],
+    ) -> Option<Chunk> {
+        if !self.lane_waits(lane) {
+            return None;
+        }
+        let from = self.chain.next(self.lane(lane), self.next, false, pool, memory);
+        let end = self.next.min(from.saturating_add(max as u64));
+        let to = self.chain.next(from, end, true, pool, memory).max(from);
+        let fin = self.fin_sent && !self.fin_acked && to == self.written;
+        if let Some(cursor) = self.lanes.get_mut(lane) {
+            *cursor = from.max(*cursor); // What is skipped was acknowledged.
+        }
+        let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+        (len > 0 || fin).then_some(Chunk { offset: from, len, fin, fresh: false })
+    }
+
+    /// The lane has sent this.
+    pub(super) fn on_lane_sent(&mut self, lane: usize, chunk: Chunk) {
+        let end = chunk.offset.saturating_add(chunk.len as u64).saturating_add(chunk.fin.into());
+        let reached = chunk.offset <= self.lane(lane);
+        if let Some(cursor) = self.lanes.get_mut(lane).filter(|_| reached) {
+            *cursor = end.max(*cursor);
+        }
+    }
+
+    /// Another path has taken the lane: it has sent nothing.
+    pub(super) fn clear_lane(&mut self, lane: usize) {
+        if let Some(cursor) = self.lanes.get_mut(lane) {
+            *cursor = 0;
+        }
+    }
+
+    /// Whether the first bytes to be sent once more lie where the lane has been already; others it
+    /// will come to in its own time.
+    pub(super) fn again_behind(&self, lane: usize) -> bool {
+        let start = self.again.first().map_or(self.written, |range| range.start.max(self.base));
+        start < self.lane(lane) || self.again.is_empty() && self.fin_again
+    }
+
+    /// Where the lane goes on.
+    fn lane(&self, lane: usize) -> u64 {
+        self.lanes.get(lane).map_or(u64::MAX, |cursor| self.base.max(*cursor))
+    }
+
     pub(super) fn on_sent(&mut self, chunk: Chunk) {
         let end = chunk.offset.saturating_add(chunk.len as u64);
         if chunk.fresh {
@@ -278,6 +347,8 @@ impl SendHalf {
     }
 }
 
+/// Paths that can each be a lane.
+pub const LANES_MAX: usize = 8;
 /// Runs of bytes that are queued once more at a time.
 const TAIL_PIECES: usize = 8;
 const AGAIN_MAX: usize = 12;

@@ -1,7 +1,7 @@
 //! Fills packets: credit and farewells first, then what must be sent once more, then what has
 //! never been sent, the streams taking turns.
 
-use super::send::{Chunk, SendState};
+use super::send::{Chunk, LANES_MAX, SendState};
 use super::slot::StreamSlot;
 use super::{StreamMemory, Streams};
 use crate::carried::{Cargo, Carried};
@@ -31,6 +31,29 @@ pub struct Waiting {
     pub ahead: u64,
 }
 
+/// One of the rounds in which a packet is filled.
+#[derive(Clone, Copy)]
+enum Pass {
+    Again,
+    Fresh,
+    LaneAgain(usize),
+    LaneCopy(usize),
+    LaneFresh(usize),
+}
+
+impl Pass {
+    const fn is_fresh(self) -> bool {
+        matches!(self, Self::Fresh | Self::LaneFresh(_))
+    }
+
+    const fn lane(self) -> Option<usize> {
+        match self {
+            Self::Again | Self::Fresh => None,
+            Self::LaneAgain(lane) | Self::LaneCopy(lane) | Self::LaneFresh(lane) => Some(lane),
+        }
+    }
+}
+
 impl Streams {
     /// What waits to be sent.
     #[must_use]
@@ -58,6 +81,49 @@ impl Streams {
         cargo: &mut Cargo,
         m: &mut StreamMemory<'_>,
     ) -> Written {
+        self.fill(&[Pass::Again, Pass::Fresh], writer, cargo, m)
+    }
+
+    /// The same when every byte goes on every path: what this lane has not sent yet. What must be
+    /// sent once more because it was lost is `again`'s business, the fastest path's.
+    pub fn write_lane(
+        &mut self,
+        lane: usize,
+        again: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> Written {
+        let passes = [Pass::LaneAgain(lane), Pass::LaneCopy(lane), Pass::LaneFresh(lane)];
+        let (_, own) = passes.split_at_checked(1).unwrap_or_default();
+        self.fill(if again { &passes } else { own }, writer, cargo, m)
+    }
+
+    /// Bit `i`: lane `i` has something to send that others have sent.
+    #[must_use]
+    pub fn lanes_waiting(&self, m: &StreamMemory<'_>) -> u8 {
+        let mut lanes = 0_u8;
+        for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
+            for lane in 0..LANES_MAX {
+                let bit = 1_u8.checked_shl(lane as u32).unwrap_or(0);
+                lanes |= if slot.send.lane_waits(lane) { bit } else { 0 };
+            }
+        }
+        lanes
+    }
+
+    /// Another path has taken this lane.
+    pub fn clear_lane(&self, lane: usize, m: &mut StreamMemory<'_>) {
+        m.slots.iter_mut().for_each(|slot| slot.send.clear_lane(lane));
+    }
+
+    fn fill(
+        &mut self,
+        passes: &[Pass],
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> Written {
         let mut written = Written::default();
         self.measure(m);
         if self.control_due {
@@ -65,11 +131,11 @@ impl Streams {
         }
         let slots = m.slots.len();
         let mut last = None;
-        for fresh in [false, true] {
+        for pass in passes {
             for step in 0..slots {
                 let place = self.turn.saturating_add(step).checked_rem(slots).unwrap_or(0);
-                let bytes = self.write_stream(place, fresh, writer, cargo, m);
-                if fresh {
+                let bytes = self.write_stream(place, *pass, writer, cargo, m);
+                if pass.is_fresh() {
                     written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
                     last = Some(place).filter(|_| bytes > 0).or(last);
                 } else {
@@ -90,13 +156,14 @@ impl Streams {
     fn write_stream(
         &mut self,
         place: usize,
-        fresh: bool,
+        pass: Pass,
         writer: &mut Writer<'_>,
         cargo: &mut Cargo,
         m: &mut StreamMemory<'_>,
     ) -> u64 {
         let Some(slot) = m.slots.get_mut(place) else { return 0 };
         let Some(id) = slot.id else { return 0 };
+        let fresh = pass.is_fresh();
         if fresh && slot.send.fresh() == 0 && !slot.send.fin_waits() {
             return 0;
         }
@@ -105,16 +172,26 @@ impl Streams {
             let at = if fresh { slot.send.next } else { u64::MAX >> 2 };
             let head = stream_head_len(id, at);
             let Some(room) = writer.remaining().checked_sub(head) else { break };
-            let chunk = if fresh {
-                let credit = usize::try_from(self.send_credit.left()).unwrap_or(usize::MAX);
-                slot.send.chunk_fresh(room.min(credit))
-            } else {
-                slot.send.chunk_again(room, &self.send_pool, m.send)
+            let chunk = match pass {
+                Pass::LaneAgain(lane) if !slot.send.again_behind(lane) => None,
+                Pass::Again | Pass::LaneAgain(_) => {
+                    slot.send.chunk_again(room, &self.send_pool, m.send)
+                }
+                Pass::LaneCopy(lane) => slot.send.chunk_copy(lane, room, &self.send_pool, m.send),
+                // In order: the lane first sends what others have sent.
+                Pass::LaneFresh(lane) if slot.send.lane_waits(lane) => None,
+                Pass::Fresh | Pass::LaneFresh(_) => {
+                    let credit = usize::try_from(self.send_credit.left()).unwrap_or(usize::MAX);
+                    slot.send.chunk_fresh(room.min(credit))
+                }
             };
             let Some(chunk) = chunk else { break };
             let Some(chunk) = encode_chunk(slot, id, chunk, &self.send_pool, writer, m.send) else {
                 break;
             };
+            if let Some(lane) = pass.lane() {
+                slot.send.on_lane_sent(lane, chunk);
+            }
             slot.send.on_sent(chunk);
             if fresh {
                 self.send_credit.spend(chunk.len as u64);
