@@ -30,8 +30,8 @@ pub enum Carried {
     MaxStreams,
     /// The list of our addresses with this sequence number.
     Advertise(u32),
-    /// The word on a path's status.
-    PathStatus(PathId),
+    /// The word on a path's status with this sequence number.
+    PathStatus(u32),
     /// The mode with this sequence number.
     Mode(u32),
     /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.

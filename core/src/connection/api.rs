@@ -83,6 +83,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if let Some(path) = notices.gone.pop_front() {
             return Some(Event::PathGone(path));
         }
+        if let Some(link) = notices.spent.pop_front() {
+            return Some(Event::LinkSpent(link));
+        }
         while let Some(slot) = self.notices.take_path() {
             if let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) {
                 return Some(Event::PathChanged { path: path.id, state: path.state() });

@@ -2,10 +2,9 @@
 //! lost things are written again, from the state of that moment.
 
 use super::Binding;
-use super::routing::Gone;
 use crate::carried::Carried;
 use crate::id::PathId;
-use crate::path::Advertise;
+use crate::path::{Advertise, Told};
 use crate::recovery::Fate;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
@@ -15,7 +14,7 @@ pub(super) struct Ledger<'a> {
     pub(super) streams: &'a mut Streams,
     pub(super) memory: StreamMemory<'a>,
     pub(super) advertise: &'a mut Advertise,
-    pub(super) gone: &'a mut Gone,
+    pub(super) told: &'a mut Told,
     pub(super) mode: &'a mut Binding,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
@@ -33,7 +32,7 @@ impl Ledger<'_> {
 
     fn acked(&mut self, carried: Carried) {
         match carried {
-            Carried::PathStatus(path) => self.gone.on_acked(path),
+            Carried::PathStatus(sequence) => self.told.on_acked(sequence),
             Carried::Mode(_) | Carried::Advertise(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
             stream => self.streams.on_acked(stream, &mut self.memory),
@@ -44,7 +43,7 @@ impl Ledger<'_> {
     pub(super) fn lost(&mut self, carried: Carried) {
         match carried {
             Carried::Advertise(sequence) => self.advertise.on_lost(sequence),
-            Carried::PathStatus(path) => self.gone.on_lost(path),
+            Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
             Carried::Acknowledgement { .. } => {}
             stream => self.streams.on_lost(stream, &mut self.memory),

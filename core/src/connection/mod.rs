@@ -21,12 +21,14 @@
 
 mod api;
 mod close;
+mod control;
 mod dial;
 mod event;
 mod ledger;
 mod links;
 mod listener;
 mod memory;
+mod modes;
 mod receive;
 mod routing;
 mod stats;
@@ -37,7 +39,7 @@ mod transmit;
 pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};
 pub use event::{CloseReason, Event};
-pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo};
+pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo, LinkPolicy};
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
 pub use stats::Stats;

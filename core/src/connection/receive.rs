@@ -36,6 +36,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Result<(), Discard> {
         let now = self.advance(now);
+        self.meter(at.link, &at.remote, datagram.len(), 1, now);
         let result = match kind(datagram) {
             Some(Kind::Packet) => self.receive_packet(at, datagram, now),
             Some(Kind::Response | Kind::CookieReply) => self.receive_answer(at, datagram, now),
@@ -215,7 +216,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Response { token } => self.on_response(slot, *token),
-            Frame::PathStatus { path, status, .. } => self.on_path_status(*path, *status, now),
+            Frame::PathStatus { path, sequence, status } => {
+                self.on_path_status(*path, *sequence, *status, now);
+            }
             Frame::Advertise { sequence, addresses } => {
                 if self.routing.remotes.on_list(*sequence, addresses) {
                     self.routing.tried.forget_remotes();
@@ -268,7 +271,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
         };
@@ -299,6 +302,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_changed(slot);
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
+            let now = self.clock.now;
+            if let Some(path) = self.path_mut(slot) {
+                path.trust.rise(now);
+            }
             self.clock.all_down = None;
             self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
             self.reinject();

@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use super::memory::PATHS_MAX;
 use super::{CloseReason, Connection, Phase, Storage};
 use crate::crypto::Crypto;
-use crate::path::PathState;
+use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
@@ -34,9 +34,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.tried.deadline(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
         ]);
-        let keep_alive = self.keep_alive();
         for path in self.storage.paths().iter().flatten() {
-            next = earliest([next, path.timeout(keep_alive), path.recovery.timeout()]);
+            next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -111,7 +110,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
         };
@@ -128,7 +127,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
-        let keep_alive = self.keep_alive();
+        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
+        let keep_alive = self.keep_alive(path);
         let Some(path) = self.path_mut(slot) else { return };
         path.acks.on_timeout(now);
         if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
@@ -143,12 +143,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
             self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            if let Some(path) = self.path_mut(slot) {
+                path.trust.fall(now);
+            }
         }
         self.reinject();
     }
 
     /// How long a path may be quiet before it is asked.
-    const fn keep_alive(&self) -> Duration {
+    fn keep_alive(&self, path: &Path) -> Duration {
+        if self.on_trial(path) {
+            return TRIAL;
+        }
         if self.streams.any_open() { self.config.keep_alive_in_use } else { self.config.keep_alive }
     }
 
@@ -163,7 +169,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
         };
@@ -195,5 +201,7 @@ fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
     moments.into_iter().flatten().min()
 }
 
+/// While a path that fell silent has to be good, it is asked this often.
+const TRIAL: Duration = Duration::from_millis(100);
 /// With less than this an unvalidated address gets nothing, not even an acknowledgement.
 pub(super) const BUDGET_MIN: u64 = 64;

@@ -39,9 +39,11 @@ pub struct Transmit {
 
 /// The next packet: on which path, and whether it may carry data.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    slot: usize,
-    data: bool,
+pub(super) struct Plan {
+    pub(super) slot: usize,
+    pub(super) data: bool,
+    /// Data that was lost goes on it too.
+    pub(super) again: bool,
 }
 
 /// What one packet is made of, once written.
@@ -61,6 +63,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// at a time; sixteen times that is what a host should lend.
     pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let now = self.advance(now);
+        let run = self.next_run(buffer, now)?;
+        let packets = run.len.div_ceil(run.segment_size.max(1));
+        self.meter(run.link, &run.remote, run.len, packets, now);
+        Some(run)
+    }
+
+    fn next_run(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let copy = self.dial.as_mut().and_then(|dial| dial.poll_transmit(&self.links, buffer));
         if copy.is_some() {
             return copy;
@@ -138,12 +147,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
     /// `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
-        let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
+        let data = self.plan_data(skip, now).filter(|plan| skip & bit(plan.slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
-            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
+            Some(plan) if urgent & bit(plan.slot) != 0 || urgent == 0 => Some(plan),
             _ if urgent == 0 => None,
-            _ => Some(Plan { slot: urgent.trailing_zeros() as usize, data: false }),
+            _ => {
+                let slot = urgent.trailing_zeros() as usize;
+                Some(Plan { slot, data: false, again: false })
+            }
         }
     }
 
@@ -182,8 +194,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The path for the next data packet, if there is data and a path should take it now.
-    fn plan_data(&mut self, now: Instant) -> Option<usize> {
+    fn plan_data(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         self.clock.transmit = None;
+        self.review_standby(now);
+        let control = self.control_due();
         let parts = self.storage.parts();
         // Each path can always be probed: the last places in the table are kept for that.
         if self.sent.room(parts.sent) <= parts.paths.iter().flatten().count() {
@@ -192,13 +206,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let waiting = self.streams.waiting(&memory);
-        let control = waiting.control
-            || self.routing.advertise.due()
-            || self.routing.gone.due().is_some()
-            || self.mode.due;
+        let control = waiting.control || control;
         let bytes =
             waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
-        let candidates = candidates(parts.paths, now);
+        let mut candidates = candidates(parts.paths, now);
+        if self.mode.mode == Mode::Redundant {
+            candidates.retain(|path| skip & bit(path.index) == 0);
+            let common = control || waiting.again > 0 || self.datagrams.waiting() > 0;
+            return self.plan_lane(&candidates, waiting.fresh > 0, common, now);
+        }
+        self.keep_in_use(&mut candidates);
         let mut bytes = bytes;
         if !control && bytes == 0 {
             bytes = self.requeue_tail(&candidates, now);
@@ -212,7 +229,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             _ => choose(&candidates, &backlog, now),
         };
         match choice {
-            Choice::Send { index } => Some(index),
+            Choice::Send { index } => Some(Plan { slot: index, data: true, again: true }),
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None
@@ -304,9 +321,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_data(plan.slot, writer, &mut cargo);
+                eliciting |= self.write_data(plan, writer, &mut cargo);
+                let redundant = self.mode.mode == Mode::Redundant;
                 let (streams, memory) = self.streaming();
-                drained = streams.waiting(&memory).fresh == 0;
+                let lanes = if redundant { streams.lanes_waiting(&memory) } else { 0 };
+                drained = streams.waiting(&memory).fresh == 0 && lanes & bit(plan.slot) == 0;
             }
             let path = self.path_mut(plan.slot)?;
             let ping = path.wants_probe || path.wants_ping_with_ack(now) && !writer.is_empty();
@@ -379,40 +398,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
     }
 
-    /// What the connection as a whole has to say.
-    fn write_control(&mut self, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let mut wrote = false;
-        if let Some(path) = self.routing.gone.due().filter(|_| !cargo.is_full()) {
-            let frame =
-                Frame::PathStatus { path, sequence: 0, status: crate::wire::PathStatus::Gone };
-            if frame.encode(writer).is_ok() {
-                self.routing.gone.on_sent(path);
-                let _ = cargo.push(Carried::PathStatus(path));
-                wrote = true;
-            }
-        }
-        if self.routing.advertise.due() && !cargo.is_full() {
-            let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
-                self.routing.advertise.on_sent(sequence);
-                let _ = cargo.push(Carried::Advertise(sequence));
-                wrote = true;
-            }
-        }
-        if self.mode.due && !cargo.is_full() {
-            let frame = Frame::Mode { sequence: self.mode.sequence, mode: self.mode.mode };
-            if frame.encode(writer).is_ok() {
-                self.mode.due = false;
-                let _ = cargo.push(Carried::Mode(self.mode.sequence));
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
     /// Unreliable messages first, since they do not wait for anything; then the streams.
-    fn write_data(&mut self, slot: usize, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let before = writer.len();
+    fn write_data(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+        let (before, slot) = (writer.len(), plan.slot);
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
         else {
             return false;
@@ -426,7 +414,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let written = self.streams.write_frames(writer, cargo, &mut memory);
+        let written = match self.mode.mode {
+            Mode::Redundant => {
+                self.streams.write_lane(slot, plan.again, writer, cargo, &mut memory)
+            }
+            _ => self.streams.write_frames(writer, cargo, &mut memory),
+        };
         self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
         if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
             let counters = &mut path.counters;
@@ -495,7 +488,7 @@ fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX>
 const FAREWELL: u64 = 32;
 const OVERDUE: &str = "a key change is overdue";
 
-fn bit(slot: usize) -> u8 {
+pub(super) fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
 

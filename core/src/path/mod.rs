@@ -17,6 +17,7 @@
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
 //! | Who can be reached where? | `advertise` |
+//! | How much may a link still carry? | `quota` |
 //! | What was the peer told of our paths? | `told` |
 //! | What belongs to one path? | `path` |
 //!
@@ -30,6 +31,7 @@ mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
 mod probe;
+mod quota;
 mod redundant;
 mod schedule;
 mod state;
@@ -42,6 +44,7 @@ pub use failover::{down_after, probe_interval, suspect_after};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;
+pub use quota::Meter;
 pub use redundant::{Lane, copy, leader};
 pub use schedule::{Backlog, Candidate, Choice, choose, spread, tail};
 pub use state::{PathInput, PathState};

@@ -9,11 +9,13 @@ use super::pairs::PairInUse;
 use super::probe::Validation;
 use super::schedule::Candidate;
 use super::state::{PathInput, PathState};
+use super::trust::Trust;
 use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
 use crate::recovery::{Acks, Recovery};
 use crate::time::{Duration, Instant};
+use crate::wire::PathStatus;
 use core::net::IpAddr;
 
 /// One path of a connection.
@@ -43,6 +45,10 @@ pub struct Path {
     pub counters: PathCounters,
     /// Something that wants an acknowledgement should be sent, whatever the window says.
     pub wants_probe: bool,
+    /// Whether it may be relied on, when one path carries everything.
+    pub trust: Trust,
+    /// The peer's newest word on it, and that word's number.
+    said: (u32, PathStatus),
     state: PathState,
     /// Since when something has waited for an acknowledgement without any coming.
     waiting_since: Option<Instant>,
@@ -159,6 +165,8 @@ impl Path {
             validation,
             counters: PathCounters::default(),
             wants_probe: false,
+            trust: Trust::default(),
+            said: (0, PathStatus::Available),
             state: if proved { PathState::Active } else { PathState::Probing },
             waiting_since: None,
             suspect_since: None,
@@ -179,6 +187,19 @@ impl Path {
     #[must_use]
     pub fn may_carry_data(&self) -> bool {
         self.state == PathState::Active && self.validation.validated()
+    }
+
+    /// The peer's word on it; one that was overtaken by another does not count.
+    pub const fn on_status(&mut self, sequence: u32, status: PathStatus) {
+        if sequence > self.said.0 {
+            self.said = (sequence, status);
+        }
+    }
+
+    /// Whether the peer wants it to stand by.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        self.said.1 == PathStatus::Backup
     }
 
     /// As the choice of pairs sees it.

@@ -104,6 +104,7 @@ mod tests {
 
     #[test]
     fn a_word_is_said_until_it_arrives_and_numbers_grow() {
+        // spec: 9.7-2
         let mut told = Told::default();
         told.tell(A, Available);
         assert_eq!(due(&told), None, "that goes without saying");

@@ -67,6 +67,8 @@ pub struct Direction {
     burst_left: u32,
     /// How many were carried.
     pub carried: u64,
+    /// Their bytes, IPv4 and UDP headers included, whether carried or dropped.
+    pub bytes: u64,
     /// How many were dropped, for any reason.
     pub dropped: u64,
 }
@@ -85,6 +87,7 @@ impl Direction {
             held_until: Instant::ZERO,
             burst_left: 0,
             carried: 0,
+            bytes: 0,
             dropped: 0,
         }
     }
@@ -94,6 +97,7 @@ impl Direction {
         let wire_bytes = datagram.len() as u64 + FRAME_OVERHEAD;
         let moves_from = now.max(self.held_until);
         let waiting = self.free_at.since(moves_from).bytes_at(self.spec.rate / 8);
+        self.bytes += datagram.len() as u64 + 28;
         let lost = self.loses(rng);
         if !self.open || datagram.len() > self.spec.mtu || waiting + wire_bytes > self.spec.queue {
             self.dropped += 1;

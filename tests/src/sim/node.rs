@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use fastrand::Rng;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, Event, LinkChange, LinkInfo, Listener, Peer, Route, offered_credit,
+    Connection, Event, LinkChange, LinkInfo, LinkPolicy, Listener, Peer, Route, offered_credit,
 };
 use ropewalk_core::crypto::{Identity, Psk, Seed, Software};
 use ropewalk_core::id::{Address, Arrival, ConnectionId, CostClass, LinkId};
@@ -39,6 +39,8 @@ pub struct Node {
     pub connection: Option<SimConnection>,
     /// Which of its links are up.
     pub links: BTreeMap<u8, LinkInfo>,
+    /// What its user wants of them.
+    policies: BTreeMap<u8, LinkPolicy>,
     listener: Listener<Software>,
     config: Config,
     rng: Rng,
@@ -66,6 +68,7 @@ impl Node {
             ticket: None,
             connection: None,
             links: BTreeMap::new(),
+            policies: BTreeMap::new(),
             listener,
             config,
             rng: rng.fork(),
@@ -94,7 +97,24 @@ impl Node {
         for (link, info) in &self.links {
             connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
         }
+        apply(&self.policies, &mut connection, now);
         self.connection = Some(connection);
+    }
+
+    /// The user's word on a link.
+    pub fn set_policy(&mut self, link: u8, policy: LinkPolicy, now: Instant) {
+        self.policies.insert(link, policy);
+        if let Some(connection) = &mut self.connection {
+            apply(&self.policies, connection, now);
+        }
+    }
+
+    /// What a link costs.
+    pub fn set_class(&mut self, link: u8, class: CostClass, now: Instant) {
+        let Some(info) = self.links.get_mut(&link) else { return };
+        info.class = class;
+        let info = info.clone();
+        self.change(link, LinkChange::Up(info), now);
     }
 
     /// Loses all state but the key, as a restart does.
@@ -178,6 +198,7 @@ impl Node {
                 for (link, info) in &self.links {
                     connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
                 }
+                apply(&self.policies, &mut connection, now);
                 let _ = connection.handle_datagram(at, &mut datagram, now);
                 self.connection = Some(connection);
                 None
@@ -223,6 +244,12 @@ impl Node {
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
         self.connection.as_ref()?.poll_timeout()
+    }
+}
+
+fn apply(policies: &BTreeMap<u8, LinkPolicy>, connection: &mut SimConnection, now: Instant) {
+    for (link, policy) in policies {
+        assert!(connection.set_link_policy(LinkId(*link), *policy, now), "few links");
     }
 }
 
