@@ -78,6 +78,11 @@ impl Links {
         self.entries.iter().filter(|(link, _)| !self.is_spent(*link))
     }
 
+    pub(super) fn policy_of(&self, link: LinkId) -> Option<LinkPolicy> {
+        let Policy { spare, meter, .. } = self.policy(link)?;
+        Some(LinkPolicy { spare: *spare, quota: meter.quota() })
+    }
+
     /// False when too many links have one.
     pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy) -> bool {
         let LinkPolicy { spare, quota } = policy;

@@ -37,6 +37,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         known
     }
 
+    /// What was said of a link by [`Connection::set_link_policy`].
+    pub fn link_policy(&self, link: LinkId) -> Option<LinkPolicy> {
+        self.links.policy_of(link)
+    }
+
     /// Bytes that came and went by a link on this connection, IP and UDP headers included. Counted
     /// for links that have a policy.
     pub fn link_used(&self, link: LinkId) -> u64 {

@@ -78,6 +78,9 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    /// What it shows, the paths, the choice so far, and the choice.
+    type Row<'r> = (&'static str, &'r [Member], Option<usize>, Option<usize>);
+
     fn member(index: usize, round_trip: u64) -> Member {
         Member {
             index,
@@ -93,7 +96,7 @@ mod tests {
     fn the_preference() {
         let spare = |member: Member| Member { spare: true, ..member };
         let metered = |member: Member| Member { class: CostClass::Metered, ..member };
-        let table: [(&str, &[Member], Option<usize>, Option<usize>); 8] = [
+        let table: [Row<'_>; 8] = [
             ("nothing", &[], Some(1), None),
             ("the shorter", &[member(0, 40), member(1, 20)], None, Some(1)),
             ("not the named spare", &[spare(member(0, 2)), member(1, 90)], Some(0), Some(1)),
@@ -113,7 +116,7 @@ mod tests {
         let dead = |member: Member| Member { alive: false, trusted: false, ..member };
         let doubted = |member: Member| Member { trusted: false, ..member };
         let (a, b, c) = (member(0, 10), member(1, 20), member(2, 30));
-        let table: [(&str, &[Member], Option<usize>, Option<usize>); 7] = [
+        let table: [Row<'_>; 7] = [
             ("the preferred", &[a, b], Some(1), Some(0)),
             ("the spare, if that is silent", &[dead(a), b], Some(0), Some(1)),
             ("the spare, until it is good again", &[doubted(a), b], Some(1), Some(1)),

@@ -69,6 +69,12 @@ impl Meter {
         self.judge();
     }
 
+    /// How many bytes it may carry, if that was said.
+    #[must_use]
+    pub fn quota(&self) -> Option<u64> {
+        Some(self.quota).filter(|quota| *quota < u64::MAX)
+    }
+
     /// Bytes carried so far.
     #[must_use]
     pub const fn used(&self) -> u64 {

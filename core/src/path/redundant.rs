@@ -16,6 +16,7 @@
 //! more. That is why a slow path can never hold back a fast one.
 
 use super::schedule::{Candidate, Choice};
+use crate::id::CostClass;
 use crate::recovery::Allowance;
 use crate::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Lane {
     pub allowance: Allowance,
     /// It has something to send that it has not sent yet.
     pub waits: bool,
+    /// What it costs.
+    pub class: CostClass,
 }
 
 impl Lane {
@@ -55,6 +58,7 @@ impl Lane {
             queue: Duration::of_bytes(short, path.rate),
             allowance: path.allowance,
             waits,
+            class: path.class,
         }
     }
 
@@ -63,17 +67,30 @@ impl Lane {
     }
 }
 
+/// The dearest class that is used: two lanes are enough, so links that cost money are left alone
+/// where there are two others.
+fn dearest(lanes: &[Lane]) -> CostClass {
+    let enough = |class: &CostClass| lanes.iter().filter(|lane| lane.class <= *class).count() >= 2;
+    let classes = [CostClass::Wireless, CostClass::Metered];
+    classes.into_iter().find(enough).unwrap_or(CostClass::LastResort)
+}
+
 /// The lane on which a packet would arrive first.
 #[must_use]
 pub fn leader(lanes: &[Lane]) -> Option<usize> {
-    lanes.iter().min_by_key(|lane| (lane.arrival, lane.index)).map(|lane| lane.index)
+    let dearest = dearest(lanes);
+    let lanes = lanes.iter().filter(|lane| lane.class <= dearest);
+    lanes.min_by_key(|lane| (lane.arrival, lane.index)).map(|lane| lane.index)
 }
 
 /// Chooses the lane of the next packet. `common`: something waits that only the leader sends.
 #[must_use]
 pub fn copy(lanes: &[Lane], common: bool) -> Choice {
-    let leader = leader(lanes);
+    let (leader, dearest) = (leader(lanes), dearest(lanes));
     let wants = |lane: &&Lane| {
+        if lane.class > dearest {
+            return false;
+        }
         let leads = Some(lane.index) == leader;
         if leads { lane.waits || common } else { lane.waits && lane.queue <= QUEUE_MAX }
     };
@@ -105,7 +122,7 @@ mod tests {
 
     fn lane(index: usize, arrival: u64, queue: u64, allowance: Allowance, waits: bool) -> Lane {
         let (arrival, queue) = (Duration::from_millis(arrival), Duration::from_millis(queue));
-        Lane { index, arrival, queue, allowance, waits }
+        Lane { index, arrival, queue, allowance, waits, class: CostClass::Wired }
     }
 
     #[test]
@@ -152,6 +169,29 @@ mod tests {
         ];
         for (name, lanes, common, expected) in table {
             assert_eq!(copy(lanes, common), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn two_lanes_are_enough_for_links_that_cost_nothing() {
+        let class = |index: usize, class| Lane { class, ..lane(index, 1, 0, SEND, true) };
+        let (wired, wifi) = (class(0, CostClass::Wired), class(1, CostClass::Wireless));
+        let (modem, vpn) = (class(2, CostClass::Metered), class(3, CostClass::LastResort));
+        let table: [(&[Lane], &[usize]); 5] = [
+            (&[wired, wifi, modem, vpn], &[0, 1]),
+            (&[wired, modem, vpn], &[0, 2]),
+            (&[modem, vpn], &[2, 3]),
+            (&[wired, vpn], &[0, 3]),
+            (&[vpn], &[3]),
+        ];
+        for (lanes, expected) in table {
+            let mut lanes: Vec<Lane> = lanes.to_vec();
+            let mut used = Vec::new();
+            while let Choice::Send { index } = copy(&lanes, false) {
+                used.push(index);
+                lanes.iter_mut().filter(|lane| lane.index == index).for_each(|l| l.waits = false);
+            }
+            assert_eq!(used, expected);
         }
     }
 

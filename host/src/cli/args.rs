@@ -268,6 +268,15 @@ pub struct Connect {
     /// Which links.
     #[command(flatten)]
     pub links: LinkChoice,
+    /// With --mode backup: this link is the spare (repeatable); else the dearer, then the longer one
+    #[arg(long = "backup-link", value_name = "NAME")]
+    pub spares: Vec<String>,
+    /// This link costs money: it carries data only when the others do not keep up (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub metered: Vec<String>,
+    /// As --metered, and never more than so many bytes both ways together: wwan0=500M (repeatable)
+    #[arg(long = "quota", value_name = "NAME=BYTES", value_parser = quota)]
+    pub quotas: Vec<(String, u64)>,
     /// Advertise this address too, for example one that a router forwards (repeatable)
     #[arg(long = "address", value_name = "HOST:PORT")]
     pub addresses: Vec<String>,
@@ -298,6 +307,10 @@ pub enum Mode {
     Bulk,
     /// A random path for each packet; for demonstration
     Spread,
+    /// One link carries everything, the others stand by
+    Backup,
+    /// Every byte on every link, the first copy wins
+    Redundant,
 }
 
 impl From<Mode> for ropewalk_core::id::Mode {
@@ -305,6 +318,8 @@ impl From<Mode> for ropewalk_core::id::Mode {
         match mode {
             Mode::Bulk => Self::Bulk,
             Mode::Spread => Self::Spread,
+            Mode::Backup => Self::Backup,
+            Mode::Redundant => Self::Redundant,
         }
     }
 }
@@ -322,6 +337,13 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 = digits.parse().map_err(|_| "write a whole number, as in 16M".to_owned())?;
     let size = number.checked_mul(unit).ok_or("that is too much")?;
     if size == 0 { Err("it must be more than nothing".into()) } else { Ok(size) }
+}
+
+fn quota(text: &str) -> Result<(String, u64), String> {
+    match text.rsplit_once('=') {
+        Some((name, bytes)) if !name.is_empty() => Ok((name.to_owned(), size(bytes)?)),
+        _ => Err("write a link and a number of bytes, as in wwan0=500M".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -366,6 +388,9 @@ mod tests {
             "ropewalk bench serve --once --ticket-file F --json",
             "ropewalk bench bulk PEER --bytes 100M --json",
             "ropewalk bench bulk PEER --seconds 2.5",
+            "ropewalk send PEER a --mode redundant",
+            "ropewalk send PEER a --mode backup --backup-link wlan0 --backup-link wwan0",
+            "ropewalk recv --backup-link wwan0 --metered wwan0 --quota wwan0=500M --quota a=b=1G",
             "ropewalk -v send PEER a --mode bulk --link eth0 --link wlan0 --not-link lo --address h:1 --port 7 --window 4M",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -380,7 +405,11 @@ mod tests {
             "ropewalk send PEER",
             "ropewalk send PEER a --message TEXT",
             "ropewalk send PEER a --explain",
-            "ropewalk send PEER a --mode backup",
+            "ropewalk send PEER a --mode fastest",
+            "ropewalk send PEER a --quota wwan0",
+            "ropewalk send PEER a --quota =5M",
+            "ropewalk send PEER a --quota wwan0=0",
+            "ropewalk send PEER a --quota wwan0=lots",
             "ropewalk send PEER a --port 70000",
             "ropewalk recv --trusted --ticket-file F",
             "ropewalk bench bulk PEER",

@@ -43,6 +43,11 @@ pub enum Line<'l> {
         /// How long it was silent.
         seconds: f64,
     },
+    /// The quota of a link is spent: it carries nothing more.
+    QuotaSpent {
+        /// The link's name.
+        link: &'l str,
+    },
     /// A file is there.
     File {
         /// Its path as the receiver sees it.

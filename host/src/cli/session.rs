@@ -1,7 +1,7 @@
 //! What every connecting command does before and after its own work: opens the endpoint that the
 //! options describe, dials, makes tickets, and puts into words what went wrong.
 
-use super::args::Connect;
+use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::progress::{PathText, Paths};
@@ -13,6 +13,7 @@ use crate::home::Home;
 use crate::human;
 use crate::identity::Identity;
 use crate::key_text;
+use crate::link::wishes::Wishes;
 use crate::peer::PeerAddress;
 use crate::peers::Peers;
 use crate::place::Place;
@@ -100,6 +101,9 @@ pub async fn dial(
     report: &Report,
     interrupt: &mut Interrupt,
 ) -> Result<(Endpoint, Connection), Failure> {
+    if !options.spares.is_empty() && options.mode != args::Mode::Backup {
+        return Err(Failure::usage("--backup-link says who stands by in --mode backup; add that"));
+    }
     let home = Home::from_environment()?;
     let peer = PeerAddress::parse(peer, &home)?;
     let config = config(options, &home, &[]).await?;
@@ -123,7 +127,8 @@ pub fn introduce(connection: &Connection, home: &Home, report: &Report) {
     report.say(&format!("connected to {}", self::name(&peer)));
 }
 
-/// Does `work`, and meanwhile tells when no link reaches the peer, and when one does again.
+/// Does `work`, and meanwhile tells when no link reaches the peer, when one does again, and when a
+/// quota is spent.
 pub async fn watched<T>(
     connection: &Connection,
     report: &Report,
@@ -131,13 +136,28 @@ pub async fn watched<T>(
 ) -> T {
     let mut work = core::pin::pin!(work);
     let mut tick = tokio::time::interval(LOOK_EVERY);
-    let mut silent = None;
+    let (mut silent, mut spent) = (None, 0);
     loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = tick.tick() => silent = tell_silence(connection, report, silent),
+        let done = tokio::select! {
+            done = &mut work => Some(done),
+            _ = tick.tick() => None,
+        };
+        spent = tell_spent(connection, report, spent);
+        if let Some(done) = done {
+            return done;
         }
+        silent = tell_silence(connection, report, silent);
     }
+}
+
+/// `told`: of how many links we said already that their quota is spent.
+fn tell_spent(connection: &Connection, report: &Report, told: usize) -> usize {
+    let spent = connection.spent_links();
+    for link in spent.iter().skip(told) {
+        report.say(&format!("the quota of {link} is spent; it carries nothing more"));
+        report.line(&Line::QuotaSpent { link });
+    }
+    spent.len()
 }
 
 /// `since`: how long the silence was that was told and is not over yet.
@@ -308,6 +328,11 @@ async fn config(
         mode: options.mode.into(),
         only: options.links.only.clone(),
         not: options.links.not.clone(),
+        wishes: Wishes {
+            metered: options.metered.clone(),
+            quotas: options.quotas.clone(),
+            spares: options.spares.clone(),
+        },
         port: options.port,
         advertise,
         window: options.window,
@@ -353,7 +378,7 @@ pub const fn state_name(state: PathState) -> &'static str {
 
 fn bind_failure(error: BindError) -> Failure {
     let code = match error {
-        BindError::UnknownLink(_) => Code::Usage,
+        BindError::UnknownLink(_) | BindError::Wish(_) => Code::Usage,
         _ => Code::Failed,
     };
     Failure::new(code, error)

@@ -67,6 +67,12 @@ impl Connection {
         self.handle.silence()
     }
 
+    /// The links that carry nothing more on this connection, since their quota is spent.
+    #[must_use]
+    pub fn spent_links(&self) -> Vec<String> {
+        self.handle.spent_links()
+    }
+
     /// Counters of the connection.
     #[must_use]
     pub fn stats(&self) -> Stats {

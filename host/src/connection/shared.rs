@@ -56,6 +56,8 @@ pub(crate) struct State {
     opened: VecDeque<(StreamId, String)>,
     /// The newest messages that left, and by which path.
     left: VecDeque<(u32, PathId)>,
+    /// Links whose quota is spent.
+    spent: Vec<LinkId>,
     over: Option<CloseReason>,
     /// When something from the peer was last understood.
     heard: Instant,
@@ -106,6 +108,7 @@ impl Shared {
                 watched: HashMap::new(),
                 opened: VecDeque::new(),
                 left: VecDeque::new(),
+                spent: Vec::new(),
                 over: None,
                 heard: clock.now(),
             }),
@@ -185,6 +188,11 @@ impl Shared {
 
     pub(crate) fn reports_now(&self, state: &State) -> Vec<PathReport> {
         state.core.paths().map(|report| self.describe(&report)).collect()
+    }
+
+    /// The names of links whose quota is spent.
+    pub(crate) fn spent_links(&self) -> Vec<String> {
+        self.lock().spent.iter().map(|link| (self.link_name)(*link)).collect()
     }
 
     /// A path as it is now; `None` stands for one that nobody remembers.
@@ -312,6 +320,10 @@ impl State {
                 shared.connected.send_replace(true);
             }
             Event::Restarted => self.restart(shared),
+            Event::LinkSpent(link) => {
+                self.spent.retain(|known| *known != link);
+                self.spent.push(link);
+            }
             Event::PathChanged { .. } | Event::PathGone(_) => {
                 tracing::debug!(?event, "path");
                 shared.publish(self);

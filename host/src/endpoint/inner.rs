@@ -5,6 +5,7 @@
 
 use super::config::EndpointConfig;
 use super::links::Links;
+use super::quotas::Quotas;
 use crate::clock::Clock;
 use crate::connection::{Connection, Core, Shared};
 use crate::crypto::HostCrypto;
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(super) incoming: mpsc::Sender<Connection>,
     pub(crate) buffers: Buffers,
     links: RwLock<Links>,
+    pub(super) quotas: Quotas,
     listener: Mutex<Listener<HostCrypto>>,
     connections: RwLock<HashMap<ConnectionId, Arc<Shared>>>,
     /// Held while somebody is told of links, so that nobody hears old news after new.
@@ -56,6 +58,7 @@ impl Inner {
             Listener::new(identity(&config), offer, accepting, seeds.next(), clock.now());
         Ok(Self {
             links: RwLock::new(Links::new(config.port)),
+            quotas: Quotas::new(&config.wishes.quotas),
             config,
             clock,
             rescan: Notify::new(),
@@ -153,20 +156,26 @@ impl Inner {
             let now = self.clock.now();
             let mut state = shared.lock();
             for (link, info) in infos {
+                self.tell_wishes(&mut state.core, link);
                 state.core.handle_link(link, LinkChange::Up(info), now);
             }
         }
+        self.deal_quotas();
         tokio::spawn(drive(shared.clone(), self.clone(), id));
         shared
     }
 
     /// A connection is over.
     pub(crate) fn forget(&self, id: ConnectionId) {
-        let idle = {
+        let (idle, over) = {
             let mut connections = self.connections_mut();
-            connections.remove(&id);
-            connections.is_empty()
+            let over = connections.remove(&id);
+            (connections.is_empty(), over)
         };
+        if let Some(shared) = over {
+            self.settle_quotas(&shared);
+            self.deal_quotas();
+        }
         if idle && *self.retired.borrow() {
             self.shut();
         }
@@ -177,9 +186,15 @@ impl Inner {
         let _news = lock(&self.news);
         self.listener().handle_link(id, change);
         for shared in self.all_connections() {
-            shared.lock().core.handle_link(id, change.clone(), self.clock.now());
+            let mut state = shared.lock();
+            if matches!(change, LinkChange::Up(_)) {
+                self.tell_wishes(&mut state.core, id);
+            }
+            state.core.handle_link(id, change.clone(), self.clock.now());
+            drop(state);
             shared.wake();
         }
+        self.deal_quotas();
     }
 
     /// Nobody is let in any more; with the last connection the sockets go.

@@ -84,6 +84,7 @@ impl Desk {
         to: Option<IpAddr>,
     ) {
         let inner = &self.inner;
+        inner.count_stranger(self.link, datagram.len());
         let is_known = |id| inner.is_connection(id);
         let mut admit = |peer, ticket| inner.config.admission.as_ref()?(peer, ticket);
         let now = inner.clock.now();
@@ -98,6 +99,7 @@ impl Desk {
         match route {
             Route::Known(_) => {} // It came to be in this moment; the datagram comes again.
             Route::Reply(len) => {
+                inner.count_stranger(self.link, len);
                 let bytes = self.scratch.get(..len).unwrap_or_default().to_vec();
                 self.replies.push(Reply { bytes, to: from, from: to });
             }
