@@ -121,7 +121,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        path.counters.lost_packets = path.recovery.lost_packets();
+        path.counters.lost_packets = path.recovery.stats.lost_packets;
     }
 
     /// A path's own clock: validation, suspicion, probes.

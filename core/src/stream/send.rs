@@ -247,7 +247,7 @@ impl SendHalf {
         }
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
-        self.again.insert(offset.max(self.base)..end.max(self.base));
+        self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;
     }
 
@@ -260,7 +260,7 @@ impl SendHalf {
         let from = self.chain.next(start, self.next, false, pool, memory);
         let to = self.next.min(from.saturating_add(max));
         self.tail = to;
-        self.again.insert(from..to);
+        self.again.insert_merging(from..to);
         self.fin_again |= to == self.next && to > from && !self.fin_acked;
         to.saturating_sub(from)
     }
