@@ -4,6 +4,7 @@
 use crate::connection::{CloseReason, Shared};
 use crate::endpoint::Inner;
 use core::time::Duration;
+use ropewalk_core::connection::Transmit;
 use ropewalk_core::id::ConnectionId;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -13,10 +14,13 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
     let mut buffer = vec![0; DATAGRAM_BYTES * RUN_PACKETS];
     let mut reported = Instant::now();
     loop {
-        transmit(&shared, &endpoint, &mut buffer).await;
+        while let Some(transmit) = next_transmit(&shared, &mut buffer) {
+            let Some(run) = buffer.get(..transmit.len) else { break };
+            endpoint.send(&transmit, run).await;
+        }
+        shared.wake_openers();
         let (timeout, drained) = {
             let mut state = shared.lock();
-            state.handle_events(&shared);
             let wish = state.core.wants_memory();
             if state.core.storage_mut().grow(wish) {
                 shared.wake();
@@ -46,29 +50,20 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
     shared.closed.send_replace(Some(reason.unwrap_or(CloseReason::Idle)));
 }
 
-/// Sends until there is nothing more to send now.
-async fn transmit(shared: &Shared, endpoint: &Inner, buffer: &mut [u8]) {
-    loop {
-        let transmit = {
-            let mut state = shared.lock();
-            let now = shared.clock.now();
-            if state.core.poll_timeout().is_some_and(|moment| moment <= now) {
-                state.core.handle_timeout(now);
-            }
-            state.core.poll_transmit(buffer, now)
-        };
-        let Some(transmit) = transmit else { return };
-        let Some(run) = buffer.get(..transmit.len) else { return };
-        // A socket whose link is stuck must not hold up the others; what it drops is lost.
-        let sent = tokio::time::timeout(SEND_PATIENCE, endpoint.send(&transmit, run)).await;
-        if sent.is_err() {
-            tracing::debug!(link = transmit.link.0, "the link is stuck; packets dropped");
-        }
+/// The next run of packets, once what is due by now is done. What happens on the way is told at
+/// once: the core remembers only the newest of some events.
+fn next_transmit(shared: &Shared, buffer: &mut [u8]) -> Option<Transmit> {
+    let mut state = shared.lock();
+    let now = shared.clock.now();
+    if state.core.poll_timeout().is_some_and(|moment| moment <= now) {
+        state.core.handle_timeout(now);
     }
+    let transmit = state.core.poll_transmit(buffer, now);
+    state.handle_events(shared);
+    transmit
 }
 
 const DATAGRAM_BYTES: usize = 1_200;
 /// Packets in one call to the system; 16 already give most of what there is to gain.
 const RUN_PACKETS: usize = 32;
-const SEND_PATIENCE: Duration = Duration::from_millis(20);
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);

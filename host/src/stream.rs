@@ -3,41 +3,47 @@
 //! They write into and read from the connection's own memory, under its lock: there is no buffer
 //! between.
 
-use crate::connection::{Shared, StreamEnd};
+use crate::connection::{Handle, StreamKey};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use ropewalk_core::error::{ReadError, WriteError, code};
-use ropewalk_core::id::StreamId;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The way out. Dropped before it was finished, it is given up.
+///
+/// `AsyncWriteExt::shutdown` ends it and waits until everything has arrived. `flush` does nothing:
+/// bytes leave by themselves.
 pub struct SendStream {
-    shared: Arc<Shared>,
-    id: StreamId,
+    handle: Arc<Handle>,
+    key: StreamKey,
     finished: bool,
 }
 
 /// The way in. Dropped before its end, the peer is asked to stop.
 pub struct RecvStream {
-    shared: Arc<Shared>,
-    id: StreamId,
+    handle: Arc<Handle>,
+    key: StreamKey,
 }
 
 impl SendStream {
-    pub(crate) const fn new(shared: Arc<Shared>, id: StreamId) -> Self {
-        Self { shared, id, finished: false }
+    pub(crate) const fn new(handle: Arc<Handle>, key: StreamKey) -> Self {
+        Self { handle, key, finished: false }
     }
 
-    /// Gives up with a code of the application's.
+    /// Gives up with a code of the application's (0x100 and up).
     pub fn reset(&mut self, code: u32) {
         self.finished = true;
-        self.shared.lock().core.stream(self.id).reset(code);
-        self.shared.wake();
+        let mut state = self.handle.lock();
+        if state.lives(self.key) {
+            state.core.stream(self.key.id).reset(code);
+        }
+        drop(state);
+        self.handle.wake();
     }
 
-    /// Waits until everything that was written, and the end, has arrived. The same as
+    /// Ends the stream, and waits until everything that was written has arrived. The same as
     /// `AsyncWriteExt::shutdown`.
     ///
     /// # Errors
@@ -48,14 +54,18 @@ impl SendStream {
 }
 
 impl RecvStream {
-    pub(crate) const fn new(shared: Arc<Shared>, id: StreamId) -> Self {
-        Self { shared, id }
+    pub(crate) const fn new(handle: Arc<Handle>, key: StreamKey) -> Self {
+        Self { handle, key }
     }
 
-    /// Asks the peer to stop sending, with a code of the application's.
+    /// Asks the peer to stop sending, with a code of the application's (0x100 and up).
     pub fn stop(&mut self, code: u32) {
-        self.shared.lock().core.stream(self.id).stop(code);
-        self.shared.wake();
+        let mut state = self.handle.lock();
+        if state.lives(self.key) {
+            state.core.stream(self.key.id).stop(code);
+        }
+        drop(state);
+        self.handle.wake();
     }
 }
 
@@ -65,21 +75,25 @@ impl AsyncWrite for SendStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.shared.lock();
-        let end = state.end(self.id);
-        let result = state.core.stream(self.id).write(data);
-        match result {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut state = self.handle.lock();
+        if !state.lives(self.key) {
+            return Poll::Ready(Err(state.error(Some(self.key))));
+        }
+        match state.core.stream(self.key.id).write(data) {
             Ok(taken) => {
                 drop(state);
-                self.shared.wake();
+                self.handle.wake();
                 Poll::Ready(Ok(taken))
             }
             Err(WriteError::Blocked) if !state.ended() => {
-                state.watch(self.id).writer = Some(cx.waker().clone());
+                state.wake_writer(self.key, cx.waker());
                 Poll::Pending
             }
             Err(WriteError::Finished) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            Err(_) => Poll::Ready(Err(state.error(end))),
+            Err(_) => Poll::Ready(Err(state.error(Some(self.key)))),
         }
     }
 
@@ -89,23 +103,22 @@ impl AsyncWrite for SendStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let first = !core::mem::replace(&mut self.finished, true);
-        let mut state = self.shared.lock();
-        if first {
-            let result = state.core.stream(self.id).finish();
-            if result.is_err() {
-                let end = state.end(self.id);
-                return Poll::Ready(Err(state.error(end)));
-            }
-            self.shared.wake();
-        }
-        let end = state.end(self.id);
+        let mut state = self.handle.lock();
+        let end = state.end(self.key);
         if end.finished {
             return Poll::Ready(Ok(()));
         }
-        if state.ended() || end.stopped.is_some() || end.lost {
-            return Poll::Ready(Err(state.error(end)));
+        if state.ended() || end.stopped.is_some() || !state.lives(self.key) {
+            return Poll::Ready(Err(state.error(Some(self.key))));
         }
-        state.watch(self.id).writer = Some(cx.waker().clone());
+        if first && state.core.stream(self.key.id).finish().is_err() {
+            return Poll::Ready(Err(state.error(Some(self.key))));
+        }
+        state.wake_writer(self.key, cx.waker());
+        drop(state);
+        if first {
+            self.handle.wake();
+        }
         Poll::Pending
     }
 }
@@ -116,71 +129,56 @@ impl AsyncRead for RecvStream {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut state = self.shared.lock();
-        let end = state.end(self.id);
-        let result = state.core.stream(self.id).read(into.initialize_unfilled());
-        match result {
+        if into.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.handle.lock();
+        // The core forgets a reset that was told; to a reader it is never the end of the stream.
+        if !state.lives(self.key) || state.end(self.key).reset.is_some() {
+            return Poll::Ready(Err(state.error(Some(self.key))));
+        }
+        match state.core.stream(self.key.id).read(into.initialize_unfilled()) {
             Ok(len) => {
                 drop(state);
                 into.advance(len);
-                // Credit may have come back for the peer to hear of.
-                self.shared.wake();
+                // There may be credit for the peer to hear of.
+                self.handle.wake();
                 Poll::Ready(Ok(()))
             }
             Err(ReadError::Finished) => {
-                state.watch(self.id).end.read = true;
+                state.read_to_end(self.key);
                 Poll::Ready(Ok(()))
             }
-            Err(ReadError::Unknown) if end.read => Poll::Ready(Ok(())),
-            Err(ReadError::Blocked) if !state.ended() && !end.lost => {
-                state.watch(self.id).reader = Some(cx.waker().clone());
+            Err(ReadError::Unknown) if state.end(self.key).read => Poll::Ready(Ok(())),
+            Err(ReadError::Blocked) if !state.ended() => {
+                state.wake_reader(self.key, cx.waker());
                 Poll::Pending
             }
-            Err(_) => Poll::Ready(Err(state.error(end))),
+            Err(_) => Poll::Ready(Err(state.error(Some(self.key)))),
         }
     }
 }
 
 impl Drop for SendStream {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        if !self.finished {
-            state.core.stream(self.id).reset(code::DONE);
+        let mut state = self.handle.lock();
+        if !self.finished && state.lives(self.key) {
+            state.core.stream(self.key.id).reset(code::DONE);
         }
-        state.release(self.id, |watched| watched.sender = false);
+        state.release(self.key);
         drop(state);
-        self.shared.wake();
+        self.handle.wake();
     }
 }
 
 impl Drop for RecvStream {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.core.stream(self.id).stop(code::DONE);
-        state.release(self.id, |watched| watched.receiver = false);
-        drop(state);
-        self.shared.wake();
-    }
-}
-
-impl StreamEnd {
-    /// What ended the stream, for whoever still uses it.
-    pub(crate) fn describe(self) -> Option<io::Error> {
-        let error = |kind, text: String| Some(io::Error::new(kind, text));
-        match (self.lost, self.reset.or(self.stopped)) {
-            (true, _) => {
-                let text = "the peer was restarted and the stream is gone; do the same again";
-                error(io::ErrorKind::ConnectionReset, text.into())
-            }
-            (_, Some(code::UNKNOWN_SERVICE)) => {
-                let text = "the peer does not offer this service; is it the right command there?";
-                error(io::ErrorKind::ConnectionRefused, text.into())
-            }
-            (_, Some(code)) => error(
-                io::ErrorKind::BrokenPipe,
-                format!("the peer gave the stream up (code {code})"),
-            ),
-            _ => None,
+        let mut state = self.handle.lock();
+        if state.lives(self.key) {
+            state.core.stream(self.key.id).stop(code::DONE);
         }
+        state.release(self.key);
+        drop(state);
+        self.handle.wake();
     }
 }

@@ -190,16 +190,19 @@ where
     }
     say(&mut writer, Message::Ready).await?;
     let (tell, _heard) = mpsc::unbounded_channel();
-    tokio::select! {
-        ended = collect(count, datagrams, writer) => ended,
-        ended = hear_all(reader, &tell) => Err(ended),
-    }
+    let words = tokio::select! {
+        ended = collect(count, datagrams, &mut writer) => ended?,
+        ended = hear_all(reader, &tell) => return Err(ended),
+    };
+    // A sender that has heard that all is there may hang up before we hear that it has.
+    let _ = writer.shutdown().await;
+    Ok(words)
 }
 
 async fn collect<W: AsyncWrite + Unpin>(
     count: u32,
     datagrams: &impl Datagrams,
-    mut writer: FrameWriter<W>,
+    writer: &mut FrameWriter<W>,
 ) -> Result<Vec<Word>, TransferError> {
     let mut words: Vec<Word> = Vec::new();
     while words.len() < count as usize {
@@ -210,11 +213,9 @@ async fn collect<W: AsyncWrite + Unpin>(
             continue;
         }
         words.push(Word { number, text: text.to_owned(), leg });
-        say(&mut writer, Message::Arrived { number, attempt }).await?;
+        say(writer, Message::Arrived { number, attempt }).await?;
     }
-    say(&mut writer, Message::Whole).await?;
-    // A sender that has heard this may hang up before we hear that it has.
-    let _ = writer.shutdown().await;
+    say(writer, Message::Whole).await?;
     Ok(words)
 }
 
@@ -278,11 +279,13 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Mutex;
 
+    type Arrival = (Vec<u8>, Leg);
+
     /// A way for datagrams that loses, doubles and reorders; the path is in the number.
     struct Wire {
-        out: mpsc::UnboundedSender<(Vec<u8>, Leg)>,
-        inward: tokio::sync::Mutex<mpsc::UnboundedReceiver<(Vec<u8>, Leg)>>,
-        sent: Mutex<(u32, Option<(Vec<u8>, Leg)>)>,
+        out: mpsc::UnboundedSender<Arrival>,
+        inward: tokio::sync::Mutex<mpsc::UnboundedReceiver<Arrival>>,
+        sent: Mutex<(u32, Option<Arrival>)>,
     }
 
     impl Wire {

@@ -299,6 +299,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
             self.clock.all_down = None;
+            self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
             self.reinject();
             if self.phase == Phase::Established
                 && let Some(dial) = &mut self.dial

@@ -127,6 +127,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.path_mut(slot) else { return };
+        path.acks.on_timeout(now);
         if path.timeout().is_none_or(|moment| now < moment) {
             return;
         }

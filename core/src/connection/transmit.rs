@@ -5,6 +5,7 @@
 //! same path go out as one run of equal lengths, so that a host can hand them to its network card
 //! in one call.
 
+use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{Connection, Phase, Storage};
 use crate::carried::{Cargo, Carried};
@@ -64,16 +65,34 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return copy;
         }
         match self.phase {
-            Phase::Established => self.transmit_run(buffer, now),
+            Phase::Established => self.transmit_established(buffer, now),
             Phase::Closing => self.transmit_close(buffer, now),
             Phase::Handshake | Phase::Drained => None,
         }
     }
 
-    fn transmit_run(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
+    /// A path that turns out to have nothing to send leaves the turn to the next.
+    fn transmit_established(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
+        let mut skip = 0;
+        for _ in 0..=PATHS_MAX {
+            let plan = self.plan(skip, now)?;
+            let run = self.transmit_run(plan, buffer, now);
+            if run.is_some() {
+                return run;
+            }
+            skip |= bit(plan.slot);
+        }
+        None
+    }
+
+    fn transmit_run(
+        &mut self,
+        mut plan: Plan,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
-        let mut plan = self.plan(now)?;
         loop {
             let room = buffer.get_mut(len..).unwrap_or_default();
             let Some(bytes) = self.transmit_one(plan, room, now) else { break };
@@ -88,7 +107,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             if !plan.data || !full || !next_fits {
                 break;
             }
-            match self.plan(now) {
+            match self.plan(0, now) {
                 Some(next) if next == plan => plan = next,
                 _ => break,
             }
@@ -107,9 +126,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
-    fn plan(&mut self, now: Instant) -> Option<Plan> {
-        let data = self.plan_data(now);
-        let urgent = self.urgent_slots(now);
+    /// `skip`, bit `i`: not on the path in slot `i`.
+    fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
+        let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
+        let urgent = self.urgent_slots(now) & !skip;
         match data {
             Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
             _ if urgent == 0 => None,
@@ -159,7 +179,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.sent.room(parts.sent) <= parts.paths.iter().flatten().count() {
             return None;
         }
-        let waiting = self.streams.waiting(parts.streams);
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let waiting = self.streams.waiting(&memory);
         let control = waiting.control
             || self.routing.advertise.due()
             || self.routing.gone.due().is_some()
@@ -175,7 +197,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 let _ = candidates.push(path.candidate(index, now));
             }
         }
-        let backlog = Backlog { bytes, reorder_window: self.streams.reorder_window() };
+        let backlog = Backlog { bytes, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -248,17 +270,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
-        let mut probe = false;
         let mut drained = false;
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
                 eliciting |= self.write_data(plan.slot, writer, &mut cargo);
-                drained = self.streams.waiting(self.storage.parts().streams).fresh == 0;
+                let (streams, memory) = self.streaming();
+                drained = streams.waiting(&memory).fresh == 0;
             }
             let path = self.path_mut(plan.slot)?;
-            probe = path.wants_probe;
-            let ping = probe || path.wants_ping_with_ack(now) && !writer.is_empty();
+            let ping = path.wants_probe || path.wants_ping_with_ack(now) && !writer.is_empty();
             if ping && !eliciting && Frame::Ping.encode(writer).is_ok() {
                 eliciting = true;
             }
@@ -270,12 +291,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
             while Frame::Padding.encode(writer).is_ok() {}
         }
-        let kind = match (eliciting, plan.data) {
-            (false, _) => SentKind::AckOnly,
-            (true, true) => SentKind::Data,
-            (true, false) => SentKind::Probe,
+        let kind = match eliciting {
+            false => SentKind::AckOnly,
+            true if plan.data || challenged => SentKind::Data,
+            true => SentKind::Probe,
         };
-        debug_assert!(kind != SentKind::Probe || probe || challenged || !plan.data);
         Some(Written { len: writer.len(), cargo, kind, drained })
     }
 
@@ -314,7 +334,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             if !wanted {
                 continue;
             }
-            let Some(largest) = path.acks.write(path.id, writer, now) else { continue };
+            let Some(largest) = path.acks.write(path.id, writer, now) else {
+                if !path.acks.pending() {
+                    self.routing.copies_due &= !bit(slot); // The peer knows it all by now.
+                }
+                continue;
+            };
             let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
             if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
                 self.routing.copies_due |= bit(slot);

@@ -12,8 +12,8 @@
 //!
 //! 1. the faster paths, left alone, would need longer than that for everything that waits (else
 //!    the slow packet would be the last to arrive, and everybody would wait for it), and
-//! 2. what the faster paths deliver meanwhile fits the receiver's memory, where it must wait for
-//!    the slow packet (else the fast paths would stall).
+//! 2. what the faster paths send until the slow packet is acknowledged fits the memory on both
+//!    sides, where it must wait for that (else the fast paths would stall).
 //!
 //! That is what keeps the promise of never being slower than the best single path: a slow, long
 //! link joins in only for data that would not have got across sooner without it. The ideas are
@@ -52,8 +52,9 @@ pub struct Candidate {
 pub struct Backlog {
     /// Bytes that wait.
     pub bytes: u64,
-    /// Bytes that the receiver can still hold beyond what was sent.
-    pub reorder_window: u64,
+    /// Bytes that can be sent before something sent earlier must have been acknowledged: both
+    /// sides must hold what follows a packet until it has.
+    pub ahead: u64,
 }
 
 /// The answer.
@@ -110,8 +111,8 @@ pub fn choose(candidates: &[Candidate], backlog: &Backlog, now: Instant) -> Choi
         let faster = || eligible().filter(|path| path.arrival(now) < arrival);
         let rate = faster().fold(0_u64, |sum, path| sum.saturating_add(path.rate));
         let alone = first.arrival(now) + Duration::of_bytes(backlog.bytes, rate);
-        let meanwhile = (arrival - first.delay).bytes_at(rate);
-        if arrival > alone || meanwhile > backlog.reorder_window {
+        let meanwhile = (arrival + slow.delay).bytes_at(rate);
+        if arrival > alone || meanwhile > backlog.ahead {
             ready = None;
         }
     }
@@ -218,7 +219,7 @@ mod tests {
                     Allowance::Now(DATAGRAM)
                 };
             }
-            let backlog = Backlog { bytes: left, reorder_window: u64::MAX };
+            let backlog = Backlog { bytes: left, ahead: u64::MAX };
             match choose(&paths, &backlog, now) {
                 Choice::Send { index } => {
                     let path = &mut paths[index];
@@ -282,12 +283,12 @@ mod tests {
         let mut fast = path(0, 100, 5);
         fast.allowance = Allowance::At(Instant::from_micros(100));
         let slow = path(1, 2, 150);
-        let small = Backlog { bytes: 3 * DATAGRAM, reorder_window: u64::MAX };
+        let small = Backlog { bytes: 3 * DATAGRAM, ahead: u64::MAX };
         let wait = Choice::Wait { until: Some(Instant::from_micros(100)) };
         assert_eq!(choose(&[fast, slow], &small, Instant::ZERO), wait);
         let large = Backlog { bytes: 10_000_000, ..small };
         assert_eq!(choose(&[fast, slow], &large, Instant::ZERO), Choice::Send { index: 1 });
-        let cramped = Backlog { reorder_window: 100_000, ..large };
+        let cramped = Backlog { ahead: 100_000, ..large };
         assert_eq!(choose(&[fast, slow], &cramped, Instant::ZERO), wait);
     }
 
@@ -297,7 +298,7 @@ mod tests {
         wired.allowance = Allowance::Full;
         let mut metered = path(1, 10, 5);
         metered.class = CostClass::Metered;
-        let little = Backlog { bytes: 100_000, reorder_window: u64::MAX };
+        let little = Backlog { bytes: 100_000, ahead: u64::MAX };
         let waits = Choice::Wait { until: None };
         assert_eq!(choose(&[wired, metered], &little, Instant::ZERO), waits);
         let much = Backlog { bytes: 100_000_000, ..little };

@@ -25,6 +25,8 @@ pub struct Acks {
     /// Whether any packet arrived since the last acknowledgement.
     news: bool,
     eager: u8,
+    /// The deadline has come.
+    overdue: bool,
     written_at: Option<Instant>,
     delay_max: Duration,
 }
@@ -41,6 +43,7 @@ impl Acks {
             at_once: false,
             news: false,
             eager: EAGER_PACKETS,
+            overdue: false,
             written_at: None,
             delay_max,
         }
@@ -69,7 +72,7 @@ impl Acks {
     /// When an acknowledgement is due, if one is owed.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        if self.owed == 0 {
+        if self.owed == 0 || self.overdue {
             return None;
         }
         if self.at_once || self.owed >= OWED_MAX {
@@ -86,7 +89,12 @@ impl Acks {
     /// Whether an acknowledgement is due now.
     #[must_use]
     pub fn due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|at| at <= now)
+        self.overdue || self.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// A deadline that has come is no longer one: the peer hears as soon as it can.
+    pub fn on_timeout(&mut self, now: Instant) {
+        self.overdue = self.due(now);
     }
 
     /// Whether there is anything to say that was not said: worth adding to a packet that leaves
@@ -105,6 +113,7 @@ impl Acks {
             self.ranges.iter().rev().map(|range| range.start..=range.end.saturating_sub(1));
         encode_ack(writer, path, delay, ranges).ok()?;
         (self.owed, self.at_once, self.news) = (0, false, false);
+        self.overdue = false;
         self.written_at = Some(now);
         Some(largest)
     }

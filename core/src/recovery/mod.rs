@@ -225,8 +225,8 @@ impl Recovery {
         }
         self.eliciting_sent_at = Some(now);
         let probe = kind == SentKind::Probe;
-        if probe && sent.room() == 0 {
-            self.flight.evict_probe(sent);
+        if probe {
+            self.flight.forget_probes(sent);
         }
         let stamp = self.delivery.on_sent(self.flight.bytes(), app_limited, now);
         let mut items = Cargo::new();
@@ -298,7 +298,8 @@ impl Recovery {
     }
 
     /// Names what is in flight, oldest first, so that other paths may carry it too. Each packet is
-    /// named by one call only; it stays in flight, and its fate is reported as ever.
+    /// named by one call only; it stays in flight, and whoever hears of it sends it elsewhere, so
+    /// that nothing is said if it is found lost later.
     pub fn for_each_in_flight(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
         self.flight.offer(sent, |packet| packet.cargo.iter().for_each(|item| each(*item)));
     }

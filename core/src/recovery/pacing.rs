@@ -56,7 +56,7 @@ impl Pacer {
             return Ok((credit.saturating_mul(self.rate) / TICKS_PER_SECOND).max(self.datagram));
         }
         let ready = self.paid_until.saturating_add(self.quantum);
-        Err(Instant::from_micros(ready.div_ceil(TICKS)))
+        Err(Instant::from_micros(ready.div_ceil(TICKS)) - BEFORE)
     }
 
     /// Spends the time that `bytes` take.
@@ -71,9 +71,12 @@ impl Pacer {
 }
 
 const fn ticks(at: Instant) -> u64 {
-    at.as_micros().saturating_mul(TICKS)
+    at.as_micros().saturating_add(BEFORE.as_micros()).saturating_mul(TICKS)
 }
 
+/// There was time before the first moment, so that there can be credit at it: a burst's worth at
+/// the slowest rate.
+const BEFORE: Duration = Duration::from_secs(10_000);
 /// Ticks in a microsecond and in a second.
 const TICKS: u64 = 1 << 10;
 const TICKS_PER_SECOND: u64 = TICKS * 1_000_000;

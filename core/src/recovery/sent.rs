@@ -5,7 +5,7 @@
 //! it, and handed to whoever must forget it or send it again. Only packets that ask for an
 //! acknowledgement are here, so the bytes of a list are the path's bytes in flight.
 
-use crate::carried::Cargo;
+use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;
 use crate::recovery::delivery::Stamp;
 use crate::storage::slots::{self, List, Slot, SlotIndex, Slots};
@@ -52,6 +52,14 @@ impl Slot<Packet> {
         offered: false,
         cargo: Cargo::new(),
     });
+}
+
+impl Packet {
+    /// A probe that carries nothing whose fate matters.
+    fn only_asks(&self) -> bool {
+        let told = |item: &Carried| matches!(item, Carried::Acknowledgement { .. });
+        self.probe && self.cargo.iter().all(told)
+    }
 }
 
 impl SentTable {
@@ -161,18 +169,18 @@ impl Flight {
         }
     }
 
-    /// Makes room for a probe on a full table: gives up this path's oldest probe. An answer to it
-    /// still counts as a sign of life, since its number stays one that was sent.
-    pub(super) fn evict_probe(&mut self, sent: &mut Sent<'_>) -> bool {
+    /// Forgets this path's probes, since the next is about to be sent: the newest stands for all,
+    /// and a dead path cannot fill the table that all paths share. An answer to one that is
+    /// forgotten still counts as a sign of life, since its number stays one that was sent.
+    pub(super) fn forget_probes(&mut self, sent: &mut Sent<'_>) {
         let mut at = self.first();
         while let Some(here) = at {
-            if sent.packet(here).is_some_and(|packet| packet.probe && packet.cargo.is_empty()) {
-                self.remove(here, sent);
-                return true;
-            }
-            at = Self::next(here, sent);
+            at = if sent.packet(here).is_some_and(Packet::only_asks) {
+                self.remove(here, sent)
+            } else {
+                Self::next(here, sent)
+            };
         }
-        false
     }
 
     /// Whether the bytes counted are those in the list; for tests and debug assertions.

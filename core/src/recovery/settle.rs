@@ -187,7 +187,10 @@ impl Recovery {
                 lost.packets = lost.packets.saturating_add(1);
                 lost.newest_sent_at = packet.sent_at;
             }
-            packet.cargo.iter().for_each(|item| each(Fate::Lost, *item));
+            // What was offered to other paths is on its way already.
+            if !packet.offered {
+                packet.cargo.iter().for_each(|item| each(Fate::Lost, *item));
+            }
         }
         self.stats.lost_bytes = self.stats.lost_bytes.saturating_add(lost_bytes);
         if lost.packets > 0 {

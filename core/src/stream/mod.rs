@@ -428,12 +428,6 @@ impl Streams {
             && self.receive_pool.available(m.receive) == self.receive_pool.blocks(m.receive)
     }
 
-    /// How far beyond what was sent the receiver can hold bytes.
-    #[must_use]
-    pub const fn reorder_window(&self) -> u64 {
-        self.send_credit.left()
-    }
-
     /// The peer was restarted: all streams are gone.
     pub fn clear(&mut self, side: Side, m: &mut StreamMemory<'_>) {
         let block_bytes = self.send_pool.stride();

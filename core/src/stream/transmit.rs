@@ -26,19 +26,27 @@ pub struct Waiting {
     pub again: u64,
     /// Bytes never sent that credit allows.
     pub fresh: u64,
+    /// Bytes that can be sent before something sent earlier must have been acknowledged and read:
+    /// what credit and the memory on both sides still have room for.
+    pub ahead: u64,
 }
 
 impl Streams {
     /// What waits to be sent.
     #[must_use]
-    pub fn waiting(&self, slots: &[StreamSlot]) -> Waiting {
+    pub fn waiting(&self, m: &StreamMemory<'_>) -> Waiting {
         let mut waiting = Waiting { control: self.control_due, ..Waiting::default() };
-        for slot in slots.iter().filter(|slot| slot.id.is_some()) {
+        let free = self.send_pool.available(m.send).saturating_mul(self.send_pool.data_bytes());
+        let (mut held, mut allowed) = (free as u64, 0_u64);
+        for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
+            held = held.saturating_add(slot.send.written.saturating_sub(slot.send.next));
+            allowed = allowed.saturating_add(slot.send.limit.saturating_sub(slot.send.next));
             waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
             waiting.again = waiting.again.saturating_add(slot.send.again.total());
             waiting.control |= slot.send.fin_waits() || slot.send.wants_again();
         }
         waiting.fresh = waiting.fresh.min(self.send_credit.left());
+        waiting.ahead = held.min(allowed).min(self.send_credit.left());
         waiting
     }
 

@@ -8,7 +8,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use ropewalk_core::id::PathId;
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const DRAW_EVERY: Duration = Duration::from_millis(200);
@@ -43,15 +42,8 @@ pub struct Progress {
     paths: Paths,
     drawn: Option<Mutex<Drawn>>,
     moved: AtomicU64,
-    /// The files that are not done with.
-    spans: Mutex<VecDeque<Span>>,
-}
-
-/// What the paths had carried when a file began, and when the next one did.
-struct Span {
-    path: String,
-    from: Vec<PathLine>,
-    to: Option<Vec<PathLine>>,
+    /// What the paths carried that was credited to a file.
+    credited: Mutex<Vec<PathLine>>,
 }
 
 struct Drawn {
@@ -70,7 +62,7 @@ impl Progress {
             }
             Mutex::new(Drawn { bar, lines: Vec::new() })
         });
-        Self { report, paths, drawn, moved: AtomicU64::new(0), spans: Mutex::default() }
+        Self { report, paths, drawn, moved: AtomicU64::new(0), credited: Mutex::default() }
     }
 
     /// More moved, where no observer is told.
@@ -107,9 +99,6 @@ impl Progress {
 
     fn ended(&self, file: &FileReport) {
         let path = file.path.as_str();
-        if !matches!(file.outcome, Outcome::Stored | Outcome::Already) {
-            self.carried(path);
-        }
         match &file.outcome {
             Outcome::Stored | Outcome::Already => self.done(file),
             Outcome::Refused(reason) => {
@@ -145,7 +134,7 @@ impl Progress {
             seconds: human::seconds(file.time),
             mbit_s: rate,
             blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
-            paths: &self.carried(&file.path),
+            paths: &self.carried(if already { 0 } else { file.bytes }),
             already,
         });
         let size = human::bytes(file.bytes);
@@ -158,33 +147,18 @@ impl Progress {
         });
     }
 
-    fn began(&self, path: &str) {
-        let now = self.lines();
-        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = spans.back_mut() {
-            before.to.get_or_insert_with(|| now.clone());
-        }
-        spans.push_back(Span { path: path.into(), from: now, to: None });
-    }
-
-    /// What each path carried for this file, whose verdict may come when others are on their way.
-    fn carried(&self, path: &str) -> Vec<PathLine> {
-        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = spans.iter().position(|span| span.path == path);
-        let Some(span) = found.and_then(|place| spans.remove(place)) else { return Vec::new() };
-        drop(spans);
-        since(&span.from, span.to.unwrap_or_else(|| self.lines()))
-    }
-
-    fn lines(&self) -> Vec<PathLine> {
-        (self.paths)().into_iter().map(|path| path.line).collect()
+    /// What each path carried for a file that moved `bytes`. Many files may be under way, and their
+    /// verdicts come in any order, so each takes its length out of what the paths carried so far.
+    fn carried(&self, bytes: u64) -> Vec<PathLine> {
+        let now = (self.paths)().into_iter().map(|path| path.line).collect();
+        credit(&mut self.credited.lock().unwrap_or_else(PoisonError::into_inner), now, bytes)
     }
 }
 
 impl Observer for Progress {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Began { path, .. } => self.began(path),
+            Event::Began { .. } => {}
             Event::Moved(bytes) => self.moved(bytes),
             Event::LeftOut { path, reason } => {
                 self.report.say(&format!("left out: {path}: {reason}"));
@@ -205,14 +179,20 @@ impl Drop for Progress {
     }
 }
 
-/// What each path carried since `before`.
-fn since(before: &[PathLine], mut now: Vec<PathLine>) -> Vec<PathLine> {
+/// Splits `bytes` over the paths by what each carried that is not in `credited` yet, and enters it there.
+fn credit(credited: &mut Vec<PathLine>, mut now: Vec<PathLine>, bytes: u64) -> Vec<PathLine> {
+    let free = |path: &PathLine, credited: &[PathLine]| {
+        let old = credited.iter().find(|old| old.is_same_path(path)).map_or(0, |old| old.bytes);
+        path.bytes.saturating_sub(old)
+    };
+    let total: u64 = now.iter().map(|path| free(path, credited)).sum();
     for path in &mut now {
-        let same = |old: &&PathLine| {
-            (&old.link, &old.local, &old.remote) == (&path.link, &path.local, &path.remote)
-        };
-        let old = before.iter().find(same).map_or(0, |old| old.bytes);
-        path.bytes = path.bytes.saturating_sub(old);
+        let share = u128::from(free(path, credited)) * u128::from(bytes) / u128::from(total.max(1));
+        path.bytes = u64::try_from(share).unwrap_or(u64::MAX).min(free(path, credited));
+        match credited.iter_mut().find(|old| old.is_same_path(path)) {
+            Some(old) => old.bytes += path.bytes,
+            None => credited.push(path.clone()),
+        }
     }
     now
 }
@@ -231,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_credited_with_what_the_paths_did_for_it_alone() {
+    fn each_file_takes_its_length_out_of_what_the_paths_carried() {
         let path = |link: &str, bytes| PathLine {
             link: link.into(),
             local: "a".into(),
@@ -239,8 +219,14 @@ mod tests {
             bytes,
             state: "active",
         };
-        let now = since(&[path("eth0", 10)], vec![path("eth0", 25), path("wlan0", 7)]);
-        assert_eq!(now, [path("eth0", 15), path("wlan0", 7)]);
+        let mut credited = Vec::new();
+        let now = || vec![path("eth0", 3_000), path("wlan0", 1_000)];
+        assert_eq!(credit(&mut credited, now(), 400), [path("eth0", 300), path("wlan0", 100)]);
+        assert_eq!(credit(&mut credited, now(), 0), [path("eth0", 0), path("wlan0", 0)]);
+        assert_eq!(credit(&mut credited, now(), 3_600), [path("eth0", 2_700), path("wlan0", 900)]);
+        assert_eq!(credit(&mut credited, now(), 5), [path("eth0", 0), path("wlan0", 0)]);
+        let more = vec![path("eth0", 3_000), path("wlan0", 1_000), path("eth1", 7)];
+        assert_eq!(credit(&mut credited, more, u64::MAX)[2], path("eth1", 7));
     }
 
     #[test]

@@ -130,6 +130,14 @@ pub struct PathLine {
     pub state: &'static str,
 }
 
+impl PathLine {
+    /// Whether both are of one path, at different moments.
+    #[must_use]
+    pub fn is_same_path(&self, other: &Self) -> bool {
+        (&self.link, &self.local, &self.remote) == (&other.link, &other.local, &other.remote)
+    }
+}
+
 /// One link, as programs read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkLine {

@@ -39,7 +39,7 @@ const CUT: usize = 1;
 /// For how long at most.
 const CUT_TIME: Duration = Duration::from_secs(1);
 
-const SHAPES: [Shape; 3] = [shape(400, 5), shape(200, 15), shape(100, 30)];
+const SHAPES: [Shape; 3] = [shape(200, 5), shape(100, 15), shape(50, 30)];
 
 /// A queue of 50 ms, as routers have.
 const fn shape(mbit: u64, delay_ms: u64) -> Shape {

@@ -69,7 +69,8 @@ mod tests {
         let reborn = || interface("eth0", 9, &["10.0.0.1", "fd00::1"]);
         let narrow = || Interface { mtu: 1_280, ..eth() };
         let metered = || Interface { class: CostClass::Metered, ..eth() };
-        let table: [(&str, Vec<Interface>, Vec<Interface>, Vec<Change>); 9] = [
+        type Row = (&'static str, Vec<Interface>, Vec<Interface>, Vec<Change>);
+        let table: [Row; 9] = [
             ("nothing", vec![eth(), other()], vec![other(), eth()], vec![]),
             ("the order of addresses", vec![eth()], vec![turned()], vec![]),
             ("one came", vec![eth()], vec![eth(), other()], vec![Added(other())]),

@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn what_linux_says_is_understood() {
         // Entries of the folder, with their contents, and what that is.
-        let table: [(&str, &[(&str, &str)], Option<Kind>); 9] = [
+        type Row = (&'static str, &'static [(&'static str, &'static str)], Option<Kind>);
+        let table: [Row; 9] = [
             ("eth0", &[("type", "1\n")], Some(Kind::Ethernet)),
             ("tap0", &[("type", "1\n"), ("tun_flags", "0x1002")], Some(Kind::Ethernet)),
             ("wlan0", &[("type", "1\n"), ("wireless", "")], Some(Kind::Wifi)),

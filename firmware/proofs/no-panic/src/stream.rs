@@ -42,7 +42,7 @@ fn application(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     any(&mut *streams).reset(id(), any(0), memory);
     see(any(&mut *streams).poll_event(memory));
     let streams = any(&*streams);
-    see((streams.wants_memory(memory), streams.reorder_window(), streams.waiting(memory.slots)));
+    see((streams.wants_memory(memory), streams.waiting(memory)));
 }
 
 fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {

@@ -1,0 +1,95 @@
+//! How an endpoint is set up, and why it cannot be.
+
+use crate::connection::CloseReason;
+use crate::identity::Identity;
+use crate::link::interfaces::UnknownLink;
+use core::net::SocketAddr;
+use ropewalk_core::crypto::Psk;
+use ropewalk_core::id::{Mode, PublicKey};
+use ropewalk_core::wire::TicketId;
+use std::io;
+use std::sync::Arc;
+
+/// Who may connect: the secret of the handshake, or `None` for silence.
+pub type Admit = Arc<dyn Fn(PublicKey, Option<TicketId>) -> Option<Psk> + Send + Sync>;
+
+/// How an endpoint is set up.
+#[derive(Clone)]
+pub struct EndpointConfig {
+    /// Who we are.
+    pub identity: Identity,
+    /// The services that we answer.
+    pub services: &'static [&'static str],
+    /// How paths are used by connections that we dial.
+    pub mode: Mode,
+    /// Only these links, if any are named.
+    pub only: Vec<String>,
+    /// Never these links.
+    pub not: Vec<String>,
+    /// The UDP port on every link; zero for a free one.
+    pub port: u16,
+    /// More addresses to tell peers: port forwardings and the like.
+    pub advertise: Vec<SocketAddr>,
+    /// Tell peers none of the links' addresses: they mean nothing to them.
+    pub hidden: bool,
+    /// Memory of a connection, in bytes.
+    pub window: Option<u64>,
+    /// These links instead of the machine's interfaces.
+    pub fixed_links: Option<Vec<FixedLink>>,
+    /// Who may connect; `None` for an endpoint that only dials.
+    pub admission: Option<Admit>,
+}
+
+impl EndpointConfig {
+    /// The defaults, for this node.
+    #[must_use]
+    pub const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            services: &[],
+            mode: Mode::Bulk,
+            only: Vec::new(),
+            not: Vec::new(),
+            port: 0,
+            advertise: Vec::new(),
+            hidden: false,
+            window: None,
+            fixed_links: None,
+            admission: None,
+        }
+    }
+}
+
+/// A link that is given, not found: a socket at this address.
+#[derive(Clone, Debug)]
+pub struct FixedLink {
+    /// What to call it.
+    pub name: String,
+    /// Where its socket is.
+    pub address: SocketAddr,
+}
+
+/// Why an endpoint cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody has the port.
+    #[error("port {0} is taken on this machine; choose another with --port, or leave it out")]
+    PortTaken(u16),
+    /// A filter names something that is not there.
+    #[error(transparent)]
+    UnknownLink(#[from] UnknownLink),
+    /// Nothing to send by.
+    #[error("there is no usable link; `ropewalk links` shows what there is and why it is left out")]
+    NoLink,
+    /// The system refused.
+    #[error("cannot open a socket: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It ended before it began.
+    #[error("{0}")]
+    Closed(CloseReason),
+}
