@@ -6,18 +6,14 @@ use crate::endpoint::Inner;
 use core::time::Duration;
 use ropewalk_core::connection::Transmit;
 use ropewalk_core::id::ConnectionId;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, sleep_until};
 
 /// Drives a connection to its end.
 pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: ConnectionId) {
-    let mut buffer = vec![0; DATAGRAM_BYTES * RUN_PACKETS];
     let mut reported = Instant::now();
     loop {
-        while let Some(transmit) = next_transmit(&shared, &mut buffer) {
-            let Some(run) = buffer.get(..transmit.len) else { break };
-            endpoint.send(&transmit, run).await;
-        }
+        transmit(&shared, &endpoint).await;
         shared.wake_openers();
         let (timeout, drained) = {
             let mut state = shared.lock();
@@ -50,6 +46,16 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
     shared.closed.send_replace(Some(reason.unwrap_or(CloseReason::Idle)));
 }
 
+/// Sends all that may go now. The buffer is borrowed: an idle connection needs none.
+async fn transmit(shared: &Shared, endpoint: &Inner) {
+    let mut buffer = endpoint.buffers.take();
+    while let Some(transmit) = next_transmit(shared, &mut buffer) {
+        let Some(run) = buffer.get(..transmit.len) else { break };
+        endpoint.send(&transmit, run).await;
+    }
+    endpoint.buffers.put_back(buffer);
+}
+
 /// The next run of packets, once what is due by now is done. What happens on the way is told at
 /// once: the core remembers only the newest of some events.
 fn next_transmit(shared: &Shared, buffer: &mut [u8]) -> Option<Transmit> {
@@ -63,7 +69,24 @@ fn next_transmit(shared: &Shared, buffer: &mut [u8]) -> Option<Transmit> {
     transmit
 }
 
-const DATAGRAM_BYTES: usize = 1_200;
+/// Buffers to write runs of packets into, as many as there are connections that send at once.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; BUFFER_BYTES])
+    }
+
+    fn put_back(&self, buffer: Vec<u8>) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
+
 /// Packets in one call to the system; 16 already give most of what there is to gain.
 const RUN_PACKETS: usize = 32;
+const BUFFER_BYTES: usize = 1_200 * RUN_PACKETS;
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);

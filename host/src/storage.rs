@@ -26,16 +26,23 @@ impl HostStorage {
     pub(crate) fn new(window: u64) -> Self {
         let window = usize::try_from(window).unwrap_or(usize::MAX).max(WINDOW_MIN);
         let sent_max = (window / 8 / size_of::<SentSlot>()).clamp(SENT_FIRST, SENT_MAX);
+        let pools = window - window / 8 - FIXED_BYTES;
         Self {
             paths: (0..8).map(|_| None).collect(),
             streams: (0..STREAMS).map(|_| StreamSlot::EMPTY).collect(),
             sent: vec![SentSlot::EMPTY; SENT_FIRST],
             sent_max,
-            send: vec![0; window / 16 * 6],
-            receive: vec![0; window / 16 * 8],
+            send: vec![0; pools / 7 * 3],
+            receive: vec![0; pools / 7 * 4],
             datagrams_out: vec![0; DATAGRAM_BYTES],
             datagrams_in: vec![0; DATAGRAM_BYTES],
         }
+    }
+
+    /// Bytes that are written when this is made, and resident from then on.
+    #[cfg(test)]
+    fn written_bytes(&self) -> usize {
+        size_of_val(&*self.paths) + size_of_val(&*self.streams) + size_of_val(&*self.sent)
     }
 
     /// Grows what limits the rate, within the budget; returns whether anything grew.
@@ -77,9 +84,11 @@ pub(crate) const WINDOW_DEFAULT: u64 = 16 << 20;
 const WINDOW_MIN: usize = 2 << 20;
 const STREAMS: usize = 16;
 const BLOCK_BYTES: usize = 16 << 10;
-const SENT_FIRST: usize = 128;
+const SENT_FIRST: usize = 64;
 const SENT_MAX: usize = 16_384;
 const DATAGRAM_BYTES: usize = 32 << 10;
+/// What does not grow: paths, streams, the rings of messages.
+const FIXED_BYTES: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +100,27 @@ mod tests {
         let credit = offered_credit(&mut HostStorage::new(WINDOW_DEFAULT));
         assert!(credit.data > 6 << 20, "{credit:?}");
         assert!(credit.streams >= 8);
+    }
+
+    /// The pools and the rings of messages are untouched pages, but for the first of each.
+    #[test]
+    fn an_idle_connection_takes_less_than_64_kib() {
+        let connection = size_of::<crate::connection::Shared>();
+        let memory = HostStorage::new(WINDOW_DEFAULT).written_bytes();
+        assert!(connection + memory + 4 * 4_096 < 64 << 10, "{connection} + {memory}");
+    }
+
+    #[test]
+    fn it_grows_on_demand_and_never_beyond_the_window() {
+        let mut storage = HostStorage::new(WINDOW_DEFAULT);
+        let wish = MemoryWish { packets: true, ..MemoryWish::default() };
+        assert!(!storage.grow(MemoryWish::default()), "nobody asked");
+        while storage.grow(wish) {}
+        let pools = storage.send.len() + storage.receive.len();
+        let rings = storage.datagrams_out.len() + storage.datagrams_in.len();
+        let all = pools + rings + storage.written_bytes();
+        assert!(all as u64 <= WINDOW_DEFAULT, "{all}");
+        assert_eq!(storage.sent.len(), storage.sent_max);
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn half_of_everything_lost_is_slow_but_right() {
 fn spread_uses_every_path_and_keeps_the_order() {
     let links = [LinkSpec::new(20, 5, 128), LinkSpec::new(20, 30, 128), LinkSpec::new(20, 60, 128)];
     let config = Config { mode: Mode::Spread, ..Config::default() };
-    let world = deliver(3, &links, config, &[1_000_000]);
+    let world = deliver(3, &links, config, &[4_000_000]);
     let answering = world.nodes[1].connection.as_ref().expect("there");
     assert_eq!(answering.mode(), Mode::Spread, "the dialer's word binds both");
     for wire in &world.wires {

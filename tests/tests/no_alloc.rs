@@ -182,7 +182,7 @@ impl<'m> World<'m> {
     /// Every eleventh datagram is lost, the others take ten milliseconds.
     fn send(&mut self, to_answerer: bool, link: LinkId, datagram: &[u8]) {
         self.sent += 1;
-        if self.sent % 11 == 0 {
+        if self.sent.is_multiple_of(11) {
             self.dropped += 1;
             return;
         }

@@ -4,7 +4,11 @@
 use ropewalk_tests::sim::swarm::Scenario;
 
 /// Seeds of past failures; what each was stands behind it.
-const FAILED_ONCE: &[u64] = &[];
+const FAILED_ONCE: &[u64] = &[
+    18,        // an acknowledgement whose ranges the peer had already seen was due for ever
+    77,        // a copied acknowledgement for a path that lived again kept all others waiting
+    1_000_800, // silence was counted from a packet that had long been declared lost
+];
 
 #[test]
 fn drawn_scenarios_end_well() {

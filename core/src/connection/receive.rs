@@ -281,6 +281,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         path.counters.lost_packets = path.recovery.stats.lost_packets;
+        path.on_settled();
         let changed = result.progress && path.on_acknowledged(now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {

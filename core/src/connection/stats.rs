@@ -16,6 +16,8 @@ pub struct Stats {
     pub sent_bytes: u64,
     /// Stream bytes sent a second time or more: losses, reinjection, tails.
     pub again_bytes: u64,
+    /// Those of them that were queued to shorten the end of a transfer.
+    pub tail_bytes: u64,
     /// Datagrams whose seal did not open.
     pub forged: u64,
     /// Datagrams received before.

@@ -122,6 +122,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.wants_probe = true;
         }
         path.counters.lost_packets = path.recovery.stats.lost_packets;
+        path.on_settled();
     }
 
     /// A path's own clock: validation, suspicion, probes.

@@ -11,7 +11,7 @@ use super::{Connection, Phase, Storage};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode};
-use crate::path::{Backlog, Candidate, Choice, PathState, choose, spread};
+use crate::path::{Backlog, Candidate, Choice, Path, PathState, choose, spread, tail};
 use crate::recovery::{Sent, SentKind};
 use crate::stream::StreamMemory;
 use crate::time::Instant;
@@ -188,13 +188,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             || self.mode.due;
         let bytes =
             waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
+        let candidates = candidates(parts.paths, now);
+        let mut bytes = bytes;
         if !control && bytes == 0 {
-            return None;
-        }
-        let mut candidates: Vec<Candidate, 8> = Vec::new();
-        for (index, path) in parts.paths.iter().enumerate() {
-            if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
-                let _ = candidates.push(path.candidate(index, now));
+            bytes = self.requeue_tail(&candidates, now);
+            if bytes == 0 {
+                return None;
             }
         }
         let backlog = Backlog { bytes, ahead: waiting.ahead };
@@ -209,6 +208,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 None
             }
         }
+    }
+
+    /// With nothing left to send: what a slow path still carries goes on an idle one as well, if
+    /// that ends the transfer sooner. Returns how many bytes wait then.
+    fn requeue_tail(&mut self, candidates: &[Candidate], now: Instant) -> u64 {
+        if self.mode.mode == Mode::Spread {
+            return 0;
+        }
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
+        let worth = tail(candidates, now).min(allowed);
+        if worth == 0 {
+            return 0;
+        }
+        let (streams, mut memory) = self.streaming();
+        let queued = streams.requeue_tail(worth, &mut memory);
+        self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
+        queued
     }
 
     /// Writes, seals and books one packet; returns its length.
@@ -450,6 +466,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 }
 
+/// The paths that may carry data, as the scheduler sees them.
+fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
+    let mut candidates = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
+            let _ = candidates.push(path.candidate(index, now));
+        }
+    }
+    candidates
+}
+
 fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
+
+/// One byte in so many may be sent twice to shorten the ends of transfers.
+const TAIL_SHARE: u64 = 50;

@@ -39,7 +39,6 @@ pub struct Initiator<C> {
 
 /// What an authentic response said.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Outcome {
     /// The keys are there.
     Established {

@@ -39,7 +39,6 @@ pub struct Request<C> {
 
 /// What was answered.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack")]
 pub enum Answer {
     /// The initiator is welcome, and these are the keys once it uses them.
     Accepted {

@@ -230,6 +230,14 @@ impl Path {
         self.validation.on_challenge_sent(wait, now);
     }
 
+    /// Packets may have been settled. If none is under way, the path is not silent: silence begins
+    /// with the next one. One that is in doubt stays so until it answers.
+    pub fn on_settled(&mut self) {
+        if self.state == PathState::Active && !self.recovery.waiting() {
+            self.waiting_since = None;
+        }
+    }
+
     /// Something sent here was newly acknowledged; returns whether the state changed.
     pub fn on_acknowledged(&mut self, now: Instant) -> bool {
         let silent = self.waiting_since.map_or(Duration::ZERO, |since| now.since(since));

@@ -142,7 +142,7 @@ mod tests {
             validation.on_challenge_sent(WAIT, now);
             assert_eq!(validation.token_due(now), None);
             assert!(!validation.exhausted(now));
-            now = now + wait;
+            now += wait;
         }
         assert_eq!(validation.token_due(now), None);
         assert!(validation.exhausted(now));

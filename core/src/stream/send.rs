@@ -183,13 +183,7 @@ impl SendHalf {
             let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
             return Some(Chunk { offset: from, len, fin, fresh: false });
         }
-        let fin = self.fin_again.then_some(Chunk {
-            offset: self.written,
-            len: 0,
-            fin: true,
-            fresh: false,
-        });
-        fin
+        self.fin_again.then_some(Chunk { offset: self.written, len: 0, fin: true, fresh: false })
     }
 
     /// What has never been sent, at most `max` bytes.
@@ -245,27 +239,41 @@ impl SendHalf {
         if !matches!(self.state, SendState::Ready | SendState::Sent) {
             return;
         }
+        // A planted bug, to see that the simulator would catch such a one (see `ci.sh`).
+        #[cfg(ropewalk_canary)]
+        let len = len.saturating_sub(1);
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
         self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;
     }
 
-    /// Queues the oldest sent bytes that are not acknowledged once more, each only once.
+    /// Queues the oldest sent bytes that are not acknowledged once more, each only once; returns
+    /// how many.
     pub(super) fn requeue_tail(&mut self, max: u64, pool: &Pool, memory: &[u8]) -> u64 {
         if self.state != SendState::Sent || !self.fin_sent || !self.again.is_empty() {
             return 0;
         }
-        let start = self.tail.max(self.base);
-        let from = self.chain.next(start, self.next, false, pool, memory);
-        let to = self.next.min(from.saturating_add(max));
-        self.tail = to;
-        self.again.insert_merging(from..to);
-        self.fin_again |= to == self.next && to > from && !self.fin_acked;
-        to.saturating_sub(from)
+        let mut queued = 0_u64;
+        for _ in 0..TAIL_PIECES {
+            let start = self.tail.max(self.base);
+            let from = self.chain.next(start, self.next, false, pool, memory);
+            let limit = self.next.min(from.saturating_add(max.saturating_sub(queued)));
+            let to = self.chain.next(from, limit, true, pool, memory);
+            if from >= to {
+                break;
+            }
+            self.again.insert_merging(from..to);
+            self.tail = to;
+            self.fin_again |= to == self.next && !self.fin_acked;
+            queued = queued.saturating_add(to.saturating_sub(from));
+        }
+        queued
     }
 }
 
+/// Runs of bytes that are queued once more at a time.
+const TAIL_PIECES: usize = 8;
 const AGAIN_MAX: usize = 12;
 
 #[cfg(test)]

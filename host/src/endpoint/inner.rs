@@ -8,7 +8,7 @@ use super::links::Links;
 use crate::clock::Clock;
 use crate::connection::{Connection, Core, Shared};
 use crate::crypto::HostCrypto;
-use crate::driver::drive;
+use crate::driver::{Buffers, drive};
 use crate::link::interfaces::Filter;
 use crate::storage::{HostStorage, WINDOW_DEFAULT};
 use core::net::SocketAddr;
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     /// Asks for a look at the interfaces.
     pub(super) rescan: Notify,
     pub(super) incoming: mpsc::Sender<Connection>,
+    pub(crate) buffers: Buffers,
     links: RwLock<Links>,
     listener: Mutex<Listener<HostCrypto>>,
     connections: RwLock<HashMap<ConnectionId, Arc<Shared>>>,
@@ -57,6 +58,7 @@ impl Inner {
             config,
             clock,
             rescan: Notify::new(),
+            buffers: Buffers::default(),
             incoming,
             listener: Mutex::new(listener),
             connections: RwLock::default(),

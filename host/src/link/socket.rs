@@ -16,6 +16,10 @@ pub(crate) enum Pin {
     /// This one, by name and number.
     Interface {
         /// The system's name.
+        #[cfg_attr(
+            not(any(target_os = "linux", target_os = "android")),
+            expect(dead_code, reason = "the others pin by number or address")
+        )]
         name: String,
         /// The system's number.
         index: u32,

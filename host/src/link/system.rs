@@ -29,7 +29,7 @@ fn describe(found: netdev::Interface) -> Interface {
         mtu: found.mtu.unwrap_or(MTU_UNKNOWN),
         class: kind.class(),
         up: found.is_up(),
-        carrier: !dead,
+        carrier: carrier_by_system(&found.name).unwrap_or(!dead),
         populated: kind != Kind::Bridge || bridge_is_populated(&found.name),
         name: found.name,
     }
@@ -107,6 +107,22 @@ fn bridge_is_populated(name: &str) -> bool {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const fn bridge_is_populated(_name: &str) -> bool {
     true
+}
+
+/// Whether something is plugged in. The state that `netdev` reads lags behind this by up to a second.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn carrier_by_system(name: &str) -> Option<bool> {
+    let file = std::path::Path::new(SYS_CLASS_NET).join(name).join("carrier");
+    match std::fs::read_to_string(file).ok()?.trim() {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None, // What is down does not say.
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn carrier_by_system(_name: &str) -> Option<bool> {
+    None
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -6,9 +6,10 @@
 //! ```
 
 use clap::Parser;
+use core::panic::AssertUnwindSafe;
 use ropewalk_core::time::Duration;
 use ropewalk_tests::sim::swarm::Scenario;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 /// Plays drawn scenarios on a virtual clock.

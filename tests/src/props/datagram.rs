@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
     }
     while !choices.is_empty() {
         let to = usize::from(choices.byte()) % 2;
-        let aimed = choices.byte() % 2 == 0;
+        let aimed = choices.byte().is_multiple_of(2);
         let len = choices.below(1_500);
         let mut bytes = choices.take(len).to_vec();
         let connection = pair.nodes[to].connection.as_ref().expect("connected");

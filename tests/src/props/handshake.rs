@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
             }
         }
         pair.deliver(to, link, bytes);
-        if choices.byte() % 4 == 0 {
+        if choices.byte().is_multiple_of(4) {
             pair.advance();
         }
     }

@@ -114,7 +114,7 @@ impl Pair {
                 }
             }
             5 => {
-                self.now = self.now + Duration::from_micros(u64::from(choices.short()) * 16);
+                self.now += Duration::from_micros(u64::from(choices.short()) * 16);
                 self.pump();
             }
             6 => self.write(choices),
@@ -180,7 +180,7 @@ impl Pair {
             for outgoing in self.nodes[from].poll(self.now) {
                 self.send(from, outgoing);
             }
-            let events = std::mem::take(&mut self.nodes[from].events);
+            let events = core::mem::take(&mut self.nodes[from].events);
             for event in events {
                 if let (1, Event::StreamOpened { stream, .. }) = (from, event) {
                     self.read.entry(stream).or_default();
@@ -220,9 +220,9 @@ impl Pair {
 
     /// Everything under way arrives, and time moves on to whatever is next.
     pub(super) fn advance(&mut self) {
-        let flights = std::mem::take(&mut self.under_way);
+        let flights = core::mem::take(&mut self.under_way);
         let idle = flights.is_empty();
-        self.now = self.now + Duration::from_millis(1);
+        self.now += Duration::from_millis(1);
         for (to, link, bytes) in flights {
             self.deliver(to, link, bytes);
         }

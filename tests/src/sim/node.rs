@@ -2,6 +2,7 @@
 //! shuffled on purpose: the contract says that it does not matter.
 
 use super::storage::VecStorage;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use fastrand::Rng;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
@@ -12,7 +13,6 @@ use ropewalk_core::id::{Address, Arrival, ConnectionId, CostClass, LinkId};
 use ropewalk_core::time::Instant;
 use ropewalk_core::wire::TicketId;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The kind of connection that simulated nodes have.
 pub type SimConnection = Connection<VecStorage, Software>;

@@ -30,8 +30,8 @@ pub fn completion_bound(bytes: u64, links: &[(u64, Duration)]) -> Duration {
 /// The byte that a stream with this tag carries at this offset: any slip shows.
 #[must_use]
 pub fn pattern(tag: u64, offset: u64) -> u8 {
-    let mixed =
-        (offset / 8 ^ tag.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mixed = ((offset / 8) ^ tag.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .wrapping_mul(0xff51_afd7_ed55_8ccd);
     let word = (mixed ^ (mixed >> 32)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     (word >> (8 * (offset % 8))) as u8
 }

@@ -4,6 +4,7 @@ use super::net::{Direction, LinkSpec};
 use super::node::{Node, Outgoing};
 use super::oracle;
 use super::storage::VecStorage;
+use core::cmp::Reverse;
 use fastrand::Rng;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{Event, Peer};
@@ -11,7 +12,6 @@ use ropewalk_core::error::{ReadError, WriteError};
 use ropewalk_core::id::StreamId;
 use ropewalk_core::stream::Service;
 use ropewalk_core::time::{Duration, Instant};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 /// Something that is done to the world at a given moment.
@@ -61,6 +61,9 @@ pub struct Report {
     pub restarts: u32,
 }
 
+/// A datagram under way: when it arrives, its turn, to which node, by which link, its bytes.
+type Arriving = (Instant, u64, u8, usize, Vec<u8>);
+
 /// Two nodes joined by links.
 pub struct World {
     /// Now.
@@ -72,7 +75,7 @@ pub struct World {
     /// One line for each datagram on standard error.
     pub trace: bool,
     rng: Rng,
-    flights: BinaryHeap<Reverse<(Instant, u64, u8, usize, Vec<u8>)>>,
+    flights: BinaryHeap<Reverse<Arriving>>,
     acts: BinaryHeap<Reverse<(Instant, u64)>>,
     act_list: BTreeMap<u64, Act>,
     sequence: u64,
@@ -304,7 +307,7 @@ impl World {
             for outgoing in self.nodes[usize::from(node)].poll(self.now) {
                 self.transmit(node, outgoing);
             }
-            let events = std::mem::take(&mut self.nodes[usize::from(node)].events);
+            let events = core::mem::take(&mut self.nodes[usize::from(node)].events);
             let mut busy = !events.is_empty();
             for event in events {
                 self.on_event(node, event);

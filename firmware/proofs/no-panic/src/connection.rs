@@ -86,6 +86,7 @@ fn link() -> LinkChange {
         mtu: 1_500,
         class: CostClass::Wired,
         addresses: heapless::Vec::new(),
+        hidden: any(false),
     }))
 }
 

@@ -180,7 +180,12 @@ fn peer() -> Peer {
 }
 
 fn link() -> LinkChange {
-    let info = LinkInfo { mtu: 1_500, class: CostClass::Wired, addresses: heapless::Vec::new() };
+    let info = LinkInfo {
+        mtu: 1_500,
+        class: CostClass::Wired,
+        addresses: heapless::Vec::new(),
+        hidden: false,
+    };
     black_box(LinkChange::Up(info))
 }
 

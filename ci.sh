@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Every check, by name.
+#
+#   ./ci.sh             all that belong to every change (under 20 minutes on 2 cores)
+#   ./ci.sh NAME...     these
+#   ./ci.sh full        the long ones too: an hour of simulated time twice, the whole lab
+#   ./ci.sh list        their names
+#
+# On a fresh Debian machine with rustup it installs what it needs. What cannot be had here is
+# skipped with a word that says so.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+QUICK=(format lint test sim canary no_std proofs docs deny cross fuzz lab_quick)
+FULL=("${QUICK[@]}" sim_long lab)
+TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
+skip() { echo "SKIPPED $1: $2"; }
+have() { command -v "$1" > /dev/null; }
+
+# Debian packages, if they are not there and we may install them.
+packages() {
+    local missing=()
+    for pair in "$@"; do have "${pair%%:*}" || missing+=("${pair##*:}"); done
+    [ ${#missing[@]} -eq 0 ] && return
+    [ "$(id -u)" -eq 0 ] && have apt-get || return 1
+    { apt-get update -qq && apt-get install -y -qq "${missing[@]}"; } > /dev/null 2>&1
+}
+
+# A rustup target or component; rustup may be missing or offline.
+rust_target() { rustup target list --installed 2> /dev/null | grep -qx "$1" || rustup target add "$1" > /dev/null 2>&1; }
+rust_component() { rustup component list --installed 2> /dev/null | grep -q "^$1" || rustup component add "$1" > /dev/null 2>&1; }
+cargo_tool() { cargo "$1" --version > /dev/null 2>&1 || cargo install --quiet --locked "cargo-$1"; }
+
+check_format() {
+    rust_component rustfmt
+    cargo fmt --all --check
+    (cd firmware && cargo fmt --all --check)
+}
+
+check_lint() {
+    rust_component clippy
+    cargo clippy --quiet --workspace --all-targets -- -D warnings
+    cargo clippy --quiet -p ropewalk-core --all-targets --features software -- -D warnings
+    cargo clippy --quiet -p ropewalk-core --features defmt -- -D warnings
+}
+
+check_test() {
+    cargo test --workspace --features ropewalk-core/software
+}
+
+# Minutes of simulated time from the commit's own seed; the seed is printed with every failure.
+check_sim() { simulate "$(commit_seed)" 10; }
+check_sim_long() { simulate "$(commit_seed)" 60; simulate "$(date +%s)" 60; }
+commit_seed() { git rev-parse HEAD 2> /dev/null || echo 1; }
+simulate() { cargo run --quiet --profile sim -p ropewalk-tests --bin sim -- --seed "$1" --minutes "$2"; }
+
+# The alarm itself is tested: a planted bug must be caught.
+check_canary() {
+    grep -rq ropewalk_canary core/src || { skip canary "no bug is planted yet"; return; }
+    if RUSTFLAGS="--cfg ropewalk_canary" cargo run --quiet --profile sim --target-dir target/canary \
+        -p ropewalk-tests --bin sim -- --seed 1 --minutes 5 > /dev/null 2>&1; then
+        echo "the planted bug was not caught"
+        return 1
+    fi
+    echo "the planted bug was caught"
+}
+
+check_no_std() {
+    for target in "${TARGETS[@]}"; do
+        rust_target "$target" || { skip no_std "no $target here"; continue; }
+        cargo build --quiet -p ropewalk-core --features software --target "$target" --release
+        echo "ropewalk-core builds for $target"
+    done
+}
+
+# No panic and no allocator in the linked core; its flash, memory and stack.
+check_proofs() {
+    rust_target thumbv7m-none-eabi || { skip proofs "no thumbv7m-none-eabi here"; return; }
+    cargo run --quiet -p ropewalk-tests --bin proof
+}
+
+check_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --features ropewalk-core/software; }
+
+check_deny() {
+    cargo_tool deny || { skip deny "cargo-deny cannot be installed here"; return; }
+    # The advisories' database lies outside the registry; it is asked where it can be reached.
+    cargo deny --log-level error check bans licenses sources
+}
+
+# The host and the core compile for other systems. Their C parts are not compiled: `true` stands
+# in for the compiler, which is enough for a check.
+check_cross() {
+    for target in x86_64-pc-windows-gnu x86_64-apple-darwin; do
+        rust_target "$target" || { skip cross "no $target here"; continue; }
+        local name=${target//-/_}
+        env "CC_$name=true" "AR_$name=true" cargo check --quiet -p ropewalk -p ropewalk-core --target "$target"
+        echo "checked for $target"
+    done
+}
+
+check_fuzz() {
+    rustup run nightly rustc --version > /dev/null 2>&1 || { skip fuzz "no nightly compiler here"; return; }
+    cargo_tool fuzz || { skip fuzz "cargo-fuzz cannot be installed here"; return; }
+    for target in codec datagram handshake pair reassembly; do
+        local corpus
+        corpus=$(mktemp -d)
+        cp -r "fuzz/corpus/$target/." "$corpus"
+        cargo +nightly fuzz run "$target" "$corpus" -- -max_total_time=20 -print_final_stats=1 2>&1 |
+            grep -E "Running|stat::number_of_executed_units|ERROR|panicked|SUMMARY|error" || true
+        [ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+        rm -r "$corpus"
+    done
+}
+
+lab() {
+    packages ip:iproute2 || { skip lab "no iproute2 here"; return; }
+    [ "$(id -u)" -eq 0 ] || { skip lab "it makes network namespaces and needs root"; return; }
+    cargo build --quiet --release -p ropewalk -p ropewalk-tests
+    local out program
+    out=$(mktemp -d)
+    program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+    (cd "$out" && "$program/lab" run "$@")
+}
+check_lab_quick() { lab black-hole-fast outage hostile; }
+check_lab() { lab two-links black-hole-fast black-hole-slow hostile outage come-and-go memory; }
+
+run() {
+    local name started
+    for name in "$@"; do
+        started=$SECONDS
+        echo "=== $name"
+        # A process of its own: inside a condition bash would not stop at the first failure.
+        if ! bash "$0" --one "$name"; then
+            echo "=== $name FAILED after $((SECONDS - started)) s"
+            exit 1
+        fi
+        echo "=== $name passed, $((SECONDS - started)) s"
+    done
+}
+
+case "${1:-}" in
+    --one) "check_$2"; exit ;;
+    "") run "${QUICK[@]}" ;;
+    full) run "${FULL[@]}" ;;
+    list) printf '%s\n' "${FULL[@]}" ;;
+    *) run "$@" ;;
+esac
+echo "all of it passed, $SECONDS s"
