@@ -12,8 +12,11 @@ pub struct Config {
     pub services: &'static [&'static str],
     /// A connection on which nothing arrives for this long is closed.
     pub idle_timeout: Duration,
-    /// When a connection without traffic asks for a sign of life; keeps NAT mappings open.
+    /// When a path without traffic asks for a sign of life; keeps NAT mappings open.
     pub keep_alive: Duration,
+    /// The same while a stream is open: somebody waits, and wants to hear soon that a path or the
+    /// peer is gone.
+    pub keep_alive_in_use: Duration,
     /// How long a dialer tries before it reports that nobody answered.
     pub handshake_timeout: Duration,
     /// Largest UDP payload sent. 1,200 bytes pass everywhere that QUIC does (RFC 9000 section 14).
@@ -25,8 +28,6 @@ pub struct Config {
     /// A key seals this many packets, over all paths, before it is changed; below 2^23
     /// (RFC 9001 section 6.6).
     pub packets_per_key: u64,
-    /// Most candidate pairs probed at once that never validated.
-    pub candidates_max: u8,
 }
 
 impl Default for Config {
@@ -36,12 +37,12 @@ impl Default for Config {
             services: &[],
             idle_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
+            keep_alive_in_use: Duration::from_millis(400),
             handshake_timeout: Duration::from_millis(4_500),
             datagram_bytes_max: 1_200,
             acknowledgement_delay: Duration::from_millis(5),
             restart_check: Duration::from_secs(1),
             packets_per_key: 1 << 22,
-            candidates_max: 16,
         }
     }
 }

@@ -104,8 +104,4 @@ pub mod code {
     pub const PROTOCOL: u32 = 1;
     /// The stream asks for a service that is not offered.
     pub const UNKNOWN_SERVICE: u32 = 2;
-    /// The connection was idle for too long.
-    pub const IDLE: u32 = 3;
-    /// A newer connection of the same peer took this one's place.
-    pub const REPLACED: u32 = 4;
 }

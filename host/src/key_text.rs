@@ -44,7 +44,7 @@ pub fn short(key: &PublicKey) -> String {
 /// The key that `text` stands for.
 ///
 /// # Errors
-/// When it is not what [`format`] makes of a key.
+/// When it is not what [`format()`] makes of a key.
 pub fn parse(text: &str) -> Result<PublicKey, KeyTextError> {
     let characters = text.chars().count();
     if characters != KEY_CHARACTERS {

@@ -138,6 +138,7 @@ fn stalls_on_one_link_do_not_stall_the_stream() {
 
 #[test]
 fn a_peer_that_lost_its_state_is_noticed_and_a_fresh_connection_stands_within_two_seconds() {
+    // spec: 12-2
     for seed in 50..55 {
         let mut world = connected(seed, &S1);
         world.send(0, "file", 5 * MEGABYTES);
@@ -154,6 +155,8 @@ fn a_peer_that_lost_its_state_is_noticed_and_a_fresh_connection_stands_within_tw
 
 #[test]
 fn an_outage_without_a_restart_keeps_the_connection() {
+    // spec: 12-1
+    // spec: 12-3
     let mut world = connected(56, &S1);
     let acts =
         [(300, Act::Cut(0)), (300, Act::Cut(1)), (8_300, Act::Heal(0)), (8_300, Act::Heal(1))];
@@ -166,4 +169,24 @@ fn an_outage_without_a_restart_keeps_the_connection() {
 /// Bytes of datagrams that link `link` has carried away from node 0.
 fn carried(world: &World, link: usize) -> u64 {
     world.wires[link][0].carried * 1_200
+}
+
+// spec: 12-1
+#[test]
+fn links_that_die_right_after_the_handshake_cost_no_connection() {
+    // The answer is under way; what the dialer says next is lost for longer than it takes to ask
+    // whether the peer was restarted. Sometimes that question is the first to get through.
+    for healed_after in (2_000..5_000).step_by(97) {
+        let mut world = World::new(healed_after, &S1, Config::default());
+        world.dial();
+        for link in 0..2 {
+            world.schedule(ms(15), Act::CutFrom(0, link));
+            world.schedule(ms(healed_after), Act::Heal(link));
+        }
+        let dialled =
+            |world: &World| world.nodes[0].connection.as_ref().is_some_and(|c| c.is_connected());
+        assert!(world.run_until(ms(1_000), dialled), "no answer");
+        let report = transfer(&mut world, 100_000, &[], ms(healed_after + 500));
+        assert_eq!(report.restarts, 0, "healed after {healed_after} ms: {report:?}");
+    }
 }

@@ -5,8 +5,14 @@ use ropewalk_tests::props::{self, ALL};
 use std::fs;
 use std::path::Path;
 
+/// So many random inputs, or as many as `PROPTEST_CASES` says.
+fn cases(usual: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok());
+    ProptestConfig::with_cases(wanted.unwrap_or(usual))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn codec(data in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -17,10 +23,17 @@ proptest! {
     fn reassembly(data in prop::collection::vec(any::<u8>(), 0..400)) {
         props::reassembly::check(&data);
     }
+
+    #[test]
+    fn reassembly_against_a_hostile_peer(mut data in prop::collection::vec(any::<u8>(), 1..600)) {
+        data[0] = u8::MAX;
+        props::reassembly::check(&data);
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    // Each case shakes hands first, which costs milliseconds.
+    #![proptest_config(cases(40))]
 
     #[test]
     fn datagram(data in prop::collection::vec(any::<u8>(), 0..1_000)) {

@@ -45,9 +45,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.datagrams.send(bytes, ring).ok_or(SendError::Full)
     }
 
-    /// The longest unreliable message that fits a packet.
+    /// The longest unreliable message that fits a packet on every path that carries data now.
     pub fn datagram_max(&self) -> usize {
-        usize::from(self.config.datagram_bytes_max).saturating_sub(DATAGRAM_OVERHEAD)
+        let paths = self.storage.paths().iter().enumerate();
+        let live = paths.filter(|(_, path)| path.as_ref().is_some_and(|p| p.may_carry_data()));
+        let limit = live.map(|(slot, _)| self.length_limit(slot)).min();
+        let limit = limit.unwrap_or_else(|| self.config.datagram_bytes_max.into());
+        limit.saturating_sub(DATAGRAM_OVERHEAD)
     }
 
     /// The oldest unreliable message that waits: its length, cut to `into`, and the path it came by.

@@ -65,6 +65,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Phase::Closing => self.phase = Phase::Drained,
             Phase::Established => {
                 self.phase = Phase::Closing;
+                if let Some(dial) = &mut self.dial {
+                    dial.stop();
+                }
                 self.notices.closed = Some(CloseReason::Peer { code, reason: cut(reason) });
                 self.closing =
                     Closing { code: code::DONE, due: u8::MAX, answer: true, ..Closing::default() };

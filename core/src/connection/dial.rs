@@ -46,6 +46,8 @@ pub(super) struct Dial<C: Crypto> {
     identity: Identity,
     pub(super) peer: Peer,
     race: Option<Race<C>>,
+    /// The credit that the race's message offers.
+    pub(super) offered: Credit,
     /// Replies came that did not open.
     pub(super) undecipherable: bool,
 }
@@ -61,7 +63,7 @@ struct Race<C: Crypto> {
 
 impl<C: Crypto> Dial<C> {
     pub(super) fn new(identity: Identity, peer: Peer) -> Self {
-        Self { identity, peer, race: None, undecipherable: false }
+        Self { identity, peer, race: None, offered: Credit::NONE, undecipherable: false }
     }
 
     pub(super) fn racing(&self) -> bool {
@@ -79,6 +81,7 @@ impl<C: Crypto> Dial<C> {
         if self.race.is_some() {
             return;
         }
+        self.offered = me.credit;
         let mut hello = Hello {
             version_min: VERSION_MIN,
             version_max: VERSION,
@@ -92,7 +95,8 @@ impl<C: Crypto> Dial<C> {
         for advertised in &links.advertised() {
             let _ = hello.addresses.push(*advertised);
         }
-        let smallest = links.iter().map(|(_, info)| usize::from(info.mtu)).min();
+        let limits = links.iter().map(|(_, info)| usize::from(info.mtu));
+        let smallest = limits.filter(|limit| *limit >= INITIATION_MIN).min();
         let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);
         let initiator = Initiator::new(
             &self.identity,
@@ -115,6 +119,13 @@ impl<C: Crypto> Dial<C> {
     /// The race is over or not needed.
     pub(super) fn stop(&mut self) {
         self.race = None;
+    }
+
+    /// Whether the first message may stay as it is when there is a link of this limit.
+    pub(super) fn fits(&self, mtu: u16) -> bool {
+        let mtu = usize::from(mtu);
+        mtu < INITIATION_MIN
+            || self.race.as_ref().is_none_or(|race| race.initiator.message_len() <= mtu)
     }
 
     /// Another link came up: it joins the race at once.
@@ -147,7 +158,8 @@ impl<C: Crypto> Dial<C> {
             let (link, info) = links.iter().nth(link)?;
             let remote = *self.peer.addresses.get(race.cursor.checked_rem(addresses)?)?;
             race.cursor = race.cursor.saturating_add(1);
-            if !info.addresses.iter().any(|local| suits(local, &remote)) {
+            let fits = race.initiator.message_len() <= usize::from(info.mtu);
+            if !fits || !info.addresses.iter().any(|local| suits(local, &remote)) {
                 continue;
             }
             let cookie = race
@@ -209,6 +221,8 @@ fn suits(local: &Address, remote: &Address) -> bool {
 pub const PEER_ADDRESSES_MAX: usize = 16;
 /// Fits the smallest IP packet that every host takes: 576 less the IP and UDP headers.
 const INITIATION_MAX: usize = 548;
+/// A link that carries less is not dialled on.
+const INITIATION_MIN: usize = 256;
 const ROUND_FIRST: Duration = Duration::from_millis(100);
 /// Copies are short, and a half-open state answers them all: at half of everything lost, eighteen
 /// tries in four seconds get through where ten often do not.

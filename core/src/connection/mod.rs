@@ -30,6 +30,7 @@ mod memory;
 mod receive;
 mod routing;
 mod stats;
+mod stream_io;
 mod timeout;
 mod transmit;
 
@@ -40,6 +41,7 @@ pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo};
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
 pub use stats::Stats;
+pub use stream_io::StreamError;
 pub use transmit::Transmit;
 
 use crate::config::Config;
@@ -156,7 +158,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let (secrets, hello, remote_id) = incoming.into_parts();
         connection.mode.mode = hello.mode;
-        connection.establish(&secrets, remote_id, hello.credit, &hello.addresses, now);
+        connection.establish(&secrets, remote_id, offered, hello.credit, &hello.addresses, now);
         Ok(connection)
     }
 
@@ -266,6 +268,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         &mut self,
         secrets: &Secrets,
         remote_id: ConnectionId,
+        offered: Credit,
         credit: Credit,
         addresses: &[Advertised],
         now: Instant,
@@ -273,9 +276,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.keys = Some(PacketKeys::new(secrets));
         self.remote_id = remote_id;
         self.phase = Phase::Established;
-        // Our own message offered what the memory holds; the streams must know of it too.
-        let _ = self.credit();
-        self.streams.on_peer_credit(credit);
+        let (streams, memory) = self.streaming();
+        streams.on_own_credit(offered, &memory);
+        streams.on_peer_credit(credit);
         self.routing.establish(addresses, self.side, now);
         self.routing.advertise.set(&self.links.advertised());
         self.clock.heard = now;
@@ -290,7 +293,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.forget_everything();
             self.notices.restarted = true;
         }
-        self.establish(secrets, welcome.connection, welcome.credit, &welcome.addresses, now);
+        let offered = self.dial.as_ref().map_or(Credit::NONE, |dial| dial.offered);
+        let (id, credit) = (welcome.connection, welcome.credit);
+        self.establish(secrets, id, offered, credit, &welcome.addresses, now);
         for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
             self.routing.remotes.add_dialled(*address);
         }

@@ -93,10 +93,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if let Some(path) = self.path_mut(slot) {
             let newest = path.replay.highest().is_none_or(|highest| number > highest);
             path.replay.record(number);
-            path.on_datagram(bytes);
             if newest && (path.remote != at.remote || path.link != at.link) {
                 self.follow(slot, at, now);
             }
+        }
+        if let Some(path) = self.path_mut(slot) {
+            // After the move: the packet came from the new address, and its bytes count for it.
+            path.on_datagram(bytes);
         }
         let contents = self.take_frames(slot, payload, now)?;
         if !contents.no_room

@@ -110,9 +110,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let now = self.advance(now);
         match change {
             LinkChange::Up(info) => {
-                let addresses = info.addresses.clone();
+                let (addresses, mtu) = (info.addresses.clone(), info.mtu);
                 if !self.links.up(link, info) {
                     return;
+                }
+                if let Some(dial) = self.dial.as_mut().filter(|dial| !dial.fits(mtu)) {
+                    dial.stop(); // A shorter first message takes its place.
                 }
                 self.drop_local_addresses(link, &addresses);
                 if self.phase == Phase::Handshake && self.dial.is_some() {

@@ -7,7 +7,7 @@ use crate::crypto::Crypto;
 use crate::path::PathState;
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use heapless::Vec;
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -34,8 +34,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.tried.deadline(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
         ]);
+        let keep_alive = self.keep_alive();
         for path in self.storage.paths().iter().flatten() {
-            next = earliest([next, path.timeout(), path.recovery.timeout()]);
+            next = earliest([next, path.timeout(keep_alive), path.recovery.timeout()]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -127,12 +128,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
+        let keep_alive = self.keep_alive();
         let Some(path) = self.path_mut(slot) else { return };
         path.acks.on_timeout(now);
-        if path.timeout().is_none_or(|moment| now < moment) {
+        if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
             return;
         }
-        let changed = path.on_timeout(now);
+        let changed = path.on_timeout(keep_alive, now);
         if path.validation.exhausted(now) && path.state() == PathState::Probing {
             self.give_up(slot, false, now);
             return;
@@ -143,6 +145,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.stats.suspicions = self.stats.suspicions.saturating_add(1);
         }
         self.reinject();
+    }
+
+    /// How long a path may be quiet before it is asked.
+    const fn keep_alive(&self) -> Duration {
+        if self.streams.any_open() { self.config.keep_alive_in_use } else { self.config.keep_alive }
     }
 
     /// What suspect and dead paths have not delivered is queued on the others, once per packet.

@@ -7,9 +7,10 @@
 
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
-use super::{Connection, Phase, Storage};
+use super::{CloseReason, Connection, Phase, Storage};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
+use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
 use crate::path::{Backlog, Candidate, Choice, Path, PathState, choose, spread, tail};
 use crate::recovery::{Sent, SentKind};
@@ -64,6 +65,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if copy.is_some() {
             return copy;
         }
+        if self.phase == Phase::Established && self.worn_out() {
+            self.begin_close(code::PROTOCOL, OVERDUE, CloseReason::Protocol, now);
+        }
         match self.phase {
             Phase::Established => self.transmit_established(buffer, now),
             Phase::Closing => self.transmit_close(buffer, now),
@@ -83,6 +87,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             skip |= bit(plan.slot);
         }
         None
+    }
+
+    /// Whether the key has sealed all that it may but for a farewell, since the peer answers no key
+    /// change, or begins none.
+    fn worn_out(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.left() <= FAREWELL)
     }
 
     fn transmit_run(
@@ -254,6 +264,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             keys.change();
             self.stats.key_changes = self.stats.key_changes.saturating_add(1);
         }
+        let kept = if self.phase == Phase::Closing { 0 } else { FAREWELL };
+        if keys.left() <= kept {
+            return None;
+        }
         let key_phase = keys.phase();
         let path = self.storage.paths().get(slot)?.as_ref()?;
         let number = path.recovery.next_number();
@@ -267,7 +281,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// How long a packet on this path may be.
-    fn length_limit(&self, slot: usize) -> usize {
+    pub(super) fn length_limit(&self, slot: usize) -> usize {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
         let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
         let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
@@ -477,9 +491,77 @@ fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX>
     candidates
 }
 
+/// Packets that a key is spared for Close: on each of 8 paths, four times.
+const FAREWELL: u64 = 32;
+const OVERDUE: &str = "a key change is overdue";
+
 fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+
+#[cfg(feature = "software")]
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::connection::{Event, LinkChange, LinkInfo, Memory};
+    use crate::crypto::seal::SEALED_MAX;
+    use crate::crypto::{Random, Secrets, Seed, Software};
+    use crate::id::{Arrival, ConnectionId, CostClass, PublicKey, Side};
+    use crate::time::Duration;
+    use crate::wire::{Credit, Suite};
+
+    type Board = Memory<2, 2, 32, 16_384, 16_384>;
+
+    /// Established over one serial line with a peer that never says anything.
+    fn established(now: Instant) -> Connection<Board, Software> {
+        let config = crate::config::Config::default();
+        let random = Random::new(Seed([1; 32]));
+        let (id, peer) = (ConnectionId(1), PublicKey([2; 32]));
+        let mut connection =
+            Connection::new(config, Side::Dialer, peer, id, random, Board::new(), now);
+        let info = LinkInfo {
+            mtu: 1_400,
+            class: CostClass::Wired,
+            addresses: [Address::Serial].into_iter().collect(),
+            hidden: false,
+        };
+        let link = LinkId(0);
+        connection.handle_link(link, LinkChange::Up(info), now);
+        let suite = Suite::ChaCha20Poly1305;
+        let secrets = Secrets { side: Side::Dialer, send: [3; 32], receive: [4; 32], suite };
+        let credit = Credit { data: 1_000, stream_data: 1_000, streams: 1 };
+        connection.establish(&secrets, ConnectionId(2), credit, credit, &[], now);
+        connection.install_first(Arrival { link, local: None, remote: Address::Serial }, now);
+        connection
+    }
+
+    #[test]
+    fn a_key_that_nobody_changes_says_goodbye_before_its_bound() {
+        // spec: 5.4-5
+        let mut now = Instant::from_micros(1);
+        let mut connection = established(now);
+        let keys = connection.keys.as_mut().unwrap();
+        assert!(keys.change(), "asked, and never answered");
+        keys.wear(SEALED_MAX - FAREWELL - 3);
+        let mut packets = 0;
+        let mut buffer = [0; 1_200];
+        while !connection.is_drained() {
+            now += Duration::from_millis(10);
+            connection.handle_timeout(now);
+            if let Some(path) = connection.path_mut(0) {
+                path.wants_probe = true;
+            }
+            while connection.poll_transmit(&mut buffer, now).is_some() {
+                packets += 1;
+            }
+        }
+        assert_eq!(packets, 3 + 4, "three probes, and Close four times");
+        assert_eq!(connection.keys.as_ref().map(|keys| keys.left()), Some(FAREWELL - 4));
+        let mut events = core::iter::from_fn(|| connection.poll_event());
+        assert!(events.any(|event| event == Event::Closed(CloseReason::Protocol)));
+    }
+}

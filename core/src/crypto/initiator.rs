@@ -84,6 +84,12 @@ impl<C: Crypto> Initiator<C> {
         initiator
     }
 
+    /// Length of the initiation; zero if there is nothing to send.
+    #[must_use]
+    pub const fn message_len(&self) -> usize {
+        self.len
+    }
+
     /// Writes the initiation, with its cookie if the responder gave one, and returns its length;
     /// `None` if `into` is too short.
     #[must_use]

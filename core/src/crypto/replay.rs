@@ -142,6 +142,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_set_of_all_numbers(start in prop_oneof![Just(0_u64), 0..u64::MAX, Just(u64::MAX - 2_000)], steps in walk()) {
+            // spec: 3.4-1
+            // spec: 3.4-2
             let (mut window, mut model) = (ReplayWindow::new(), Model::default());
             let mut number = start;
             for step in steps {
@@ -165,6 +167,7 @@ mod tests {
 
     #[test]
     fn the_window_holds_1024_numbers_and_no_more() {
+        // spec: 3.4-2
         let mut window = ReplayWindow::new();
         window.record(PacketNumber(2_000));
         assert!(window.check(PacketNumber(2_000 - 1_023)));

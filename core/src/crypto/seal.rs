@@ -141,11 +141,17 @@ impl<C: Crypto> PacketKeys<C> {
         may
     }
 
-    /// Whether the key has sealed all that it ever may ([`SEALED_MAX`]), since no change came about.
-    /// Nothing more may be sent then.
+    /// How many more packets the key may seal ([`SEALED_MAX`]). It runs out only when no change
+    /// comes about; nothing more may be sent then.
     #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.sealed >= SEALED_MAX
+    pub const fn left(&self) -> u64 {
+        SEALED_MAX.saturating_sub(self.sealed)
+    }
+
+    /// As after so many packets.
+    #[cfg(test)]
+    pub(crate) const fn wear(&mut self, sealed: u64) {
+        self.sealed = sealed;
     }
 
     /// After [`Opened::key_changed`]: until when the old key opens what was late, three probe timeouts
@@ -314,6 +320,8 @@ mod tests {
                 ),
                 (at, bit) in (any::<prop::sample::Index>(), 0_u32..8),
             ) {
+                // spec: 3.3-1
+                // spec: 5.3-2
                 let (mut dialer, mut responder) = (keys(Side::Dialer), keys(Side::Responder));
                 let (path, number) = (PathId(path), PacketNumber(number));
                 let mut sealed = payload.clone();
@@ -349,12 +357,12 @@ mod tests {
         #[test]
         fn a_key_seals_no_more_than_its_bound() {
             let mut dialer = keys(Side::Dialer);
-            dialer.sealed = SEALED_MAX - 1;
-            assert!(!dialer.is_exhausted());
+            dialer.wear(SEALED_MAX - 1);
+            assert_eq!(dialer.left(), 1);
             let _ = dialer.seal(PathId(0), PacketNumber(0), &[], &mut []);
-            assert!(dialer.is_exhausted());
+            assert_eq!(dialer.left(), 0);
             assert!(dialer.change());
-            assert!(!dialer.is_exhausted());
+            assert_eq!(dialer.left(), SEALED_MAX);
         }
     }
 }

@@ -137,6 +137,7 @@ mod tests {
 
     #[test]
     fn a_list_is_due_until_the_newest_was_sent() {
+        // spec: 11.1-1
         let mut ours = Advertise::new();
         ours.set(&[entry(1)]);
         let first = ours.sequence();
@@ -167,6 +168,7 @@ mod tests {
 
     #[test]
     fn only_newer_lists_count() {
+        // spec: 11.1-2
         let mut theirs = Remotes::new();
         assert!(theirs.on_list(2, &[entry(1)]));
         assert!(!theirs.on_list(1, &[entry(2)]));

@@ -52,7 +52,6 @@ pub struct Path {
     last_eliciting: Instant,
     datagram: u64,
     held: Duration,
-    keep_alive: Duration,
 }
 
 /// What a path has done so far.
@@ -167,7 +166,6 @@ impl Path {
             last_eliciting: now,
             datagram: config.datagram_bytes_max.into(),
             held: config.acknowledgement_delay,
-            keep_alive: config.keep_alive,
         }
     }
 
@@ -272,8 +270,8 @@ impl Path {
 
     /// Whether the moment of the next probe has come: to find out whether a silent path is back,
     /// or to keep an idle one open.
-    fn probe_due(&self, now: Instant) -> bool {
-        self.probe_at().is_some_and(|moment| moment <= now)
+    fn probe_due(&self, keep_alive: Duration, now: Instant) -> bool {
+        self.probe_at(keep_alive).is_some_and(|moment| moment <= now)
     }
 
     /// Whether an acknowledgement should ask to be acknowledged itself: a path that only ever
@@ -286,25 +284,25 @@ impl Path {
             && since >= self.recovery.rtt.smoothed().max(PING_WITH_ACK)
     }
 
-    /// When `on_timeout` wants to be called.
+    /// When `on_timeout` wants to be called, if a path may be quiet for `keep_alive`.
     #[must_use]
-    pub fn timeout(&self) -> Option<Instant> {
+    pub fn timeout(&self, keep_alive: Duration) -> Option<Instant> {
         let life = match self.state {
             PathState::Probing => self.validation.deadline(),
             PathState::Active => self.suspect_at(),
             PathState::Suspect => self.down_at(),
             PathState::Down => None,
         };
-        [life, self.probe_at()].into_iter().flatten().min()
+        [life, self.probe_at(keep_alive)].into_iter().flatten().min()
     }
 
     /// The moment has come; returns the new state if it changed.
-    pub fn on_timeout(&mut self, now: Instant) -> Option<PathState> {
+    pub fn on_timeout(&mut self, keep_alive: Duration, now: Instant) -> Option<PathState> {
         if self.validation.token_due(now).is_some() && self.validation.budget() < CHALLENGE_BYTES {
             // Nothing may go there: the try counts as made.
             self.on_challenge_sent(now);
         }
-        if self.probe_due(now) {
+        if self.probe_due(keep_alive, now) {
             // The moment passes whether or not the probe can be sent now: nothing waits for a
             // moment that has passed.
             self.wants_probe = true;
@@ -359,12 +357,10 @@ impl Path {
         Some(self.suspect_since? + down_after(self.recovery.probe_timeout()))
     }
 
-    fn probe_at(&self) -> Option<Instant> {
+    fn probe_at(&self, keep_alive: Duration) -> Option<Instant> {
         match self.state {
             PathState::Probing => None,
-            PathState::Active => {
-                Some(self.last_probe.unwrap_or(self.last_eliciting) + self.keep_alive)
-            }
+            PathState::Active => Some(self.last_probe.unwrap_or(self.last_eliciting) + keep_alive),
             PathState::Suspect | PathState::Down => {
                 let last = self.last_probe.unwrap_or(Instant::ZERO);
                 let silent = self.waiting_since.map_or(Duration::ZERO, |since| last.since(since));

@@ -135,6 +135,7 @@ mod tests {
 
     #[test]
     fn three_tries_with_backoff_and_then_no_more() {
+        // spec: 9.3-5
         let mut validation = Validation::new(7, false, NOW);
         let mut now = NOW;
         for wait in [WAIT, WAIT * 2, WAIT * 4] {
@@ -150,6 +151,7 @@ mod tests {
 
     #[test]
     fn strangers_get_three_times_what_they_sent() {
+        // spec: 9.3-3
         let mut validation = Validation::new(7, false, NOW);
         assert_eq!(validation.budget(), 0);
         validation.on_received(100);

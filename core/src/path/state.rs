@@ -59,6 +59,7 @@ mod tests {
 
     #[test]
     fn every_legal_move() {
+        // spec: 9.4-1
         let legal = [
             (S::Probing, I::Validated, S::Active),
             (S::Active, I::Silence, S::Suspect),

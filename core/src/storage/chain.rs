@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The chain has no holes: whoever writes far ahead takes the blocks before it too, which credit
-//! has paid for. Bytes are found by block number; the last block found is remembered, so that
-//! walking along a stream costs nothing.
+//! has paid for. Bytes are found by block number. The head and the tail are known, and two cursors
+//! between them: a stream is worked on at few places at once (sending and acknowledgements; the
+//! fronts of a fast path and of a slow one), and walking along from each costs nothing.
 
 use super::blocks::{NONE, Pool};
 
@@ -19,8 +20,9 @@ pub struct Chain {
     /// Number of the head block; a block's number is its first offset by the data of a block.
     first: u64,
     count: u64,
-    /// A block that was found before: its number and its place.
-    cursor: (u64, u32),
+    /// Blocks that were found before, each its number and its place; the lower one first.
+    low: (u64, u32),
+    high: (u64, u32),
 }
 
 impl Default for Chain {
@@ -33,7 +35,7 @@ impl Chain {
     /// No blocks.
     #[must_use]
     pub const fn new() -> Self {
-        Self { head: NONE, tail: NONE, first: 0, count: 0, cursor: (0, NONE) }
+        Self { head: NONE, tail: NONE, first: 0, count: 0, low: (0, NONE), high: (0, NONE) }
     }
 
     /// Blocks held.
@@ -168,8 +170,10 @@ impl Chain {
             self.head = NONE;
             self.tail = NONE;
         }
-        if self.cursor.0 < self.first {
-            self.cursor = (self.first, self.head);
+        for cursor in [&mut self.low, &mut self.high] {
+            if cursor.0 < self.first {
+                *cursor = (self.first, self.head);
+            }
         }
     }
 
@@ -177,7 +181,8 @@ impl Chain {
         let Some(index) = pool.take(memory) else { return false };
         if self.count == 0 {
             self.head = index;
-            self.cursor = (self.first, index);
+            self.low = (self.first, index);
+            self.high = self.low;
         } else {
             pool.set_next(self.tail, index, memory);
         }
@@ -186,7 +191,7 @@ impl Chain {
         true
     }
 
-    /// The place of a block: from the tail, from the one found last, or from the head.
+    /// The place of a block: the tail, or found from the nearest known block before it.
     fn find(&mut self, number: u64, pool: &Pool, memory: &[u8]) -> Option<u32> {
         let last = self.first.checked_add(self.count)?.checked_sub(1)?;
         if self.count == 0 || number < self.first || number > last {
@@ -195,14 +200,23 @@ impl Chain {
         if number == last {
             return Some(self.tail);
         }
-        let near = self.cursor.0 >= self.first && self.cursor.0 <= number && self.cursor.1 != NONE;
-        let (mut at, mut index) = if near { self.cursor } else { (self.first, self.head) };
-        while at < number {
-            index = pool.next(index, memory);
-            at = at.saturating_add(1);
+        if number == self.first {
+            return Some(self.head);
         }
-        self.cursor = (at, index);
-        Some(index)
+        let cursor = if number >= self.high.0 {
+            &mut self.high
+        } else {
+            // Before both: begin at the head, and leave the higher one where it is.
+            if number < self.low.0 {
+                self.low = (self.first, self.head);
+            }
+            &mut self.low
+        };
+        while cursor.0 < number {
+            cursor.1 = pool.next(cursor.1, memory);
+            cursor.0 = cursor.0.saturating_add(1);
+        }
+        Some(cursor.1)
     }
 
     fn split(&self, offset: u64, pool: &Pool) -> Option<(u64, usize)> {
@@ -212,16 +226,22 @@ impl Chain {
     }
 }
 
-/// Sets bits `from..to`, a word at a time.
+/// Sets bits `from..to`: whole bytes at once, and the parts of bytes at both ends.
 fn set_bits(bits: &mut [u8], from: usize, to: usize) {
-    let first = from / 64;
-    let words = bits.chunks_exact_mut(8).enumerate().skip(first);
-    for (place, word) in words.take((to.div_ceil(64)).saturating_sub(first)) {
-        let low = from.saturating_sub(place * 64).min(64);
-        let high = to.saturating_sub(place * 64).min(64);
-        if let Some(word) = word.first_chunk_mut::<8>() {
-            *word = (u64::from_le_bytes(*word) | mask(low, high)).to_le_bytes();
+    let (first, last) = (from / 8, to / 8);
+    let mut set = |place: usize, mask: u8| {
+        if let Some(byte) = bits.get_mut(place) {
+            *byte |= mask;
         }
+    };
+    let (head, tail) = (u8::MAX << (from % 8), !(u8::MAX << (to % 8)));
+    if first >= last {
+        return set(first, head & tail);
+    }
+    set(first, head);
+    set(last, tail);
+    if let Some(whole) = bits.get_mut(first.saturating_add(1)..last) {
+        whole.fill(u8::MAX);
     }
 }
 

@@ -5,10 +5,12 @@
 //! ```
 //!
 //! The tag is the message's number on its way out, and the path it came by on its way in. When
-//! the incoming ring is full the newest is dropped: the application is late already.
+//! the incoming ring is full the newest is dropped and counted: the application is late already.
+//! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
 use crate::id::PathId;
 use crate::wire::{Frame, Writer};
+use core::ops::Range;
 
 /// The two rings' ends. Their memory is lent with each call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +18,7 @@ pub struct Datagrams {
     outgoing: Ring,
     incoming: Ring,
     next_number: u32,
-    /// Messages that arrived and found no room.
+    /// Messages that arrived and found no room, or were too long for any packet.
     pub dropped: u64,
 }
 
@@ -47,19 +49,31 @@ impl Datagrams {
         Some(number)
     }
 
-    /// Writes the oldest message into a packet, if it fits; returns its number. One that can fit
-    /// no packet is dropped.
+    /// Writes the oldest message into a packet, if it fits; returns its number. One that does not
+    /// even fit into a packet without anything else was meant for longer packets than there are
+    /// now: it is dropped, since nothing behind it would ever be sent.
     pub fn write(&mut self, writer: &mut Writer<'_>, ring: &[u8]) -> Option<u32> {
         let (number, len) = self.outgoing.front(ring)?;
         let mut bytes = [0; MESSAGE_MAX];
         let Some(bytes) = bytes.get_mut(..len) else {
-            self.outgoing.pop(ring);
+            self.drop_front(ring);
             return None;
         };
         self.outgoing.copy(ENTRY_HEAD, bytes, ring);
-        Frame::DatagramSized { data: bytes }.encode(writer).ok()?;
+        let alone = writer.is_empty();
+        if (Frame::DatagramSized { data: bytes }).encode(writer).is_err() {
+            if alone {
+                self.drop_front(ring);
+            }
+            return None;
+        }
         self.outgoing.pop(ring);
         Some(number)
+    }
+
+    fn drop_front(&mut self, ring: &[u8]) {
+        self.outgoing.pop(ring);
+        self.dropped = self.dropped.saturating_add(1);
     }
 
     /// Keeps a message that arrived; false when there is no room.
@@ -88,14 +102,35 @@ impl Ring {
         if needed > ring.len().saturating_sub(self.len) {
             return None;
         }
-        let tag = tag.to_le_bytes();
-        let entry = len.to_le_bytes().into_iter().chain(tag).chain(bytes.iter().copied());
-        for byte in entry {
-            let place = self.head.saturating_add(self.len).checked_rem(ring.len())?;
-            *ring.get_mut(place)? = byte;
-            self.len = self.len.saturating_add(1);
-        }
+        let mut head = [0; ENTRY_HEAD];
+        let [a, b, rest @ ..] = &mut head;
+        [*a, *b] = len.to_le_bytes();
+        *rest = tag.to_le_bytes();
+        self.append(&head, ring);
+        self.append(bytes, ring);
         Some(())
+    }
+
+    /// Copies `bytes` behind what is there, round the end of the memory. The caller has seen to it
+    /// that there is room.
+    fn append(&mut self, bytes: &[u8], ring: &mut [u8]) {
+        let (until_end, from_start) = self.places(self.len, bytes.len(), ring.len());
+        let Some((early, late)) = bytes.split_at_checked(until_end.len()) else { return };
+        for (place, piece) in [(until_end, early), (from_start, late)] {
+            if let Some(room) = ring.get_mut(place).filter(|room| room.len() == piece.len()) {
+                room.copy_from_slice(piece);
+            }
+        }
+        self.len = self.len.saturating_add(bytes.len());
+    }
+
+    /// Where `len` bytes lie that begin `skip` bytes behind the head: up to the end of the memory,
+    /// and on from its start.
+    fn places(&self, skip: usize, len: usize, whole: usize) -> (Range<usize>, Range<usize>) {
+        let start = self.head.saturating_add(skip);
+        let start = if start >= whole { start.saturating_sub(whole) } else { start };
+        let end = start.saturating_add(len).min(whole).max(start);
+        (start..end, 0..len.saturating_sub(end.saturating_sub(start)))
     }
 
     /// The oldest entry's tag and length.
@@ -110,17 +145,19 @@ impl Ring {
     }
 
     fn copy(&self, skip: usize, into: &mut [u8], ring: &[u8]) {
-        for (index, byte) in into.iter_mut().enumerate() {
-            let place = self.head.saturating_add(skip).saturating_add(index);
-            let place = place.checked_rem(ring.len()).unwrap_or(0);
-            *byte = ring.get(place).copied().unwrap_or(0);
+        let (until_end, from_start) = self.places(skip, into.len(), ring.len());
+        let Some((early, late)) = into.split_at_mut_checked(until_end.len()) else { return };
+        for (place, piece) in [(until_end, early), (from_start, late)] {
+            if let Some(bytes) = ring.get(place).filter(|bytes| bytes.len() == piece.len()) {
+                piece.copy_from_slice(bytes);
+            }
         }
     }
 
     fn pop(&mut self, ring: &[u8]) {
         let Some((_, len)) = self.front(ring) else { return };
         let len = len.saturating_add(ENTRY_HEAD).min(self.len);
-        self.head = self.head.saturating_add(len).checked_rem(ring.len()).unwrap_or(0);
+        self.head = self.places(len, 0, ring.len()).0.start;
         self.len = self.len.saturating_sub(len);
     }
 }
@@ -137,18 +174,37 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
+    #[test]
+    fn a_message_that_fits_no_packet_does_not_stop_those_behind_it() {
+        let (mut ring, mut packet) = ([0; 400], [0; 100]);
+        let mut datagrams = Datagrams::new();
+        for len in [150, 20] {
+            datagrams.send(&vec![7; len], &mut ring).unwrap();
+        }
+        let mut writer = Writer::new(&mut packet);
+        writer.put_u8(1).unwrap();
+        assert_eq!(datagrams.write(&mut writer, &ring), None);
+        assert_eq!(datagrams.dropped, 0, "a packet of its own might take it");
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), None);
+        assert_eq!(datagrams.dropped, 1);
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), Some(1));
+    }
+
     proptest! {
         #[test]
         fn messages_come_out_whole_and_in_order(ops in prop::collection::vec((any::<bool>(), 0_usize..60), 1..200)) {
             let mut memory = vec![0; 200];
             let mut datagrams = Datagrams::new();
+            let mut dropped = 0;
             let mut model: VecDeque<(u32, Vec<u8>)> = VecDeque::new();
             for (step, (push, len)) in ops.into_iter().enumerate() {
                 if push {
-                    let bytes = vec![step as u8; len];
+                    let bytes: Vec<u8> = (0..len).map(|at| (step * 31 + at) as u8).collect();
                     let used: usize = model.iter().map(|(_, bytes)| bytes.len() + ENTRY_HEAD).sum();
                     let fits = used + len + ENTRY_HEAD <= memory.len();
                     prop_assert_eq!(datagrams.receive(&bytes, PathId(step as u32), &mut memory), fits);
+                    dropped += u64::from(!fits);
+                    prop_assert_eq!(datagrams.dropped, dropped);
                     if fits {
                         model.push_back((step as u32, bytes));
                     }

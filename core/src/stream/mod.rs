@@ -16,6 +16,8 @@ mod send;
 mod service;
 mod slot;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 pub use datagram::Datagrams;
@@ -30,6 +32,7 @@ use crate::wire::{Credit, Frame};
 use flow::{ReceiveCredit, SendCredit};
 use receive::ReceiveState;
 use send::{SendInput, SendState};
+use service::Parsed;
 use slot::{News, Opening};
 use table::Table;
 
@@ -43,6 +46,8 @@ pub struct Streams {
     receive_credit: ReceiveCredit,
     /// The peer's credit for each stream that has not been given more.
     stream_limit: u64,
+    /// Ours, as our handshake message has it: more is told stream by stream.
+    stream_offer: u64,
     /// The slot that sends first in the next packet.
     turn: usize,
     /// Something of the kind waits, in some slot.
@@ -111,6 +116,7 @@ impl Streams {
             send_credit: SendCredit::default(),
             receive_credit: ReceiveCredit::default(),
             stream_limit: 0,
+            stream_offer: 0,
             turn: 0,
             control_due: false,
         }
@@ -118,12 +124,23 @@ impl Streams {
 
     /// The credit that the memory can honour, for our handshake message.
     pub fn credit(&mut self, m: &StreamMemory<'_>) -> Credit {
-        self.measure(m);
+        self.receive_credit.set_capacity(self.capacity(m));
+        self.stream_offer = self.receive_credit.stream_capacity();
         Credit {
             data: self.receive_credit.tell(),
-            stream_data: self.receive_credit.stream_capacity(),
+            stream_data: self.stream_offer,
             streams: self.table.peers_share(m.slots),
         }
+    }
+
+    /// The credit that our handshake message offered, when the memory may have grown since.
+    pub fn on_own_credit(&mut self, offered: Credit, m: &StreamMemory<'_>) {
+        let held = self.credit(m);
+        debug_assert!(offered.data <= held.data, "what was promised is held");
+        self.receive_credit.told_only(offered.data);
+        self.table.told_only(offered.streams);
+        self.stream_offer = offered.stream_data;
+        self.control_due |= self.receive_credit.due() || self.table.streams_due();
     }
 
     /// The peer's credit, from its handshake message.
@@ -143,10 +160,11 @@ impl Streams {
         m: &mut StreamMemory<'_>,
     ) -> Result<StreamId, OpenError> {
         let (id, slot) = self.table.open(m.slots)?;
-        let told = self.receive_credit.stream_capacity();
         slot.send.limit = self.stream_limit;
-        slot.receive.tell(&self.receive_credit);
-        debug_assert!(told > 0, "credit is measured before streams are opened");
+        slot.receive.offered(self.stream_offer);
+        slot.receive.judge(&self.receive_credit);
+        self.control_due |= slot.receive.told_due;
+        debug_assert!(self.stream_offer > 0, "credit is offered before streams are opened");
         let name = service.as_str().as_bytes();
         let len = [u8::try_from(name.len()).unwrap_or(0)];
         let pool = &mut self.send_pool;
@@ -171,7 +189,7 @@ impl Streams {
         data: &[u8],
         m: &mut StreamMemory<'_>,
     ) -> Result<usize, WriteError> {
-        let reserve = m.slots.iter().filter(|slot| slot.send.chain.blocks() == 0).count();
+        let reserve = reserve(m.slots);
         let slot = self.table.find(id, m.slots).ok_or(WriteError::Unknown)?;
         slot.send.write(data, reserve, &mut self.send_pool, m.send)
     }
@@ -189,7 +207,6 @@ impl Streams {
     pub fn reset(&mut self, id: StreamId, code: u32, m: &mut StreamMemory<'_>) {
         if let Some(slot) = self.table.find(id, m.slots) {
             slot.send.give_up(code, &mut self.send_pool, m.send);
-            slot.news.writable = false;
             self.control_due = true;
         }
     }
@@ -219,12 +236,20 @@ impl Streams {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn peek<'m>(&mut self, id: StreamId, m: StreamMemory<'m>) -> Result<&'m [u8], ReadError> {
+    pub fn peek<'m>(
+        &mut self,
+        id: StreamId,
+        mut m: StreamMemory<'m>,
+    ) -> Result<&'m [u8], ReadError> {
         let slot = self.table.find(id, m.slots).ok_or(ReadError::Unknown)?;
         if matches!(slot.opening, Opening::Unnamed | Opening::Refused) {
             return Err(ReadError::Blocked);
         }
-        slot.receive.peek(&self.receive_pool, m.receive)
+        if let Err(error) = slot.receive.readable() {
+            self.after_reading(id, &mut m);
+            return Err(error);
+        }
+        Ok(slot.receive.peek(&self.receive_pool, m.receive))
     }
 
     /// Takes off bytes that were peeked at.
@@ -271,7 +296,6 @@ impl Streams {
                     slot.send.give_up(*code, &mut self.send_pool, m.send);
                     slot.send.stopped = true;
                     slot.news.stopped = Some(*code);
-                    slot.news.writable = false;
                     self.control_due = true;
                 }
                 Ok(())
@@ -348,12 +372,16 @@ impl Streams {
         slots: &'s mut [StreamSlot],
     ) -> Result<Option<&'s mut StreamSlot>, Violation> {
         if self.table.is_news(id) {
-            let (limit, credit) = (self.stream_limit, &self.receive_credit);
+            let (limit, offer) = (self.stream_limit, self.stream_offer);
+            let credit = &self.receive_credit;
             self.table.admit(id, slots, |slot| {
                 slot.send.limit = limit;
-                slot.receive.tell(credit);
+                slot.receive.offered(offer);
+                slot.receive.judge(credit);
                 slot.opening = Opening::Unnamed;
             })?;
+            // The memory may have grown since the handshake.
+            self.control_due |= credit.stream_capacity() > offer;
         }
         if !self.table.was_opened(id) {
             return Err(Violation::Protocol);
@@ -369,21 +397,14 @@ impl Streams {
         let ready = usize::try_from(slot.receive.ready).unwrap_or(usize::MAX).min(head.len());
         let Some(head) = head.get_mut(..ready) else { return };
         slot.receive.chain.read(0, head, pool, m.receive);
-        let Some((len, name)) = head.split_first() else { return };
-        let len = usize::from(*len);
-        let named = match name.get(..len) {
-            Some(name) => core::str::from_utf8(name).ok().and_then(Service::new),
-            None if len > SERVICE_BYTES_MAX => None,
-            None if slot.receive.state == ReceiveState::Sized
-                && slot.receive.ready == slot.receive.highest() =>
-            {
-                None
-            }
-            None => return, // More of it is under way.
+        let named = match Service::parse(head) {
+            Parsed::Name(service, len) => Some((service, len)),
+            Parsed::More if !slot.receive.has_all() => return,
+            Parsed::More | Parsed::Wrong => None,
         };
-        match named.filter(|name| services.contains(&name.as_str())) {
-            Some(service) => {
-                slot.receive.advance(1 + len as u64, credit, pool, m.receive);
+        match named.filter(|(name, _)| services.contains(&name.as_str())) {
+            Some((service, len)) => {
+                slot.receive.advance(len as u64, credit, pool, m.receive);
                 slot.opening = Opening::Named(service);
             }
             None => {
@@ -397,6 +418,7 @@ impl Streams {
 
     /// The next thing that the application should know.
     pub fn poll_event(&mut self, m: &mut StreamMemory<'_>) -> Option<StreamEvent> {
+        let spare = self.send_pool.available(m.send) > reserve(m.slots);
         for slot in m.slots.iter_mut() {
             let Some(stream) = slot.id else { continue };
             if matches!(slot.opening, Opening::Unnamed | Opening::Refused) {
@@ -409,6 +431,11 @@ impl Streams {
                 self.free_if_over(stream, m);
                 return Some(event);
             }
+            // Wherever the memory came from: a whole block can be taken.
+            if slot.send.blocked && (spare || slot.send.chain.blocks() == 0) {
+                slot.send.blocked = false;
+                return Some(StreamEvent::Writable(stream));
+            }
         }
         None
     }
@@ -416,8 +443,18 @@ impl Streams {
     /// Whether memory is what limits the rate: for sending, and for receiving.
     #[must_use]
     pub fn wants_memory(&self, m: &StreamMemory<'_>) -> (bool, bool) {
-        let send = m.slots.iter().any(|slot| slot.send.blocked);
-        (send, self.receive_credit.tight())
+        let blocked = m.slots.iter().any(|slot| slot.send.blocked);
+        let unsent: u64 =
+            m.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.send.unsent()));
+        let whole = self.send_pool.blocks(m.send).saturating_mul(self.send_pool.data_bytes());
+        // Memory full of bytes that wait for the paths is not what limits the rate.
+        (blocked && unsent <= whole as u64 / 4, self.receive_credit.tight())
+    }
+
+    /// Whether any stream is open: somebody waits for something.
+    #[must_use]
+    pub const fn any_open(&self) -> bool {
+        self.table.any_open()
     }
 
     /// Whether no stream is open and no block of memory is held.
@@ -435,16 +472,28 @@ impl Streams {
             *slot = StreamSlot::EMPTY;
         }
         *self = Self::new(side, block_bytes);
-        self.measure(m);
-        self.receive_credit.tell();
+        self.credit(m);
     }
 
-    /// Takes in memory that was added.
-    fn measure(&mut self, m: &StreamMemory<'_>) {
+    /// What the memory can promise to hold.
+    fn capacity(&self, m: &StreamMemory<'_>) -> u64 {
         let pool = &self.receive_pool;
         let wasted = m.slots.len().saturating_mul(2);
         let blocks = pool.blocks(m.receive).saturating_sub(wasted);
-        self.receive_credit.set_capacity(blocks.saturating_mul(pool.data_bytes()) as u64);
+        blocks.saturating_mul(pool.data_bytes()) as u64
+    }
+
+    /// Takes in memory that was added, for all streams.
+    fn measure(&mut self, m: &mut StreamMemory<'_>) {
+        let capacity = self.capacity(m);
+        if capacity <= self.receive_credit.capacity() {
+            return;
+        }
+        self.receive_credit.set_capacity(capacity);
+        for slot in m.slots.iter_mut().filter(|slot| slot.id.is_some()) {
+            slot.receive.judge(&self.receive_credit);
+        }
+        self.control_due = true;
     }
 
     /// Credit may have come back, and the stream may be over.
@@ -455,6 +504,14 @@ impl Streams {
         self.free_if_over(id, m);
     }
 
+    /// Settles a reset that arrived.
+    fn on_reset_acked(&mut self, id: StreamId, m: &mut StreamMemory<'_>) {
+        if let Some(slot) = self.table.find(id, m.slots) {
+            slot.send.state = slot.send.state.next(SendInput::ResetAcked);
+            self.free_if_over(id, m);
+        }
+    }
+
     /// A stream that is over gives its slot back, and the blocks that it was in the middle of.
     fn free_if_over(&mut self, id: StreamId, m: &mut StreamMemory<'_>) {
         let Some(slot) = self.table.find(id, m.slots).filter(|slot| slot.is_over()) else { return };
@@ -463,6 +520,11 @@ impl Streams {
         self.table.free(slot);
         self.control_due |= self.table.streams_due();
     }
+}
+
+/// Blocks kept for the streams that have none: each can always get its first.
+fn reserve(slots: &[StreamSlot]) -> usize {
+    slots.iter().filter(|slot| slot.send.chain.blocks() == 0).count()
 }
 
 /// The next news of one stream.
@@ -478,18 +540,5 @@ fn take_news(slot: &mut StreamSlot, stream: StreamId) -> Option<StreamEvent> {
         slot.receive.state = slot.receive.state.next(receive::ReceiveInput::ResetHeard);
         return Some(StreamEvent::Reset { stream, code });
     }
-    if core::mem::take(&mut news.writable) {
-        return Some(StreamEvent::Writable(stream));
-    }
     core::mem::take(&mut news.finished).then_some(StreamEvent::Finished(stream))
-}
-
-impl Streams {
-    /// Settles a reset that arrived.
-    fn on_reset_acked(&mut self, id: StreamId, m: &mut StreamMemory<'_>) {
-        if let Some(slot) = self.table.find(id, m.slots) {
-            slot.send.state = slot.send.state.next(SendInput::ResetAcked);
-            self.free_if_over(id, m);
-        }
-    }
 }

@@ -58,6 +58,8 @@ pub(super) struct ReceiveHalf {
     told: u64,
     pub(super) told_due: bool,
     size: Option<u64>,
+    /// The peer gave up: what was read is not all.
+    reset: bool,
     /// The application wants no more; what arrives is dropped.
     pub(super) stopped: Option<u32>,
     pub(super) stop_due: bool,
@@ -73,9 +75,25 @@ impl ReceiveHalf {
         told: 0,
         told_due: false,
         size: None,
+        reset: false,
         stopped: None,
         stop_due: false,
     };
+
+    /// The peer took the first limit from the handshake.
+    pub(super) fn offered(&mut self, limit: u64) {
+        self.told = limit;
+    }
+
+    /// A quarter of what a stream may have is worth a word.
+    pub(super) fn judge(&mut self, credit: &ReceiveCredit) {
+        let capacity = credit.stream_capacity();
+        let gained = self.read.saturating_add(capacity).saturating_sub(self.told);
+        self.told_due |= self.state == ReceiveState::Open
+            && self.stopped.is_none()
+            && gained > 0
+            && gained >= capacity / 4;
+    }
 
     /// The limit to tell the peer now.
     pub(super) fn tell(&mut self, credit: &ReceiveCredit) -> u64 {
@@ -84,8 +102,9 @@ impl ReceiveHalf {
         self.told
     }
 
-    pub(super) const fn highest(&self) -> u64 {
-        self.highest
+    /// Whether the end is known and everything before it has arrived.
+    pub(super) fn has_all(&self) -> bool {
+        self.state == ReceiveState::Sized && self.size == Some(self.ready)
     }
 
     /// Whether the peer should still hear that we want no more.
@@ -170,6 +189,7 @@ impl ReceiveHalf {
         let news = matches!(self.state, ReceiveState::Open | ReceiveState::Sized);
         if news {
             self.size = Some(final_offset);
+            self.reset = true;
             self.state = self.state.next(ReceiveInput::Reset);
             self.drop_received(credit, pool, memory);
             if self.stopped.is_some() {
@@ -196,15 +216,10 @@ impl ReceiveHalf {
     }
 
     /// The bytes that lie together at the front.
-    pub(super) fn peek<'m>(
-        &mut self,
-        pool: &Pool,
-        memory: &'m [u8],
-    ) -> Result<&'m [u8], ReadError> {
-        self.readable()?;
+    pub(super) fn peek<'m>(&mut self, pool: &Pool, memory: &'m [u8]) -> &'m [u8] {
         let ready = usize::try_from(self.ready.saturating_sub(self.read)).unwrap_or(usize::MAX);
         let piece = self.chain.slice(self.read, pool, memory);
-        Ok(piece.get(..ready.min(piece.len())).unwrap_or_default())
+        piece.get(..ready.min(piece.len())).unwrap_or_default()
     }
 
     /// Takes bytes off the front.
@@ -219,11 +234,7 @@ impl ReceiveHalf {
         self.read = self.read.saturating_add(len);
         self.chain.release(self.read, pool, memory);
         credit.on_consumed(len);
-        let gained = self.read.saturating_add(credit.stream_capacity()).saturating_sub(self.told);
-        self.told_due |= self.state == ReceiveState::Open
-            && self.stopped.is_none()
-            && gained >= credit.stream_capacity() / 4
-            && gained > 0;
+        self.judge(credit);
     }
 
     /// The application wants no more.
@@ -267,12 +278,14 @@ impl ReceiveHalf {
         }
     }
 
-    fn readable(&mut self) -> Result<(), ReadError> {
+    /// Whether there is something to read; hears of the end, or of a reset, if that is all.
+    pub(super) fn readable(&mut self) -> Result<(), ReadError> {
         match self.state {
             ReceiveState::Reset => {
                 self.state = self.state.next(ReceiveInput::ResetHeard);
                 Err(ReadError::Reset)
             }
+            ReceiveState::Done if self.reset => Err(ReadError::Reset),
             ReceiveState::Done => Err(ReadError::Finished),
             _ if self.read < self.ready => Ok(()),
             ReceiveState::Sized if self.size == Some(self.read) => {

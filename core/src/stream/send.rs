@@ -132,6 +132,7 @@ impl SendHalf {
             return Err(WriteError::Finished);
         }
         self.state = self.state.next(SendInput::Finish);
+        self.blocked = false;
         Ok(())
     }
 
@@ -157,6 +158,11 @@ impl SendHalf {
             }
             SendState::Reset | SendState::Done => 0,
         }
+    }
+
+    /// Bytes that were written and never sent.
+    pub(super) const fn unsent(&self) -> u64 {
+        self.written.saturating_sub(self.next)
     }
 
     /// Whether the end alone waits to be sent for the first time.

@@ -32,7 +32,6 @@ pub(super) enum Opening {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) readable: bool,
-    pub(super) writable: bool,
     pub(super) finished: bool,
     pub(super) reset: Option<u32>,
     pub(super) stopped: Option<u32>,
@@ -40,7 +39,7 @@ pub(super) struct News {
 
 impl News {
     pub(super) const NONE: Self =
-        Self { readable: false, writable: false, finished: false, reset: None, stopped: None };
+        Self { readable: false, finished: false, reset: None, stopped: None };
 }
 
 impl StreamSlot {

@@ -20,6 +20,8 @@ pub(super) struct Table {
     peers_limit: u32,
     peers_over: u32,
     peers_share: u32,
+    /// Streams of both sides that are not over.
+    open: u32,
     /// The limit has grown, and the peer should hear.
     due: bool,
 }
@@ -34,6 +36,7 @@ impl Table {
             peers_limit: 0,
             peers_over: 0,
             peers_share: 0,
+            open: 0,
             due: false,
         }
     }
@@ -62,6 +65,7 @@ impl Table {
         let slot = slots.iter_mut().find(|slot| slot.id.is_none()).ok_or(OpenError::TooMany)?;
         let id = StreamId(self.own.saturating_mul(2).saturating_add(self.side.parity()));
         self.own = self.own.saturating_add(1);
+        self.open = self.open.saturating_add(1);
         slot.id = Some(id);
         Ok((id, slot))
     }
@@ -69,6 +73,7 @@ impl Table {
     /// The stream opened last could not begin.
     pub(super) fn take_back(&mut self) {
         self.own = self.own.saturating_sub(1);
+        self.open = self.open.saturating_sub(1);
     }
 
     pub(super) fn find<'s>(
@@ -108,6 +113,7 @@ impl Table {
             let number = self.peers.saturating_mul(2).saturating_add(self.side.peer().parity());
             slot.id = Some(StreamId(number));
             self.peers = self.peers.saturating_add(1);
+            self.open = self.open.saturating_add(1);
         }
         Ok(())
     }
@@ -115,6 +121,7 @@ impl Table {
     /// Makes room where a stream was that is over.
     pub(super) fn free(&mut self, slot: &mut StreamSlot) {
         let Some(id) = slot.id else { return };
+        self.open = self.open.saturating_sub(1);
         if !self.side.owns(id.0) {
             self.peers_over = self.peers_over.saturating_add(1);
             let limit = self.peers_over.saturating_add(self.peers_share);
@@ -122,6 +129,16 @@ impl Table {
             self.peers_limit = self.peers_limit.max(limit);
         }
         *slot = StreamSlot::EMPTY;
+    }
+
+    /// Whether any stream is not over yet.
+    pub(super) const fn any_open(&self) -> bool {
+        self.open > 0
+    }
+
+    /// The peer was told that it may open no more than this.
+    pub(super) const fn told_only(&mut self, limit: u32) {
+        self.due |= limit < self.peers_limit;
     }
 
     pub(super) const fn streams_due(&self) -> bool {

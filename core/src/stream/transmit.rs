@@ -35,11 +35,12 @@ impl Streams {
     /// What waits to be sent.
     #[must_use]
     pub fn waiting(&self, m: &StreamMemory<'_>) -> Waiting {
-        let mut waiting = Waiting { control: self.control_due, ..Waiting::default() };
+        let control = self.control_due || self.capacity(m) > self.receive_credit.capacity();
+        let mut waiting = Waiting { control, ..Waiting::default() };
         let free = self.send_pool.available(m.send).saturating_mul(self.send_pool.data_bytes());
         let (mut held, mut allowed) = (free as u64, 0_u64);
         for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
-            held = held.saturating_add(slot.send.written.saturating_sub(slot.send.next));
+            held = held.saturating_add(slot.send.unsent());
             allowed = allowed.saturating_add(slot.send.limit.saturating_sub(slot.send.next));
             waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
             waiting.again = waiting.again.saturating_add(slot.send.again.total());
@@ -58,16 +59,19 @@ impl Streams {
         m: &mut StreamMemory<'_>,
     ) -> Written {
         let mut written = Written::default();
+        self.measure(m);
         if self.control_due {
             self.write_control(writer, cargo, m);
         }
+        let slots = m.slots.len();
+        let mut last = None;
         for fresh in [false, true] {
-            let slots = m.slots.len();
             for step in 0..slots {
                 let place = self.turn.saturating_add(step).checked_rem(slots).unwrap_or(0);
                 let bytes = self.write_stream(place, fresh, writer, cargo, m);
                 if fresh {
                     written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
+                    last = Some(place).filter(|_| bytes > 0).or(last);
                 } else {
                     written.bytes_again = written.bytes_again.saturating_add(bytes);
                 }
@@ -76,8 +80,9 @@ impl Streams {
                 }
             }
         }
-        if written.bytes_fresh > 0 {
-            self.turn = self.turn.wrapping_add(1).checked_rem(m.slots.len()).unwrap_or(0);
+        if let Some(last) = last {
+            // Whoever filled this packet is the last to fill the next.
+            self.turn = last.saturating_add(1).checked_rem(slots).unwrap_or(0);
         }
         written
     }
@@ -132,7 +137,6 @@ impl Streams {
         m: &mut StreamMemory<'_>,
     ) {
         let mut left = false;
-        self.measure(m);
         if self.receive_credit.due() {
             let frame = Frame::MaxData { bytes: self.receive_credit.tell() };
             if !put(&frame, Carried::MaxData, writer, cargo) {
@@ -173,17 +177,13 @@ impl Streams {
     pub fn on_acked(&mut self, item: Carried, m: &mut StreamMemory<'_>) {
         match item {
             Carried::Stream { stream, offset, len, fin } => {
-                let before = self.send_pool.available(m.send);
                 let Some(slot) = self.table.find(stream, m.slots) else { return };
                 let pool = &mut self.send_pool;
                 if slot.send.on_acked(offset, len.into(), fin, pool, m.send) {
                     slot.news.finished = true;
-                    slot.news.writable = false;
-                }
-                if self.send_pool.available(m.send) > before {
-                    self.wake_writers(m.slots);
                 }
             }
+            Carried::MaxData => self.receive_credit.on_acked(),
             Carried::Reset(stream) => self.on_reset_acked(stream, m),
             _ => {}
         }
@@ -215,7 +215,8 @@ impl Streams {
         self.control_due = true;
     }
 
-    /// Queues the oldest unacknowledged bytes of streams that wrote everything once more.
+    /// Queues the oldest unacknowledged bytes of streams that wrote everything once more: at most
+    /// `max` in all, and each byte only once. Returns how many.
     pub fn requeue_tail(&mut self, max: u64, m: &mut StreamMemory<'_>) -> u64 {
         let mut queued = 0_u64;
         for slot in m.slots.iter_mut().filter(|slot| slot.id.is_some()) {
@@ -224,14 +225,6 @@ impl Streams {
             queued = queued.saturating_add(bytes);
         }
         queued
-    }
-
-    /// Blocks came free: whoever waits for one should try again.
-    fn wake_writers(&self, slots: &mut [StreamSlot]) {
-        for slot in slots.iter_mut().filter(|slot| slot.send.blocked) {
-            slot.send.blocked = false;
-            slot.news.writable = slot.send.state == SendState::Ready;
-        }
     }
 }
 

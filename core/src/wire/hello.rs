@@ -85,6 +85,11 @@ pub struct Credit {
     pub streams: u32,
 }
 
+impl Credit {
+    /// Nothing may be sent.
+    pub const NONE: Self = Self { data: 0, stream_data: 0, streams: 0 };
+}
+
 /// What the dialer says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -54,6 +54,7 @@ fn a_cookie_comes_back_sealed_and_lets_the_initiation_in() {
 
 #[test]
 fn a_cookie_reply_serves_only_the_initiation_it_answers() {
+    // spec: 4.5-4
     let (dialer, mut jar) = (initiator(&hello(0)), jar());
     let mut reply = [0; 100];
     let len = jar
@@ -73,6 +74,7 @@ fn a_cookie_reply_serves_only_the_initiation_it_answers() {
 
 #[test]
 fn a_cookie_holds_for_one_address_on_one_link() {
+    // spec: 4.5-3
     let mut jar = jar();
     let places = [
         (address("10.0.0.1:9000"), LINK),

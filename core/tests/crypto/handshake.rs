@@ -68,6 +68,7 @@ fn every_copy_is_the_same_but_for_its_cookie() {
 
 #[test]
 fn a_response_after_bad_ones_still_counts() {
+    // spec: 4.8-1
     let dialer = initiator(&hello(0));
     let request = initiation(&dialer);
     for psk in [[1; 32], NO_PSK] {
@@ -134,6 +135,7 @@ fn nobody_else_can_respond() {
 
 #[test]
 fn points_of_low_order_are_refused() {
+    // spec: 4.3-3
     for low in [[0; 32], core::array::from_fn(|at| u8::from(at == 0))] {
         let mut random = random(3);
         let mute = Initiator::<Software>::new(
@@ -155,6 +157,7 @@ fn points_of_low_order_are_refused() {
 
 #[test]
 fn versions_without_overlap_are_refused_under_seal() {
+    // spec: 4.6-1
     for (version_min, version_max) in [(2, 9), (0, 0), (3, 1)] {
         let offer = Hello { version_min, version_max, ..hello(0) };
         let refusal = Refusal::NoCommonVersion { min: 1, max: 1 };
@@ -190,6 +193,7 @@ proptest! {
 
     #[test]
     fn no_response_is_longer_than_its_initiation(theirs in 0_u8..9, ours in 0_u8..12, datagram_max in 150_usize..600, room in 150_usize..600) {
+        // spec: 4.2-2
         let dialer = Initiator::new(
             &identity(1), identity(2).public, &PSK, DIALER, &hello(theirs), datagram_max, &mut random(3),
         );

@@ -19,6 +19,7 @@ fn read(datagram: &[u8]) -> Result<(), Discard> {
 
 #[test]
 fn an_initiation_with_any_byte_changed_fails_its_check() {
+    // spec: 4.5-1
     let datagram = initiation(&initiator(&hello(1)));
     for at in 0..datagram.len() - 16 {
         let mut changed = datagram.clone();
@@ -43,6 +44,7 @@ fn an_initiation_with_any_byte_changed_and_a_right_check_fails_its_seals() {
 
 #[test]
 fn a_response_with_any_byte_changed_is_ignored_and_the_true_one_still_taken() {
+    // spec: 4.8-1
     let dialer = initiator(&hello(0));
     let (_, response) = respond(&initiation(&dialer), &PSK);
     for at in 0..response.len() {

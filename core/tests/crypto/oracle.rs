@@ -52,6 +52,7 @@ fn answer(datagram: &[u8], psk: &[u8; 32], reply: &Reply) -> (HandshakeState, Ve
 
 #[test]
 fn our_initiator_and_snows_responder_agree() {
+    // spec: 4.3-1
     let (hello, dialer) = (hello(4), initiator(&hello(4)));
     let datagram = initiation(&dialer);
     let (mut oracle, read, mut response) = answer(&datagram, &PSK, &Reply::Welcome(welcome()));
@@ -66,6 +67,7 @@ fn our_initiator_and_snows_responder_agree() {
 
 #[test]
 fn a_choice_that_was_not_offered_is_not_taken() {
+    // spec: 4.6-3
     let offer = Hello { suites: Suites::new(&[Suite::ChaCha20Poly1305]), ..hello(0) };
     let dialer = initiator(&offer);
     let datagram = initiation(&dialer);
@@ -110,6 +112,8 @@ fn snows_initiator_and_our_responder_agree() {
 
 #[test]
 fn snow_opens_neither_message_with_another_prologue_or_secret() {
+    // spec: 4.3-1
+    // spec: 4.3-2
     let dialer = initiator(&hello(0));
     let datagram = initiation(&dialer);
     let message = &datagram[5..datagram.len() - TRAILER];

@@ -106,7 +106,7 @@ impl Inner {
             addresses: heapless::Vec::new(),
         };
         for address in addresses {
-            let _ = peer.addresses.push(Address::Ip(*address));
+            let _ = peer.addresses.push(Address::Ip(unscoped(*address)));
         }
         let core = Core::connect(
             self.core_config(),
@@ -269,6 +269,12 @@ fn identity(config: &EndpointConfig) -> Identity {
 
 fn storage(config: &EndpointConfig) -> HostStorage {
     HostStorage::new(config.window.unwrap_or(WINDOW_DEFAULT))
+}
+
+/// The scope and the flow label of an IPv6 address are this machine's business: a link-local address
+/// is tried on every link, and each adds its own scope when it sends.
+pub(super) fn unscoped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

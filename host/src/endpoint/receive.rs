@@ -3,7 +3,7 @@
 //! Datagrams of one connection that arrive together are handed over under one lock, and its driver
 //! is woken once for all of them.
 
-use super::inner::Inner;
+use super::inner::{Inner, unscoped};
 use crate::connection::Shared;
 use crate::link::socket::{LinkSocket, Run};
 use core::net::{IpAddr, SocketAddr};
@@ -119,11 +119,6 @@ impl Desk {
             self.woken.push(shared);
         }
     }
-}
-
-/// The scope and the flow label of an IPv6 address are this machine's business.
-fn unscoped(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip(), address.port())
 }
 
 /// As long as the longest datagram that is looked at.

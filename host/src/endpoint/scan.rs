@@ -114,8 +114,7 @@ impl Inner {
 
     fn info(&self, interface: &Interface, addresses: &[IpAddr]) -> LinkInfo {
         let port = self.links().port();
-        let own = Interface { addresses: addresses.to_vec(), ..interface.clone() };
-        let own = own.socket_addresses(port);
+        let own: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let (advertise, hidden) = (&self.config.advertise, self.config.hidden);
         link_info(interface.class, interface.mtu, &own, advertise, hidden)
     }

@@ -6,11 +6,11 @@
 //! one that nothing can be sent by it: it is down, or has no address. A VPN that runs over another
 //! link counts, but as the last resort: its packets take the other link anyway.
 //!
-//! Everything here is pure; [`super::system`] asks the system.
+//! Everything here is pure; `system.rs` asks the system.
 
 pub use super::system::interfaces;
 use core::fmt;
-use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+use core::net::IpAddr;
 use ropewalk_core::id::CostClass;
 
 /// What an interface is.
@@ -83,20 +83,6 @@ pub struct Interface {
     pub carrier: bool,
     /// For bridges: whether there is anything behind it.
     pub populated: bool,
-}
-
-impl Interface {
-    /// Where a socket of ours on it can be reached.
-    #[must_use]
-    pub fn socket_addresses(&self, port: u16) -> Vec<SocketAddr> {
-        let scoped = |ip: &IpAddr| match ip {
-            IpAddr::V6(ip) if ip.is_unicast_link_local() => {
-                SocketAddrV6::new(*ip, port, 0, self.index).into()
-            }
-            ip => SocketAddr::new(*ip, port),
-        };
-        self.addresses.iter().map(scoped).collect()
-    }
 }
 
 /// Why an interface is left out.
@@ -295,14 +281,5 @@ mod tests {
         let kinds = [Kind::Ethernet, Kind::Wifi, Kind::Modem, Kind::Tunnel];
         assert!(kinds.is_sorted_by(|a, b| a.class() < b.class()));
         assert_eq!(Kind::Tunnel.class(), CostClass::LastResort);
-    }
-
-    #[test]
-    fn only_link_local_addresses_carry_the_interface() {
-        let addresses = vec!["fe80::1".parse().unwrap(), "fd00::1".parse().unwrap()];
-        let interface = Interface { index: 7, addresses, ..interface("x", Kind::Ethernet) };
-        let expected: [SocketAddr; 2] =
-            ["[fe80::1%7]:9".parse().unwrap(), "[fd00::1]:9".parse().unwrap()];
-        assert_eq!(interface.socket_addresses(9), expected);
     }
 }

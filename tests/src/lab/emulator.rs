@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Sleeping is `ppoll` with a timeout in nanoseconds and the least timer slack, and a turn lasts at
-//! least [`TURN`], so that a busy link wakes nobody for a single frame. Late by that much as it may
+//! least `TURN`, so that a busy link wakes nobody for a single frame. Late by that much as it may
 //! be, the rate is exact, since [`Pipe`] counts departures on its own clock. 300 Mbit/s take half a core.
 
 use super::Node;

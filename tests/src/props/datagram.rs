@@ -8,6 +8,7 @@ use super::pair::Pair;
 /// # Panics
 /// When a node says something to the stranger, or the connection changes.
 pub fn check(data: &[u8]) {
+    // spec: 8.5-1
     let mut choices = Choices::new(data);
     let mut pair = Pair::new(7);
     pair.dial();

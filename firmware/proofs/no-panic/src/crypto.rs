@@ -77,7 +77,7 @@ fn keys() {
         any(&mut keys).open(any(true), path, number, header.any(), bytes.any(), &tag, now());
     see(opened.is_ok());
     let keys = any(&mut keys);
-    see((keys.phase(), keys.wants_change(any(0)), keys.is_exhausted(), keys.deadline()));
+    see((keys.phase(), keys.wants_change(any(0)), keys.left(), keys.deadline()));
     see(keys.change());
     any(&mut *keys).on_changed_keep_until(now());
     any(&mut *keys).forget_old(now());

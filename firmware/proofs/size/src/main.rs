@@ -122,12 +122,12 @@ const CONFIG: Config = Config {
     mode: Mode::Bulk,
     idle_timeout: Duration::from_secs(60),
     keep_alive: Duration::from_secs(15),
+    keep_alive_in_use: Duration::from_millis(400),
     handshake_timeout: Duration::from_secs(5),
     datagram_bytes_max: 1_200,
     acknowledgement_delay: Duration::from_millis(5),
     restart_check: Duration::from_secs(1),
     packets_per_key: 1 << 22,
-    candidates_max: 16,
 };
 
 fn identity() -> Identity {
