@@ -15,7 +15,7 @@
 
 use crate::recovery::congestion::{Acked, Congestion, Lost};
 use crate::recovery::cubic::Cubic;
-use crate::recovery::delivery::RateFilter;
+use crate::recovery::delivery::{RateFilter, Sample};
 use crate::recovery::drain::Drain;
 use crate::recovery::rtt::Rtt;
 use crate::recovery::slow_start::SlowStart;
@@ -77,13 +77,13 @@ impl BoundedCubic {
     fn grow(&mut self, acked: &Acked, rtt: &Rtt, now: Instant) {
         let peak = self.peak.max(self.peak_before);
         if let Some(slow_start) = &mut self.slow_start {
-            slow_start.on_acked(acked.bytes, acked.rtt, &acked.sample, rtt, now);
+            slow_start.on_acked(acked, self.datagram, rtt);
             if peak.saturating_mul(2) >= self.base {
-                self.base = slow_start.grow(self.base, acked.bytes);
+                self.base = self.base.saturating_add(acked.bytes);
             }
-            if slow_start.is_over(self.base, &acked.sample) {
-                self.slow_start = None;
-                self.cubic.restart();
+            if slow_start.is_over(self.base, &acked.sample, rtt) {
+                let capacity = slow_start.capacity();
+                self.leave_slow_start(capacity, rtt, now);
             }
             return;
         }
@@ -94,6 +94,18 @@ impl BoundedCubic {
         } else if !recovering {
             let (rtt, datagram) = (rtt.smoothed(), self.datagram);
             self.base = self.cubic.grow(self.base, acked.bytes, datagram, rtt, now);
+        }
+    }
+
+    /// The path is full. What trains showed of its capacity is known a round before the rate of
+    /// delivery reaches it, so it stands in for that; zero if they showed nothing.
+    fn leave_slow_start(&mut self, capacity: u64, rtt: &Rtt, now: Instant) {
+        self.slow_start = None;
+        self.cubic.restart();
+        if capacity > 0 {
+            let shown = Sample { rate: capacity, ..Sample::default() };
+            self.rates.update(&shown, rtt.min(), now);
+            self.base = self.base.min(self.floor(rtt));
         }
     }
 
@@ -270,7 +282,6 @@ const KEPT_MAX: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recovery::delivery::Sample;
 
     const DATAGRAM: u64 = 1_200;
 
@@ -352,7 +363,7 @@ mod tests {
         control.on_resumed(Duration::from_secs(1), &rtt);
         assert_eq!(control.window(), 32 * DATAGRAM);
         let mut slow_start = control.slow_start.unwrap();
-        assert!(!slow_start.is_over(599_999, &Sample::default()));
-        assert!(slow_start.is_over(600_000, &Sample::default()));
+        assert!(!slow_start.is_over(599_999, &Sample::default(), &rtt));
+        assert!(slow_start.is_over(600_000, &Sample::default(), &rtt));
     }
 }

@@ -25,6 +25,7 @@ mod sent;
 mod settle;
 mod slow_start;
 mod tolerance;
+mod train;
 
 use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;

@@ -1,36 +1,34 @@
 //! Slow start: the window doubles each round trip until the path is full.
 //!
 //! ```text
-//!              the window reaches what the path was seen to carry
-//!   Doubling ------------------------------------------> Conservative --> rate flat for a round: done
-//!      ^ |                                                 | (a quarter as fast)
-//!      | +--- rate flat for 3 rounds, or much lost: done   |
-//!      +--------------- a round without a queue -----------+
+//!   Doubling --+-- the window holds what trains of packets say that the path carries --> over
+//!              +-- the rate is flat for 3 rounds ------------------------------------->
+//!              +-- much is lost ------------------------------------------------------>
 //! ```
 //!
 //! Doubling sends in bursts, so a queue comes and goes long before the path is full: longer round
-//! trips alone say little (where HyStart, RFC 9406, leaves too early) and a round later they say
-//! it too late. But while they are long the link is busy, and what is delivered in such a busy
-//! period is its capacity; capacity times the least round trip is the window at which to be careful.
-//! The end comes when more in flight no longer brings more through.
+//! trips alone say little (where HyStart, RFC 9406, leaves too early), and a round later they say
+//! it too late, when a short queue has overflowed. But the bursts leave at twice the rate that the
+//! window stands for, so they show the narrowest place a round before the window fills it
+//! (`train.rs`). Where they do not, the end comes when more in flight no longer brings more through.
 //!
 //! One lost packet says nothing on a radio link: loss ends slow start when it is a sixteenth of a
 //! window within a round.
 
+use crate::recovery::congestion::Acked;
 use crate::recovery::delivery::Sample;
 use crate::recovery::rtt::Rtt;
-use crate::time::{Duration, Instant};
+use crate::recovery::train::Train;
 
 /// Where slow start stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlowStart {
     /// The window at which it ends in any case.
     threshold: u64,
-    /// The window from which on it grows carefully.
-    careful: u64,
-    busy: Option<Busy>,
-    /// A queue was seen in this round.
-    queued: bool,
+    train: Train,
+    /// The fastest that trains passed the path's narrowest place, and how many showed it.
+    capacity: u64,
+    trains: u8,
     /// The best rate of earlier rounds and of this one.
     rate_before: u64,
     rate: u64,
@@ -38,22 +36,14 @@ pub(super) struct SlowStart {
     lost: u64,
 }
 
-/// A time in which the link had a queue all along.
-#[derive(Clone, Copy, Debug)]
-struct Busy {
-    since: Instant,
-    delivered: u64,
-    samples: u8,
-}
-
 impl SlowStart {
     /// Slow start from now on, up to a window of `threshold`.
     pub(super) const fn new(threshold: u64) -> Self {
         Self {
             threshold,
-            careful: u64::MAX,
-            busy: None,
-            queued: false,
+            train: Train::new(),
+            capacity: 0,
+            trains: 0,
             rate_before: 0,
             rate: 0,
             flat_rounds: 0,
@@ -61,10 +51,10 @@ impl SlowStart {
         }
     }
 
-    /// The window after `acked` bytes more.
-    pub(super) const fn grow(&self, window: u64, acked: u64) -> u64 {
-        let growth = if window >= self.careful { acked / 4 } else { acked };
-        window.saturating_add(growth)
+    /// What the path carries, in bytes a second, once trains have shown it; or zero. One train
+    /// alone may have met a pause.
+    pub(super) const fn capacity(&self) -> u64 {
+        if self.trains < TRAINS { 0 } else { self.capacity }
     }
 
     /// Takes a loss. `true`: too many in this round, slow start is over.
@@ -73,78 +63,47 @@ impl SlowStart {
         self.lost >= window / 16 && self.lost >= datagram.saturating_mul(LOST_DATAGRAMS)
     }
 
-    /// Takes an acknowledgement of `acked` bytes: its round-trip sample, if it gave one, and what
-    /// it says about the rate.
-    pub(super) fn on_acked(
-        &mut self,
-        acked: u64,
-        latest: Option<Duration>,
-        sample: &Sample,
-        rtt: &Rtt,
-        now: Instant,
-    ) {
-        if let Some(latest) = latest {
-            self.observe_queue(latest, rtt, acked, now);
+    /// Takes an acknowledgement; packets are of `datagram` bytes.
+    pub(super) fn on_acked(&mut self, acked: &Acked, datagram: u64, rtt: &Rtt) {
+        if let Some(rate) = self.train.on_acked(acked, datagram, rtt) {
+            self.capacity = self.capacity.max(rate);
+            self.trains = self.trains.saturating_add(1);
         }
-        self.rate = self.rate.max(sample.rate);
+        if acked.sample.round_ended {
+            self.train.restart();
+        }
+        self.rate = self.rate.max(acked.sample.rate);
     }
 
     /// Whether slow start is over with this window; `sample` may have ended a round.
-    pub(super) fn is_over(&mut self, window: u64, sample: &Sample) -> bool {
-        window >= self.threshold || sample.round_ended && self.end_round(window, sample.app_limited)
+    pub(super) fn is_over(&mut self, window: u64, sample: &Sample, rtt: &Rtt) -> bool {
+        let flat = sample.round_ended && self.end_round(sample.app_limited);
+        let capacity = self.capacity();
+        let full = capacity > 0 && window >= rtt.min().bytes_at(capacity);
+        flat || full || window >= self.threshold
     }
 
-    /// Measures the capacity while round trips say that the link has a queue.
-    fn observe_queue(&mut self, latest: Duration, rtt: &Rtt, acked: u64, now: Instant) {
-        let rise = (rtt.min() / 8).clamp(RISE_MIN, RISE_MAX);
-        if latest < rtt.min() + rise {
-            self.busy = None;
-            return;
-        }
-        self.queued = true;
-        let Some(busy) = &mut self.busy else {
-            self.busy = Some(Busy { since: now, delivered: 0, samples: 0 });
-            return;
-        };
-        busy.delivered = busy.delivered.saturating_add(acked);
-        busy.samples = busy.samples.saturating_add(1);
-        if busy.samples >= BUSY_SAMPLES {
-            let elapsed = now.since(busy.since).as_micros();
-            let scaled = busy.delivered.saturating_mul(rtt.min().as_micros());
-            let path = scaled.checked_div(elapsed).unwrap_or(u64::MAX);
-            self.careful = path.saturating_add(path / 4);
-        }
-    }
-
-    fn end_round(&mut self, window: u64, app_limited: bool) -> bool {
-        let careful = window >= self.careful;
-        if careful && !self.queued {
-            self.careful = u64::MAX;
-        }
-        (self.queued, self.lost) = (false, 0);
+    /// Whether the rate has stopped growing.
+    const fn end_round(&mut self, app_limited: bool) -> bool {
+        self.lost = 0;
         let (rate, before) = (self.rate, self.rate_before);
         self.rate = 0;
         if app_limited {
             return false;
         }
-        // Doubling should show as doubling, growth by a quarter as at least an eighth.
-        let (step, patience) = if careful { (before / 8, 1) } else { (before / 4, FLAT_ROUNDS) };
-        if rate >= before.saturating_add(step) {
+        // Doubling should show as doubling.
+        if rate >= before.saturating_add(before / 4) {
             self.flat_rounds = 0;
             self.rate_before = rate;
         } else {
             self.flat_rounds = self.flat_rounds.saturating_add(1);
         }
-        self.flat_rounds >= patience
+        self.flat_rounds >= FLAT_ROUNDS
     }
 }
 
-/// A round trip longer than the least by an eighth shows a queue, within these bounds (RFC 9406
-/// section 4.3 has them for its purpose).
-const RISE_MIN: Duration = Duration::from_millis(4);
-const RISE_MAX: Duration = Duration::from_millis(16);
-/// A busy period is believed after this many samples (the same section).
-const BUSY_SAMPLES: u8 = 8;
+/// So many trains are believed.
+const TRAINS: u8 = 2;
 /// Rounds without growth of the rate that end doubling.
 const FLAT_ROUNDS: u8 = 3;
 /// Fewer lost packets than this never end it.
@@ -153,73 +112,97 @@ const LOST_DATAGRAMS: u64 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::{Duration, Instant};
 
-    const RTT: u64 = 20_000;
+    const DATAGRAM: u64 = 1_000;
+    const RTT: Duration = Duration::from_millis(20);
 
-    /// Acknowledges a window in ten parts over a round, each with this round trip, at a rate.
-    fn round(
-        start: &mut SlowStart,
-        at: &mut u64,
-        window: u64,
-        rtt_us: u64,
-        rate: u64,
-    ) -> (u64, bool) {
-        let rtt = Rtt::new(Some(Duration::from_micros(RTT)), Instant::ZERO);
-        let (mut grown, mut over) = (window, false);
-        for part in 0..10 {
-            *at += RTT / 10;
-            let sample = Sample { rate, app_limited: false, round_ended: part == 9 };
-            let latest = Some(Duration::from_micros(rtt_us));
-            let acked = window / 10;
-            start.on_acked(acked, latest, &sample, &rtt, Instant::from_micros(*at));
-            grown = start.grow(grown, acked);
-            over |= start.is_over(grown, &sample);
+    /// A path, played packet by packet: what is sent in a round, and what comes back in the next.
+    struct Play {
+        start: SlowStart,
+        now: u64,
+    }
+
+    impl Play {
+        fn new() -> Self {
+            Self { start: SlowStart::new(u64::MAX), now: 0 }
         }
-        (grown, over)
+
+        /// Sends a window over half a round, and acknowledges it packet by packet as a path of
+        /// `rate` lets it through, after `pause` more in its middle. Returns the window after it.
+        fn round(&mut self, window: u64, rate: u64, pause: u64) -> (u64, bool) {
+            let (packets, rtt) = (window / DATAGRAM, Rtt::new(Some(RTT), Instant::ZERO));
+            let apart = RTT.as_micros() / 2 / packets;
+            let line = DATAGRAM * 1_000_000 / rate;
+            let (mut grown, mut over, mut free_at) = (window, false, 0);
+            for at in 0..packets {
+                let sent = self.now + at * apart;
+                let held = if at >= packets / 2 { pause } else { 0 };
+                free_at = free_at.max(sent) + line;
+                let arrived = free_at + held + RTT.as_micros();
+                let delivered = (at + 1) * DATAGRAM * 1_000_000 / (arrived - self.now);
+                let sample =
+                    Sample { rate: delivered, app_limited: false, round_ended: at + 1 == packets };
+                let acked = Acked {
+                    bytes: DATAGRAM,
+                    newest_sent_at: Instant::from_micros(sent),
+                    sample,
+                    rtt: Some(Duration::from_micros(arrived - sent)),
+                    in_flight: window,
+                };
+                self.start.on_acked(&acked, DATAGRAM, &rtt);
+                grown += DATAGRAM;
+                over = self.start.is_over(grown, &sample, &rtt);
+                if over {
+                    break;
+                }
+            }
+            self.now += 2 * RTT.as_micros();
+            (grown, over)
+        }
     }
 
     #[test]
     fn it_doubles_while_the_rate_does() {
-        let (mut start, mut at, mut window) = (SlowStart::new(u64::MAX), 0, 40_000);
+        let (mut play, mut window) = (Play::new(), 40_000);
         for doubling in 1..8_u32 {
-            let rate = window * 50;
             let over;
-            (window, over) = round(&mut start, &mut at, window, RTT, rate);
+            (window, over) = play.round(window, 1_000_000_000, 0);
             assert_eq!((window, over), (40_000 << doubling, false));
         }
     }
 
     #[test]
-    fn with_a_queue_it_is_careful_and_ends_when_the_rate_is_flat() {
-        let (mut start, mut at) = (SlowStart::new(u64::MAX), 0);
-        let (window, over) = round(&mut start, &mut at, 100_000, RTT, 5_000_000);
-        assert!(!over);
-        let (window, over) = round(&mut start, &mut at, window, RTT + 8_000, 6_500_000);
-        assert!(window < 390_000 && !over);
-        let (_, over) = round(&mut start, &mut at, window, RTT + 12_000, 6_500_000);
-        assert!(over);
+    fn it_ends_as_soon_as_the_window_holds_what_the_path_carries() {
+        // 10 MB/s: 200 kB in a round trip. A window of 180 kB leaves in 10 ms and takes 18; two
+        // trains of 4 ms each show it.
+        let mut play = Play::new();
+        let (window, over) = play.round(90_000, 10_000_000, 0);
+        assert_eq!((window, over), (180_000, false));
+        let (window, over) = play.round(window, 10_000_000, 0);
+        assert!(over && window <= 265_000, "{window}");
+        assert!((9_500_000..=10_500_000).contains(&play.start.capacity()));
     }
 
     #[test]
-    fn jitter_makes_it_careful_but_does_not_end_it() {
-        let (mut start, mut at, mut window) = (SlowStart::new(u64::MAX), 0, 40_000);
-        for _ in 0..8 {
-            let rate = window * 50;
-            let over;
-            (window, over) = round(&mut start, &mut at, window, RTT + 8_000, rate);
-            assert!(!over);
-        }
-        assert!(window > 160_000);
-        let before = window;
-        (window, _) = round(&mut start, &mut at, window, RTT, window * 50);
-        (window, _) = round(&mut start, &mut at, window, RTT, window * 50);
-        assert!(window >= 2 * before);
+    fn one_pause_of_the_acknowledgements_is_no_bottleneck() {
+        let mut play = Play::new();
+        let (window, over) = play.round(40_000, 1_000_000_000, 15_000);
+        assert_eq!((window, over), (80_000, false));
+        assert_eq!(play.round(window, 1_000_000_000, 0), (160_000, false));
     }
 
     #[test]
-    fn a_flat_rate_ends_it_even_without_a_queue() {
-        let (mut start, mut at) = (SlowStart::new(u64::MAX), 0);
-        let ends = (0..10).find(|_| round(&mut start, &mut at, 100_000, RTT, 1_000_000).1);
+    fn a_flat_rate_ends_it_without_trains_too() {
+        let (mut start, rtt) = (SlowStart::new(u64::MAX), Rtt::new(Some(RTT), Instant::ZERO));
+        let sample = Sample { rate: 1_000_000, app_limited: false, round_ended: true };
+        let ends = (0..10).find(|round| {
+            let newest_sent_at = Instant::from_micros(round * 20_000);
+            let (bytes, rtt_sample) = (10_000, Some(RTT));
+            let acked = Acked { bytes, newest_sent_at, sample, rtt: rtt_sample, in_flight: 0 };
+            start.on_acked(&acked, DATAGRAM, &rtt);
+            start.is_over(100_000, &sample, &rtt)
+        });
         assert_eq!(ends, Some(3));
     }
 
