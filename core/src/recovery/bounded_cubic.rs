@@ -339,8 +339,9 @@ mod tests {
     fn what_is_in_flight_has_a_cap() {
         let (mut control, mut rtt) = path(5_000_000);
         let sample = Sample { rate: 10_000_000, ..Sample::default() };
+        let (newest_sent_at, arrived) = (ms(1), ms(21));
         let acked =
-            Acked { bytes: DATAGRAM, newest_sent_at: ms(1), sample, rtt: None, in_flight: 0 };
+            Acked { bytes: DATAGRAM, newest_sent_at, sample, rtt: None, arrived, in_flight: 0 };
         control.on_acked(&acked, &mut rtt, ms(21));
         assert_eq!(control.window(), 1_200_000);
     }

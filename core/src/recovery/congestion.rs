@@ -19,6 +19,9 @@ pub(super) struct Acked {
     pub(super) sample: Sample,
     /// Its round trip without the peer's delay, if it gave a sample.
     pub(super) rtt: Option<Duration>,
+    /// When it came, or would have come had the peer not held it back: acknowledgements of a train
+    /// of packets are as far apart as these moments, whichever path they come back on.
+    pub(super) arrived: Instant,
     /// Bytes in flight after it.
     pub(super) in_flight: u64,
 }

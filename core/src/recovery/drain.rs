@@ -78,7 +78,7 @@ mod tests {
     fn acked(sent_ms: u64, in_flight: u64) -> Acked {
         let rtt = Some(Duration::ZERO);
         let sample = Sample::default();
-        Acked { bytes: 1, newest_sent_at: ms(sent_ms), sample, rtt, in_flight }
+        Acked { bytes: 1, newest_sent_at: ms(sent_ms), sample, rtt, arrived: ms(0), in_flight }
     }
 
     #[test]

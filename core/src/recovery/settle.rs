@@ -45,12 +45,13 @@ impl Recovery {
             self.newly_acked_at = Some(now);
             self.probe.on_answer();
         }
+        let delay = ack.delay().min(self.ack_delay_max);
         let mut round_trip = None;
         if let Some((number, sent_at)) = newest
             && own_path
             && number == largest
         {
-            let (sample, delay) = (now.since(sent_at), ack.delay().min(self.ack_delay_max));
+            let sample = now.since(sent_at);
             self.rtt.on_sample(sample, delay, now);
             round_trip = Some(sample - delay);
             result.rtt_sample = true;
@@ -69,6 +70,7 @@ impl Recovery {
                 newest_sent_at,
                 sample,
                 rtt: round_trip,
+                arrived: now - delay,
                 in_flight: self.flight.bytes(),
             };
             self.congestion.on_acked(&acked, &mut self.rtt, now);

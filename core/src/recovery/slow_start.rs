@@ -148,6 +148,7 @@ mod tests {
                     newest_sent_at: Instant::from_micros(sent),
                     sample,
                     rtt: Some(Duration::from_micros(arrived - sent)),
+                    arrived: Instant::from_micros(arrived),
                     in_flight: window,
                 };
                 self.start.on_acked(&acked, DATAGRAM, &rtt);
@@ -198,8 +199,9 @@ mod tests {
         let sample = Sample { rate: 1_000_000, app_limited: false, round_ended: true };
         let ends = (0..10).find(|round| {
             let newest_sent_at = Instant::from_micros(round * 20_000);
-            let (bytes, rtt_sample) = (10_000, Some(RTT));
-            let acked = Acked { bytes, newest_sent_at, sample, rtt: rtt_sample, in_flight: 0 };
+            let arrived = newest_sent_at + RTT;
+            let acked =
+                Acked { bytes: 10_000, newest_sent_at, sample, rtt: None, arrived, in_flight: 0 };
             start.on_acked(&acked, DATAGRAM, &rtt);
             start.is_over(100_000, &sample, &rtt)
         });

@@ -29,16 +29,13 @@ impl Train {
     /// bytes a second, when a train has just shown it.
     pub(super) fn on_acked(&mut self, acked: &Acked, datagram: u64, rtt: &Rtt) -> Option<u64> {
         self.bytes = self.bytes.saturating_add(acked.bytes);
-        // The round trip is without the peer's delay, so this is when the acknowledgement would
-        // have come if it had not been held back.
-        let arrived = acked.newest_sent_at + acked.rtt?;
-        let began = Self { start: Some((arrived, acked.newest_sent_at)), bytes: 0 };
+        let began = Self { start: Some((acked.arrived, acked.newest_sent_at)), bytes: 0 };
         let Some((acked_from, sent_from)) = self.start else {
             *self = began;
             return None;
         };
         let (arriving, sending) =
-            (arrived.since(acked_from), acked.newest_sent_at.since(sent_from));
+            (acked.arrived.since(acked_from), acked.newest_sent_at.since(sent_from));
         let long = (rtt.min() / 8).max(SPAN_MIN);
         if self.bytes < datagram.saturating_mul(DATAGRAMS_MIN) || arriving < long {
             return None;
@@ -75,7 +72,8 @@ mod tests {
                 bytes: 1_000,
                 newest_sent_at: Instant::from_micros(at * sent_apart),
                 sample: Sample::default(),
-                rtt: Some(Duration::from_micros(20_000 + at * (acked_apart - sent_apart))),
+                rtt: None,
+                arrived: Instant::from_micros(20_000 + at * acked_apart),
                 in_flight: 0,
             };
             train.on_acked(&acked, 1_000, &rtt)
