@@ -26,9 +26,8 @@ pub(super) struct SlowStart {
     /// The window at which it ends in any case.
     threshold: u64,
     train: Train,
-    /// The fastest that trains passed the path's narrowest place, and how many showed it.
+    /// The fastest that trains were seen to pass the path's narrowest place; zero: none was.
     capacity: u64,
-    trains: u8,
     /// The best rate of earlier rounds and of this one.
     rate_before: u64,
     rate: u64,
@@ -43,7 +42,6 @@ impl SlowStart {
             threshold,
             train: Train::new(),
             capacity: 0,
-            trains: 0,
             rate_before: 0,
             rate: 0,
             flat_rounds: 0,
@@ -51,10 +49,9 @@ impl SlowStart {
         }
     }
 
-    /// What the path carries, in bytes a second, once trains have shown it; or zero. One train
-    /// alone may have met a pause.
+    /// What the path carries, in bytes a second, once a train has shown it; or zero.
     pub(super) const fn capacity(&self) -> u64 {
-        if self.trains < TRAINS { 0 } else { self.capacity }
+        self.capacity
     }
 
     /// Takes a loss. `true`: too many in this round, slow start is over.
@@ -67,7 +64,6 @@ impl SlowStart {
     pub(super) fn on_acked(&mut self, acked: &Acked, datagram: u64, rtt: &Rtt) {
         if let Some(rate) = self.train.on_acked(acked, datagram, rtt) {
             self.capacity = self.capacity.max(rate);
-            self.trains = self.trains.saturating_add(1);
         }
         if acked.sample.round_ended {
             self.train.restart();
@@ -78,8 +74,7 @@ impl SlowStart {
     /// Whether slow start is over with this window; `sample` may have ended a round.
     pub(super) fn is_over(&mut self, window: u64, sample: &Sample, rtt: &Rtt) -> bool {
         let flat = sample.round_ended && self.end_round(sample.app_limited);
-        let capacity = self.capacity();
-        let full = capacity > 0 && window >= rtt.min().bytes_at(capacity);
+        let full = self.capacity > 0 && window >= rtt.min().bytes_at(self.capacity);
         flat || full || window >= self.threshold
     }
 
@@ -102,8 +97,6 @@ impl SlowStart {
     }
 }
 
-/// So many trains are believed.
-const TRAINS: u8 = 2;
 /// Rounds without growth of the rate that end doubling.
 const FLAT_ROUNDS: u8 = 3;
 /// Fewer lost packets than this never end it.
@@ -175,13 +168,13 @@ mod tests {
 
     #[test]
     fn it_ends_as_soon_as_the_window_holds_what_the_path_carries() {
-        // 10 MB/s: 200 kB in a round trip. A window of 180 kB leaves in 10 ms and takes 18; two
-        // trains of 4 ms each show it.
+        // 10 MB/s: 200 kB in a round trip. A window of 180 kB leaves in 10 ms and takes 18; a
+        // train of 4 ms shows it.
         let mut play = Play::new();
         let (window, over) = play.round(90_000, 10_000_000, 0);
         assert_eq!((window, over), (180_000, false));
         let (window, over) = play.round(window, 10_000_000, 0);
-        assert!(over && window <= 265_000, "{window}");
+        assert!(over && window <= 225_000, "{window}");
         assert!((9_500_000..=10_500_000).contains(&play.start.capacity()));
     }
 
