@@ -48,7 +48,8 @@ pub(super) struct BoundedCubic {
 #[derive(Clone, Copy, Debug)]
 struct Undo {
     base: u64,
-    slow_start: Option<SlowStart>,
+    /// The threshold of slow start, if it was not over.
+    slow_start: Option<u64>,
     cubic: Cubic,
     lost: u32,
 }
@@ -216,11 +217,12 @@ impl Congestion for BoundedCubic {
         {
             return;
         }
-        let (base, slow_start, cubic) = (self.base, self.slow_start, self.cubic);
+        let (base, cubic) = (self.base, self.cubic);
+        let slow_start = self.slow_start.take().map(|start| start.threshold());
         self.undo = Some(Undo { base, slow_start, cubic, lost: lost.packets });
         self.cut_at = Some(now);
         // Doubling overshoots by up to as much again; what was in flight before it did is half.
-        let reached = if self.slow_start.take().is_some() { base / 2 } else { base };
+        let reached = if slow_start.is_some() { base / 2 } else { base };
         self.base = self.cubic.cut(reached);
         self.bound(rtt);
     }
@@ -232,7 +234,7 @@ impl Congestion for BoundedCubic {
         if undo.lost == 0 {
             self.base = self.base.max(undo.base);
             self.window = self.window.max(self.base);
-            self.slow_start = undo.slow_start;
+            self.slow_start = undo.slow_start.map(SlowStart::new);
             self.cubic = undo.cubic;
             self.cut_at = None;
             self.undo = None;

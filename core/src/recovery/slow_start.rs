@@ -49,6 +49,11 @@ impl SlowStart {
         }
     }
 
+    /// The window at which it ends in any case.
+    pub(super) const fn threshold(&self) -> u64 {
+        self.threshold
+    }
+
     /// What the path carries, in bytes a second, once a train has shown it; or zero.
     pub(super) const fn capacity(&self) -> u64 {
         self.capacity
