@@ -282,19 +282,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
-        let result =
-            path.recovery.on_ack(ack, slot == arrived, now, &mut sent, &mut |fate, carried| {
-                ledger.settle(fate, carried)
-            });
+        let each = &mut |fate, carried| ledger.settle(fate, carried);
+        let result = if slot == arrived {
+            let held = self.config.acknowledgement_delay;
+            path.recovery.on_ack(ack, held, now, &mut sent, each)
+        } else {
+            path.recovery.on_ack_elsewhere(ack, now, &mut sent, each)
+        };
         if result.invalid {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
-        let changed = result.news && path.on_acknowledged(now);
+        let changed = result.progress && path.on_acknowledged(now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);

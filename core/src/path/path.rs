@@ -233,7 +233,7 @@ impl Path {
 
     /// Takes the losses that recovery found into the counters; returns how many are new.
     pub const fn count_losses(&mut self) -> u64 {
-        let (before, lost) = (self.counters.lost_packets, self.recovery.lost_packets());
+        let (before, lost) = (self.counters.lost_packets, self.recovery.stats.lost_packets);
         self.counters.lost_packets = lost;
         lost.saturating_sub(before)
     }
