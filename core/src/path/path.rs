@@ -187,7 +187,12 @@ impl Path {
     /// As the choice of pairs sees it.
     #[must_use]
     pub const fn pair(&self) -> PairInUse {
-        PairInUse { link: self.link, remote: self.remote, remote_link: self.remote_link }
+        PairInUse {
+            link: self.link,
+            remote: self.remote,
+            remote_link: self.remote_link,
+            probing: matches!(self.state, PathState::Probing),
+        }
     }
 
     /// As the scheduler sees it.
