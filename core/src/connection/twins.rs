@@ -50,10 +50,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.give_up(slot, true, now);
             }
             let id = self.routing.take_number();
-            let twin = self.install(id, at, Standing::Named, now);
-            if let Some(path) = twin.and_then(|slot| self.path_mut(slot)) {
-                path.twin = true;
-            }
+            self.install(id, at, Standing::Named, now);
         }
     }
 
