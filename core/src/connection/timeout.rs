@@ -124,7 +124,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        path.counters.lost_packets = path.recovery.lost_packets();
+        self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
     }
 

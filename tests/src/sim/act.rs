@@ -2,6 +2,7 @@
 
 use super::net::LinkSpec;
 use ropewalk_core::id::Mode;
+use ropewalk_core::time::Duration;
 
 /// Something that is done to the world at a given moment.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,8 @@ pub enum Act {
     CutFrom(u8, usize),
     /// The link works again, both ways.
     Heal(usize),
+    /// Both directions hold back for so long what is under way and what comes: a Wi-Fi's habit.
+    Stall(usize, Duration),
     /// The link becomes like this.
     Change(usize, LinkSpec),
     /// The node's interface goes away.

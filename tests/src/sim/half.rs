@@ -1,6 +1,7 @@
 //! One direction of one stream as its two applications see it, and what must hold between them:
 //! what is read is a prefix of what was written, and whoever ends it is heard by the other side.
 
+use super::cadence::Lateness;
 use super::node::SimConnection;
 use super::oracle;
 use super::plan::HalfPlan;
@@ -40,6 +41,8 @@ pub(super) struct Half {
     pub(super) next_read: Instant,
     pub(super) heard: Option<End>,
     pub(super) stopped: bool,
+    /// How late messages came, if it carries any.
+    pub(super) lateness: Lateness,
 }
 
 type SimStream<'c> = Stream<'c, super::storage::VecStorage, Software>;
@@ -60,6 +63,7 @@ impl Half {
             next_read: Instant::ZERO,
             heard: None,
             stopped: false,
+            lateness: Lateness::default(),
         }
     }
 
@@ -83,7 +87,15 @@ impl Half {
     }
 
     /// The writer writes what is taken; returns whether anything moved.
-    pub(super) fn write(&mut self, connection: &mut SimConnection, id: StreamId) -> bool {
+    pub(super) fn write(
+        &mut self,
+        connection: &mut SimConnection,
+        id: StreamId,
+        now: Instant,
+    ) -> bool {
+        if let Some(cadence) = &mut self.plan.cadence {
+            self.plan.bytes += cadence.take_due(now);
+        }
         if self.sent.is_some() || self.stop_heard || self.blocked {
             return false;
         }
@@ -110,8 +122,16 @@ impl Half {
                 Err(error) => panic!("{id:?} is written at {}: {error}", self.written),
             }
         }
+        if self.next_due().is_some() {
+            return moved;
+        }
         self.sent = self.end(&mut stream);
         moved || self.sent.is_some()
+    }
+
+    /// When more is to be written.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.plan.cadence.as_ref()?.next_due()
     }
 
     fn end(&self, stream: &mut SimStream<'_>) -> Option<End> {
@@ -156,6 +176,9 @@ impl Half {
                         panic!("{id:?} carries a wrong byte at {at}");
                     }
                     self.read += len as u64;
+                    if let Some(cadence) = &mut self.plan.cadence {
+                        cadence.on_read(self.read, now, &mut self.lateness);
+                    }
                     assert!(self.read <= self.written, "{id:?}: more is read than was written");
                     if let Some(pace) = self.plan.pace {
                         self.next_read = now + pace.every;

@@ -10,6 +10,7 @@
 //! seed gives the same bytes, so every failure is a line that can be pasted.
 
 pub mod act;
+pub mod cadence;
 pub mod draw;
 mod half;
 mod messages;
@@ -24,6 +25,7 @@ mod traffic;
 pub mod world;
 
 pub use act::Act;
+pub use cadence::{Cadence, Lateness};
 pub use net::{Direction, LinkSpec};
 pub use oracle::completion_bound;
 pub use plan::{HalfPlan, MessagePlan, Pace, StreamPlan};

@@ -1,6 +1,7 @@
 //! What the applications of a simulated world are to do: which streams, how long, and how each
 //! direction ends.
 
+use super::cadence::Cadence;
 use ropewalk_core::time::Duration;
 
 /// One stream.
@@ -27,6 +28,8 @@ pub struct HalfPlan {
     pub stop: Option<(u64, u32)>,
     /// The reader takes its time.
     pub pace: Option<Pace>,
+    /// More is to be written as time passes.
+    pub cadence: Option<Cadence>,
 }
 
 /// So many bytes at a time, and then a pause.

@@ -5,6 +5,7 @@
 //! what the other did. A restart begins a new *life*: stream numbers repeat, what they carry
 //! does not.
 
+use super::cadence::Lateness;
 use super::half::{End, Half};
 use super::node::Node;
 use super::plan::StreamPlan;
@@ -46,7 +47,7 @@ pub(super) struct Moved {
     pub(super) within: bool,
     /// A stream was read to its end.
     pub(super) ended: bool,
-    /// When a slow reader wants to go on.
+    /// When a slow reader wants to go on, or the next message is due.
     pub(super) wake: Option<Instant>,
 }
 
@@ -84,6 +85,12 @@ impl Traffic {
             let begun = exchange.known[usize::from(node)];
             begun && !exchange.plan.refused() && exchange.halves[usize::from(node)].waits()
         })
+    }
+
+    /// How late messages came, on the first stream that carries any.
+    pub(super) fn lateness(&self) -> Lateness {
+        let halves = self.exchanges.values().flat_map(|exchange| &exchange.halves);
+        halves.map(|half| &half.lateness).find(|l| l.messages > 0).cloned().unwrap_or_default()
     }
 
     /// Streams that are not over, for whoever wants to know why.
@@ -152,17 +159,15 @@ impl Traffic {
             }
             let [mine, theirs] = exchange.halves.each_mut();
             let (mine, theirs) = if index == 0 { (mine, theirs) } else { (theirs, mine) };
-            moved.any |= mine.write(connection, *id);
+            moved.any |= mine.write(connection, *id, now);
             let (stopped, ended) = (theirs.stopped, theirs.heard.is_some());
             let len = theirs.read(connection, *id, now);
             moved.read += len;
             moved.within |= len > 0 && theirs.read > len;
             moved.ended |= !ended && theirs.heard.is_some();
             moved.any |= len > 0 || stopped != theirs.stopped || ended != theirs.heard.is_some();
-            if theirs.readable && theirs.next_read > now {
-                let earliest = moved.wake.map_or(theirs.next_read, |at| at.min(theirs.next_read));
-                moved.wake = Some(earliest);
-            }
+            let slow = (theirs.readable && theirs.next_read > now).then_some(theirs.next_read);
+            moved.wake = [moved.wake, slow, mine.next_due()].into_iter().flatten().min();
         }
         moved
     }

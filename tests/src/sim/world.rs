@@ -1,6 +1,7 @@
 //! Two nodes, the links between them and the clock.
 
 use super::act::Act;
+use super::cadence::{Cadence, Lateness};
 use super::messages::Messages;
 use super::net::{Direction, LinkSpec};
 use super::node::{Node, Outgoing};
@@ -40,6 +41,10 @@ pub struct Report {
     pub key_changes: u64,
     /// Unreliable messages that were sent, and those that arrived.
     pub messages: (usize, usize),
+    /// How late the messages of a cadence came.
+    pub lateness: Lateness,
+    /// When bytes were last read in order at the responder, since the start.
+    pub last_read: Duration,
 }
 
 /// A datagram under way.
@@ -191,6 +196,27 @@ impl World {
         id
     }
 
+    /// Opens a stream of `service` at node 0 and writes `count` messages of `bytes` to it, one
+    /// each `every`.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub fn send_messages(
+        &mut self,
+        service: &'static str,
+        bytes: u64,
+        every: Duration,
+        count: u64,
+    ) -> StreamId {
+        let mut plan = StreamPlan::new(0, service, 0);
+        plan.there.cadence = Some(Cadence::new(bytes, every, count, self.now));
+        self.traffic.plan(plan);
+        let id = self.traffic.open(0, &mut self.nodes[0]).expect("a stream");
+        self.begin();
+        self.pump(0);
+        id
+    }
+
     /// Has a stream opened as soon as there is room for it.
     pub fn plan(&mut self, plan: StreamPlan) {
         self.traffic.plan(plan);
@@ -263,7 +289,8 @@ impl World {
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut report = Report { messages: self.messages.counts(), ..self.report.clone() };
+        let (messages, lateness) = (self.messages.counts(), self.traffic.lateness());
+        let mut report = Report { messages, lateness, ..self.report.clone() };
         if let Some(connection) = &self.nodes[0].connection {
             report.again = connection.stats().again_bytes;
             report.key_changes = connection.stats().key_changes;
@@ -382,6 +409,7 @@ impl World {
             Act::Cut(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = false),
             Act::CutFrom(node, link) => self.wires[link][usize::from(node)].open = false,
             Act::Heal(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = true),
+            Act::Stall(link, length) => self.stall(link, length),
             Act::Change(link, spec) => {
                 self.wires[link].iter_mut().for_each(|wire| wire.spec = spec);
             }
@@ -415,6 +443,20 @@ impl World {
         for link in 0..self.wires.len() {
             self.look_at(link);
         }
+    }
+
+    fn stall(&mut self, link: usize, length: Duration) {
+        let end = self.now + length;
+        for wire in &mut self.wires[link] {
+            wire.hold_until(end);
+        }
+        let held = |Reverse(mut flight): Reverse<Flight>| {
+            if flight.link == link {
+                flight.arrives = flight.arrives.max(end);
+            }
+            Reverse(flight)
+        };
+        self.flights = core::mem::take(&mut self.flights).into_iter().map(held).collect();
     }
 
     /// A translator gives the node's link another port or another host of its own.
@@ -549,5 +591,6 @@ impl World {
             self.report.gap_at = self.progress.since(self.started.unwrap_or(self.now));
         }
         self.progress = self.now;
+        self.report.last_read = self.now.since(self.started.unwrap_or(self.now));
     }
 }
