@@ -168,6 +168,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.moved(at.remote, token, now);
         }
         self.notices.path_changed(slot);
+        self.reinject();
     }
 
     fn take_frames(

@@ -255,7 +255,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.gone.add(path.id);
         }
         if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, path.twin, now);
+            let only_hope = self.clock.all_down.is_some();
+            self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
     }
 

@@ -172,7 +172,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             acknowledged: Vec::new(),
         };
         for path in parts.paths.iter_mut().flatten() {
-            if matches!(path.state(), PathState::Suspect | PathState::Down) {
+            // One that is to prove a new address first counts among them.
+            if !path.may_carry_data() {
                 path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
             }
         }

@@ -471,7 +471,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
     }
 

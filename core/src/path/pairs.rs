@@ -121,8 +121,6 @@ struct Failure {
     until: Instant,
     /// The moment was told; another try is under way.
     told: bool,
-    /// It had worked before: the wait does not grow.
-    proved: bool,
 }
 
 impl Tried {
@@ -132,16 +130,15 @@ impl Tried {
         Self::default()
     }
 
-    /// A pair did not answer: it waits a second, and twice as long each time, unless it had worked
-    /// before in this connection.
-    pub fn failed(&mut self, link: LinkId, remote: Address, proved: bool, now: Instant) {
+    /// A pair did not answer: it waits a second, and twice as long each time. While no path is
+    /// alive at all, it is the `only_hope` and soon tried again: the idle timeout ends that.
+    pub fn failed(&mut self, link: LinkId, remote: Address, only_hope: bool, now: Instant) {
+        let least = if only_hope { WAIT_ONLY_HOPE } else { WAIT_MIN };
         let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
         match known {
             Some(failure) => {
-                failure.proved |= proved;
-                if !failure.proved {
-                    failure.wait = (failure.wait * 2).min(WAIT_MAX);
-                }
+                let doubled = (failure.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+                failure.wait = if only_hope { least } else { doubled };
                 failure.until = now + failure.wait;
                 failure.told = false;
             }
@@ -149,8 +146,8 @@ impl Tried {
                 if self.pairs.is_full() {
                     self.pairs.pop();
                 }
-                let until = now + WAIT_MIN;
-                let failure = Failure { link, remote, wait: WAIT_MIN, until, told: false, proved };
+                let failure =
+                    Failure { link, remote, wait: least, until: now + least, told: false };
                 let _ = self.pairs.push(failure);
             }
         }
@@ -227,6 +224,7 @@ fn common_bits(ours: IpAddr, theirs: IpAddr) -> u32 {
 const LOCAL_ADDRESSES_MAX: usize = 6;
 const TRIED_MAX: usize = 16;
 const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_ONLY_HOPE: Duration = Duration::from_millis(300);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
