@@ -203,11 +203,6 @@ fn outages(seed: u64, phases: u64) -> Vec<Row> {
     vec![row("outage in a transfer", true), row("outage among messages", false)]
 }
 
-fn check(rows: &[Row]) {
-    let broken: Vec<_> = rows.iter().filter(|row| !row.holds()).map(show).collect();
-    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-}
-
 fn show(row: &Row) -> String {
     let share = row.measured * 100 / row.bound.max(1);
     let Row { name, figure, measured, bound } = row;

@@ -6,6 +6,7 @@ use crate::carried::Carried;
 use crate::id::PathId;
 use crate::path::{Advertise, Told};
 use crate::recovery::Fate;
+use crate::repair::Encoder;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
 
@@ -16,6 +17,7 @@ pub(super) struct Ledger<'a> {
     pub(super) advertise: &'a mut Advertise,
     pub(super) told: &'a mut Told,
     pub(super) mode: &'a mut Binding,
+    pub(super) symbols: &'a mut Encoder,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
@@ -35,6 +37,7 @@ impl Ledger<'_> {
             Carried::PathStatus(sequence) => self.told.on_acked(sequence),
             Carried::Mode(_) | Carried::Advertise(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_acked(stream, &mut self.memory),
         }
     }
@@ -46,6 +49,8 @@ impl Ledger<'_> {
             Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
             Carried::Acknowledgement { .. } => {}
+            // What it contained goes out again, in another symbol.
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_lost(stream, &mut self.memory),
         }
     }

@@ -115,7 +115,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let Some(path) = path.as_ref().filter(|path| path.state() != PathState::Probing) else {
                 continue;
             };
-            let measured = path.recovery.rtt.measured();
+            let measured = path.recovery.rtt.is_sampled();
             let _ = members.push(Member {
                 index,
                 spare: self.links.is_spare(path.link) || path.stands_by(),
@@ -160,9 +160,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let _ = lanes.push(Lane::of(path, waits, now));
         }
         match copy(&lanes, common) {
-            Choice::Send { index } => {
-                Some(Plan { slot: index, data: true, again: leader(&lanes) == Some(index) })
-            }
+            Choice::Send { index } => Some(Plan::data(index, leader(&lanes) == Some(index))),
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None

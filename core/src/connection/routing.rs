@@ -61,7 +61,7 @@ impl Routing {
         };
     }
 
-    fn take_number(&mut self) -> PathId {
+    pub(super) fn take_number(&mut self) -> PathId {
         let number = self.next_path;
         self.next_path = self.next_path.wrapping_add(2);
         self.used.record(PacketNumber(number.into()));
@@ -157,7 +157,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Puts a new path into a free slot.
-    fn install(
+    pub(super) fn install(
         &mut self,
         id: PathId,
         at: Arrival,
@@ -191,6 +191,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path that the peer opened: the first packet on it has just been opened.
     pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
+        self.make_room(&at, now);
         let slot = self.install(id, at, Standing::Seen, now)?;
         self.routing.used.record(PacketNumber(id.0.into()));
         Some(slot)
@@ -221,18 +222,19 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
         self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
         self.notices.path_gone(path.id);
-        if !announce {
-            self.routing.told.forget(path.id);
+        match announce {
+            true => self.routing.told.tell(path.id, PathStatus::Gone),
+            false => self.routing.told.forget(path.id),
         }
-        if announce {
-            self.routing.told.tell(path.id, PathStatus::Gone);
-        } else if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, now);
+        if path.state() == PathState::Probing {
+            let only_hope = self.clock.all_down.is_some();
+            self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
     }
 

@@ -33,6 +33,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
+            self.revival().filter(|moment| *moment > self.clock.now),
         ]);
         for path in self.storage.paths().iter().flatten() {
             next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
@@ -86,6 +87,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         self.routing.tried.expire(now);
         self.open_paths(now);
+        self.open_twins(now);
         self.watch_liveness(now);
     }
 
@@ -112,6 +114,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
@@ -121,7 +124,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        path.counters.lost_packets = path.recovery.lost_packets();
+        self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
     }
 
@@ -136,7 +139,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let changed = path.on_timeout(keep_alive, now);
         if path.validation.exhausted(now) && path.state() == PathState::Probing {
-            self.give_up(slot, false, now);
+            self.give_up(slot, true, now);
             return;
         }
         let Some(state) = changed else { return };
@@ -171,10 +174,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
         for path in parts.paths.iter_mut().flatten() {
-            if matches!(path.state(), PathState::Suspect | PathState::Down) {
+            // One that is to prove a new address first counts among them.
+            if !path.may_carry_data() {
                 path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
             }
         }

@@ -44,10 +44,31 @@ pub(super) struct Plan {
     pub(super) data: bool,
     /// Data that was lost goes on it too.
     pub(super) again: bool,
+    /// A repair symbol and nothing else.
+    pub(super) repair: bool,
+}
+
+impl Written {
+    /// So many bytes of a packet that needs no acknowledgement.
+    pub(super) const fn unacknowledged(len: usize) -> Self {
+        Self { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false }
+    }
+}
+
+impl Plan {
+    /// Only what cannot wait.
+    const fn urgent(slot: usize) -> Self {
+        Self { slot, data: false, again: false, repair: false }
+    }
+
+    /// Data, and whatever else there is.
+    pub(super) const fn data(slot: usize, again: bool) -> Self {
+        Self { data: true, again, ..Self::urgent(slot) }
+    }
 }
 
 /// What one packet is made of, once written.
-struct Written {
+pub(super) struct Written {
     len: usize,
     cargo: Cargo,
     kind: SentKind,
@@ -147,15 +168,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
     /// `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
+        if let Some(slot) = self.plan_repair(skip, now) {
+            return Some(Plan { repair: true, ..Plan::urgent(slot) });
+        }
         let data = self.plan_data(skip, now).filter(|plan| skip & bit(plan.slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
             Some(plan) if urgent & bit(plan.slot) != 0 || urgent == 0 => Some(plan),
             _ if urgent == 0 => None,
-            _ => {
-                let slot = urgent.trailing_zeros() as usize;
-                Some(Plan { slot, data: false, again: false })
-            }
+            _ => Some(Plan::urgent(urgent.trailing_zeros() as usize)),
         }
     }
 
@@ -229,7 +250,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             _ => choose(&candidates, &backlog, now),
         };
         match choice {
-            Choice::Send { index } => Some(Plan { slot: index, data: true, again: true }),
+            Choice::Send { index } => Some(Plan::data(index, true)),
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None
@@ -275,7 +296,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(len)
     }
 
-    fn header(&mut self, slot: usize) -> Option<Header> {
+    pub(super) fn header(&mut self, slot: usize) -> Option<Header> {
         let keys = self.keys.as_mut()?;
         if keys.wants_change(self.config.packets_per_key) {
             keys.change();
@@ -313,15 +334,21 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
+        if plan.repair {
+            self.write_repair(writer)?;
+            let (len, kind) = (writer.len(), SentKind::Data);
+            return Some(Written { len, cargo, kind, drained: false });
+        }
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
-        let mut drained = false;
+        // What goes out alone on an idle path, a probe, says nothing of the path's rate.
+        let mut drained = !plan.data && self.is_idle(plan.slot);
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_data(plan, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, plan.again, writer, &mut cargo);
                 let redundant = self.mode.mode == Mode::Redundant;
                 let (streams, memory) = self.streaming();
                 let lanes = if redundant { streams.lanes_waiting(&memory) } else { 0 };
@@ -346,6 +373,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             true => SentKind::Probe,
         };
         Some(Written { len: writer.len(), cargo, kind, drained })
+    }
+
+    /// Whether nothing is under way on the path.
+    fn is_idle(&self, slot: usize) -> bool {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        path.is_some_and(|path| path.recovery.in_flight() == 0)
     }
 
     /// Our challenge when its time has come, and the answer to the peer's.
@@ -399,14 +432,24 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Unreliable messages first, since they do not wait for anything; then the streams.
-    fn write_data(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let (before, slot) = (writer.len(), plan.slot);
+    /// `again`: what was lost may be among it. `alone`: nothing else is in the packet.
+    pub(super) fn write_data(
+        &mut self,
+        slot: usize,
+        again: bool,
+        alone: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+    ) -> bool {
+        let before = writer.len();
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
         else {
             return false;
         };
         let parts = self.storage.parts();
-        while let Some(number) = self.datagrams.write(writer, parts.datagrams_out) {
+        let mut alone = alone;
+        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
+            alone = false;
             self.notices.datagram_sent(number, path);
             if self.mode.mode == Mode::Spread {
                 break; // One message a packet, so that each takes a path of its own.
@@ -415,9 +458,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let written = match self.mode.mode {
-            Mode::Redundant => {
-                self.streams.write_lane(slot, plan.again, writer, cargo, &mut memory)
-            }
+            Mode::Redundant => self.streams.write_lane(slot, again, writer, cargo, &mut memory),
             _ => self.streams.write_frames(writer, cargo, &mut memory),
         };
         self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
@@ -433,48 +474,27 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Enters a packet that was sealed into the books.
-    fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
+    pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
         self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
         let parts = self.storage.parts();
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
-    }
-
-    /// A packet with one frame that needs no acknowledgement.
-    pub(super) fn seal_alone(
-        &mut self,
-        slot: usize,
-        frame: &Frame<'_>,
-        buffer: &mut [u8],
-        now: Instant,
-    ) -> Option<Transmit> {
-        let path = self.storage.paths().get(slot)?.as_ref()?;
-        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
-        let limit = self.length_limit(slot).min(buffer.len());
-        let header = self.header(slot)?;
-        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
-        header.encode(&mut Writer::new(head)).ok()?;
-        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
-        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
-        frame.encode(&mut writer).ok()?;
-        let len = writer.len();
-        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
-        let (payload, rest) = rest.split_at_mut_checked(len)?;
-        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
-        *rest.first_chunk_mut()? = tag;
-        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
-        let written = Written { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false };
-        self.book(slot, len, &written, now);
-        Some(Transmit { link, local, remote, len, segment_size: len })
     }
 }
 
 /// The paths that may carry data, as the scheduler sees them.
-fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
+pub(super) fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
     let mut candidates = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {

@@ -12,7 +12,7 @@ use crate::time::Duration;
 /// acknowledgement back.
 #[must_use]
 pub fn suspect_after(rtt: &Rtt, held: Duration) -> Duration {
-    if !rtt.measured() {
+    if !rtt.is_sampled() {
         return UNMEASURED;
     }
     // The newest sample knows of a queue of ours that is filling.
@@ -50,23 +50,24 @@ const EAGER: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     #[test]
     fn suspicion_follows_the_round_trip() {
-        let mut rtt = Rtt::new();
+        let mut rtt = Rtt::new(None, Instant::ZERO);
         for _ in 0..50 {
-            rtt.update(Duration::from_millis(20), Duration::ZERO);
+            rtt.on_sample(Duration::from_millis(20), Duration::ZERO, Instant::ZERO);
         }
         let quiet = suspect_after(&rtt, Duration::from_millis(5));
         assert_eq!(quiet, Duration::from_millis(40));
-        rtt.update(Duration::from_millis(60), Duration::ZERO);
+        rtt.on_sample(Duration::from_millis(60), Duration::ZERO, Instant::ZERO);
         assert!(suspect_after(&rtt, Duration::from_millis(5)) >= Duration::from_millis(100));
     }
 
     #[test]
     fn a_restart_is_noticed_within_two_seconds() {
-        let mut rtt = Rtt::new();
-        rtt.update(Duration::from_millis(100), Duration::ZERO);
+        let mut rtt = Rtt::new(None, Instant::ZERO);
+        rtt.on_sample(Duration::from_millis(100), Duration::ZERO, Instant::ZERO);
         let suspect = suspect_after(&rtt, Duration::from_millis(5));
         let down = down_after(Duration::from_millis(500));
         let asked = Duration::from_secs(1);

@@ -26,6 +26,7 @@
 
 mod advertise;
 mod backup;
+mod elsewhere;
 mod failover;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
@@ -40,6 +41,7 @@ mod trust;
 
 pub use advertise::{Advertise, Remotes};
 pub use backup::{Member, in_use, prefer};
+pub use elsewhere::elsewhere;
 pub use failover::{down_after, probe_interval, suspect_after};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Opening, Path, PathCounters, PathReport, Standing};

@@ -205,7 +205,12 @@ impl Path {
     /// As the choice of pairs sees it.
     #[must_use]
     pub const fn pair(&self) -> PairInUse {
-        PairInUse { link: self.link, remote: self.remote, remote_link: self.remote_link }
+        PairInUse {
+            link: self.link,
+            remote: self.remote,
+            remote_link: self.remote_link,
+            probing: matches!(self.state, PathState::Probing),
+        }
     }
 
     /// As the scheduler sees it.
@@ -247,6 +252,13 @@ impl Path {
     pub fn on_challenge_sent(&mut self, now: Instant) {
         let wait = (self.recovery.rtt.smoothed() * 3).clamp(CHALLENGE_MIN, CHALLENGE_MAX);
         self.validation.on_challenge_sent(wait, now);
+    }
+
+    /// Takes the losses that recovery found into the counters; returns how many are new.
+    pub const fn count_losses(&mut self) -> u64 {
+        let (before, lost) = (self.counters.lost_packets, self.recovery.stats.lost_packets);
+        self.counters.lost_packets = lost;
+        lost.saturating_sub(before)
     }
 
     /// Packets may have been settled. If none is under way, the path is not silent: silence begins

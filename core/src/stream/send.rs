@@ -319,7 +319,7 @@ impl SendHalf {
         let len = len.saturating_sub(1);
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
-        self.again.insert(offset.max(self.base)..end.max(self.base));
+        self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;
     }
 
@@ -338,7 +338,7 @@ impl SendHalf {
             if from >= to {
                 break;
             }
-            self.again.insert(from..to);
+            self.again.insert_merging(from..to);
             self.tail = to;
             self.fin_again |= to == self.next && !self.fin_acked;
             queued = queued.saturating_add(to.saturating_sub(from));
