@@ -341,7 +341,7 @@ impl World {
         } else {
             self.wake();
         }
-        if self.watch.due(self.now) {
+        if !self.may_stall && self.watch.due(self.now) {
             self.look();
         }
         true
@@ -363,9 +363,6 @@ impl World {
 
     /// Asks the oracle against stalls.
     fn look(&mut self) {
-        if self.may_stall {
-            return;
-        }
         if let Some(since) = self.lost_state {
             // A path with nothing under way notices when it asks for a sign of life.
             let quiet = |path: &PathReport| path.in_flight == 0 && path.state == PathState::Active;
