@@ -9,7 +9,7 @@ use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, PathState};
 use crate::recovery::Sent;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
@@ -281,8 +281,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         path.counters.lost_packets = path.recovery.lost_packets();
-        path.on_settled();
-        let changed = result.news && path.on_acknowledged(now);
+        let oldest = path.recovery.oldest_sent_at(parts.sent);
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.bytes);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.news && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);
