@@ -513,8 +513,8 @@ pub(super) fn bit(slot: usize) -> u8 {
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
-/// And on top of that for each path but one: its first window is a bet on a rate that nobody knows.
-const TAIL_FREE: u64 = 24_000;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]
