@@ -9,7 +9,7 @@ use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, PathState};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -307,8 +307,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
-        let changed = result.progress && path.on_acknowledged(now);
+        let oldest = path.recovery.oldest_unacked_sent_at();
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.newly_acked);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);
