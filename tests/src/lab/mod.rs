@@ -16,7 +16,10 @@ pub mod damage;
 pub mod emulator;
 pub mod link;
 pub mod namespace;
+pub mod peer;
 pub mod pipe;
+pub mod plot;
+pub mod results;
 pub mod scenario;
 pub mod tap;
 
@@ -72,16 +75,37 @@ impl Lab {
     /// # Errors
     /// Without root, without `/dev/net/tun` or without the `ip` program, with a text that says so.
     pub fn new(links: &[LinkSpec]) -> io::Result<Self> {
+        let mut lab = Self::empty()?;
+        for spec in links {
+            lab.add_link(spec)?;
+        }
+        Ok(lab)
+    }
+
+    /// Builds both namespaces and joins them by one pair of the kernel's own virtual Ethernet
+    /// interfaces, which nothing shapes: what the machine's processors allow.
+    ///
+    /// # Errors
+    /// Without root, or if the kernel refuses.
+    pub fn unshaped() -> io::Result<Self> {
+        let lab = Self::empty()?;
+        let name = interface(0);
+        let [a, b] = &lab.namespaces;
+        let ends = ["link", "add", &name, "type", "veth", "peer", "name", &name, "netns", b.name()];
+        a.ip(&ends)?;
+        for node in [Node::A, Node::B] {
+            link::bring_up(0, node, &lab.namespaces[node.index()])?;
+        }
+        Ok(lab)
+    }
+
+    fn empty() -> io::Result<Self> {
         check_requirements()?;
         namespace::sweep()?;
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
-        let mut lab = Self { links: Vec::new(), namespaces };
-        for spec in links {
-            lab.add_link(spec)?;
-        }
-        Ok(lab)
+        Ok(Self { links: Vec::new(), namespaces })
     }
 
     /// Link number `index`.
@@ -96,6 +120,14 @@ impl Lab {
     /// Every link that is there now.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().flatten()
+    }
+
+    /// Runs `ip` with these arguments on a machine.
+    ///
+    /// # Errors
+    /// If it fails; its words are in the error.
+    pub fn ip(&self, node: Node, args: &[&str]) -> io::Result<()> {
+        self.namespaces[node.index()].ip(args)
     }
 
     /// Joins the machines by one more link, while all else goes on. Gives its number.
