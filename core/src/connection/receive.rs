@@ -11,6 +11,7 @@ use crate::id::{Arrival, ConnectionId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::PathState;
 use crate::recovery::Sent;
+use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
@@ -198,15 +199,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         match frame {
             Frame::Padding | Frame::Ping => {}
             Frame::Ack(ack) => return self.on_ack(slot, ack, now),
-            Frame::Datagram { data } | Frame::DatagramSized { data } => {
-                let path = self.path_mut(slot).map(|path| path.id);
-                let ring = self.storage.parts().datagrams_in;
-                if let Some(path) = path
-                    && self.datagrams.receive(data, path, ring)
-                {
-                    self.notices.datagram_received = true;
-                }
-            }
+            Frame::Datagram { data } | Frame::DatagramSized { data } => self.on_message(slot, data),
             Frame::Challenge { token, link, class } => {
                 if let Some(path) = self.path_mut(slot) {
                     path.validation.owe(*token);
@@ -214,7 +207,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     path.class = path.class.max(*class);
                 }
             }
-            Frame::Response { token } => self.on_response(slot, *token),
+            Frame::Response { token } => self.on_response(slot, *token, now),
             Frame::PathStatus { path, status, .. } => self.on_path_status(*path, *status, now),
             Frame::Advertise { sequence, addresses } => {
                 if self.routing.remotes.on_list(*sequence, addresses) {
@@ -229,12 +222,31 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Close { code, reason } => self.on_close(*code, reason),
+            Frame::Symbol { number, contents } => return self.take_symbol(slot, *number, contents),
+            Frame::Repair { first, count, key, data } => {
+                let mixture = Mixture { first: *first, count: *count, key: *key, len: data.len() };
+                return self.take_repair(slot, &mixture, data);
+            }
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())
     }
 
-    fn on_stream_frame(&mut self, slot: usize, frame: &Frame<'_>) -> Result<(), Violation> {
+    pub(super) fn on_message(&mut self, slot: usize, data: &[u8]) {
+        let path = self.path_mut(slot).map(|path| path.id);
+        let ring = self.storage.parts().datagrams_in;
+        if let Some(path) = path
+            && self.datagrams.receive(data, path, ring)
+        {
+            self.notices.datagram_received = true;
+        }
+    }
+
+    pub(super) fn on_stream_frame(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+    ) -> Result<(), Violation> {
         if let Frame::Stream { data, .. } | Frame::StreamSized { data, .. } = frame
             && let Some(path) = self.path_mut(slot)
         {
@@ -247,10 +259,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.streams.on_frame(frame, self.config.services, &mut memory)
     }
 
-    fn on_response(&mut self, slot: usize, token: u64) {
+    fn on_response(&mut self, slot: usize, token: u64, now: Instant) {
         let changed = self.path_mut(slot).is_some_and(|path| path.on_response(token));
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
     }
 
@@ -280,7 +292,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
-        path.counters.lost_packets = path.recovery.lost_packets();
+        self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
         let changed = result.news && path.on_acknowledged(now);
         for (id, largest) in &acknowledged {
@@ -289,18 +301,19 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
         }
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
         Ok(())
     }
 
     /// A path came to life, or back to it.
-    fn path_alive(&mut self, slot: usize) {
+    fn path_alive(&mut self, slot: usize, now: Instant) {
         self.notices.path_changed(slot);
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
             self.clock.all_down = None;
             self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+            self.drop_twins(slot, now);
             self.reinject();
             if self.phase == Phase::Established
                 && let Some(dial) = &mut self.dial

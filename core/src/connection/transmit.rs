@@ -42,6 +42,8 @@ pub struct Transmit {
 struct Plan {
     slot: usize,
     data: bool,
+    /// A repair symbol and nothing else.
+    repair: bool,
 }
 
 /// What one packet is made of, once written.
@@ -138,12 +140,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
     /// `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
+        if let Some(slot) = self.plan_repair(skip, now) {
+            return Some(Plan { slot, data: false, repair: true });
+        }
         let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
-            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
+            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => {
+                Some(Plan { slot, data: true, repair: false })
+            }
             _ if urgent == 0 => None,
-            _ => Some(Plan { slot: urgent.trailing_zeros() as usize, data: false }),
+            _ => {
+                let slot = urgent.trailing_zeros() as usize;
+                Some(Plan { slot, data: false, repair: false })
+            }
         }
     }
 
@@ -296,6 +306,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
+        if plan.repair {
+            self.write_repair(writer)?;
+            let (len, kind) = (writer.len(), SentKind::Data);
+            return Some(Written { len, cargo, kind, drained: false });
+        }
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
@@ -304,7 +319,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_data(plan.slot, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, writer, &mut cargo);
                 let (streams, memory) = self.streaming();
                 drained = streams.waiting(&memory).fresh == 0;
             }
@@ -411,14 +426,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Unreliable messages first, since they do not wait for anything; then the streams.
-    fn write_data(&mut self, slot: usize, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+    /// `alone`: nothing else is in the packet.
+    pub(super) fn write_data(
+        &mut self,
+        slot: usize,
+        alone: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+    ) -> bool {
         let before = writer.len();
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
         else {
             return false;
         };
         let parts = self.storage.parts();
-        while let Some(number) = self.datagrams.write(writer, parts.datagrams_out) {
+        let mut alone = alone;
+        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
+            alone = false;
             self.notices.datagram_sent(number, path);
             if self.mode.mode == Mode::Spread {
                 break; // One message a packet, so that each takes a path of its own.
@@ -481,7 +505,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 }
 
 /// The paths that may carry data, as the scheduler sees them.
-fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
+pub(super) fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
     let mut candidates = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
@@ -495,7 +519,7 @@ fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX>
 const FAREWELL: u64 = 32;
 const OVERDUE: &str = "a key change is overdue";
 
-fn bit(slot: usize) -> u8 {
+pub(super) fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
 

@@ -22,6 +22,7 @@
 //! obeys.
 
 mod advertise;
+mod elsewhere;
 mod failover;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
@@ -31,6 +32,7 @@ mod schedule;
 mod state;
 
 pub use advertise::{Advertise, Remotes};
+pub use elsewhere::elsewhere;
 pub use failover::{down_after, probe_interval, suspect_after};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Opening, Path, PathCounters, PathReport, Standing};

@@ -43,6 +43,8 @@ pub struct Path {
     pub counters: PathCounters,
     /// Something that wants an acknowledgement should be sent, whatever the window says.
     pub wants_probe: bool,
+    /// It was opened because a path on the same pair was Down.
+    pub twin: bool,
     state: PathState,
     /// Since when something has waited for an acknowledgement without any coming.
     waiting_since: Option<Instant>,
@@ -159,6 +161,7 @@ impl Path {
             validation,
             counters: PathCounters::default(),
             wants_probe: false,
+            twin: false,
             state: if proved { PathState::Active } else { PathState::Probing },
             waiting_since: None,
             suspect_since: None,
@@ -226,6 +229,13 @@ impl Path {
     pub fn on_challenge_sent(&mut self, now: Instant) {
         let wait = (self.recovery.rtt.smoothed() * 3).clamp(CHALLENGE_MIN, CHALLENGE_MAX);
         self.validation.on_challenge_sent(wait, now);
+    }
+
+    /// Takes the losses that recovery found into the counters; returns how many are new.
+    pub const fn count_losses(&mut self) -> u64 {
+        let (before, lost) = (self.counters.lost_packets, self.recovery.lost_packets());
+        self.counters.lost_packets = lost;
+        lost.saturating_sub(before)
     }
 
     /// Packets may have been settled. If none is under way, the path is not silent: silence begins
