@@ -108,6 +108,15 @@ impl Lab {
         Ok(Self { links: Vec::new(), namespaces })
     }
 
+    /// Gives the links the shapes that they were built with.
+    pub fn restore(&self, links: &[LinkSpec]) {
+        for (link, spec) in self.links().zip(links) {
+            for node in [Node::A, Node::B] {
+                link.set_from(node, |shape| *shape = spec.shapes[node.index()]);
+            }
+        }
+    }
+
     /// Link number `index`.
     ///
     /// # Panics

@@ -2,8 +2,8 @@
 
 use super::plot::Plot;
 use super::scenario::Check;
+use core::fmt::Write as _;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -210,7 +210,7 @@ mod tests {
         ];
         let tables = Results { figures, ..Results::default() }.tables();
         let expected = "\nrates: goodput, Mbit/s\n\
-                        \x20          ropewalk   TCP\n\
+                        \x20         ropewalk   TCP\n\
                         \x20 S1   138.2-139.1  94.0\n\
                         \x20 S10         9.12     -\n";
         assert_eq!(tables, expected);

@@ -33,7 +33,9 @@ fn sink(job: &Job) -> io::Result<()> {
     socket.bind(&SocketAddr::new(everywhere, job.at.port()).into())?;
     socket.listen(1)?;
     println!("{}", json!({ "event": "ticket", "ticket": job.at.to_string() }));
-    let mut stream = TcpListener::from(socket).accept()?.0;
+    // It stays open to the end: further subflows come through it too.
+    let listener = TcpListener::from(socket);
+    let mut stream = listener.accept()?.0;
     println!("{}", json!({ "event": "connected" }));
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut room = vec![0; CHUNK_BYTES];

@@ -99,6 +99,12 @@ impl Stage {
         }
     }
 
+    /// Whether the program's answer to these arguments has this word in it.
+    pub(super) fn program_says(&self, args: &[&str], word: &str) -> bool {
+        let output = std::process::Command::new(&self.options.program).args(args).output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(word))
+    }
+
     /// Notes a number.
     pub(super) fn figure(
         &mut self,

@@ -6,6 +6,9 @@
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
 mod check;
+mod cost;
+mod failover;
+mod gap;
 mod links;
 mod measure;
 mod process;
@@ -101,7 +104,22 @@ pub const ALL: &[Scenario] = &[
         about: "goodput on the links S1 to S7, beside TCP, MPTCP and noq",
         run: rates::all,
     },
+    Scenario {
+        name: "failover",
+        about: "messages while a link is cut, cut one way, or loses 30 %, beside MPTCP and noq",
+        run: failover::all,
+    },
+    Scenario {
+        name: "gap",
+        about: "a transfer while the fast link is cut, beside MPTCP and noq",
+        run: gap::all,
+    },
+    Scenario {
+        name: "cost",
+        about: "processor time for a gigabyte, beside TCP and quinn",
+        run: cost::all,
+    },
 ];
 
 /// Those of `lab quick`.
-pub const QUICK: &[&str] = &["rates"];
+pub const QUICK: &[&str] = &["rates", "failover", "cost"];
