@@ -29,7 +29,6 @@ fn with_losses_messages_come_sooner_than_by_sending_again() {
         let (bulk, ..) = messages(Mode::Bulk, 50, seed);
         let (repair, sender, receiver) = messages(Mode::Repair, 50, seed);
         let (slow, fast) = (bulk.lateness.per_mille(990), repair.lateness.per_mille(990));
-        println!("p99 {slow:?} {fast:?}, {sender:?} {receiver:?}");
         assert!(fast * 10 <= slow * 7, "{fast:?} against {slow:?}");
         assert!(receiver.recovered * 2 > MESSAGES / 20, "{receiver:?}");
         // Twice the loss rate, of what is sent.

@@ -216,7 +216,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 return None;
             }
         }
-        let backlog = Backlog { bytes, ahead: waiting.ahead };
+        let backlog = Backlog { bytes, more: waiting.more, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -236,13 +236,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode == Mode::Spread {
             return 0;
         }
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
-        let worth = tail(candidates, now).min(allowed);
-        if worth == 0 {
+        let Some(late) = tail(candidates, now) else { return 0 };
+        let others = (candidates.len() as u64).saturating_sub(1);
+        let bets = others.saturating_mul(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
+        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
             return 0;
         }
-        let (streams, mut memory) = self.streaming();
-        let queued = streams.requeue_tail(worth, &mut memory);
+        let mut slots = [false; PATHS_MAX];
+        if let Some(slot) = slots.get_mut(late.index) {
+            *slot = true;
+        }
+        let queued = self.copy_flights(&slots);
         self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
         queued
     }
@@ -365,15 +370,22 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone.
+    /// their own is in doubt: each direction can fail alone. While all are, whichever has an
+    /// acknowledgement to send takes the others along: the first path that returns tells it all.
     fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
         let copies = self.routing.copies_due;
-        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
+        let best = self.best_path();
+        let answers = self.path_mut(plan.slot).is_some_and(|path| path.acks.pending());
+        let carries_copies = match best {
+            Some(best) => copies != 0 && best == plan.slot,
+            None => copies != 0 && answers,
+        };
         let parts = self.storage.parts();
         for (slot, path) in parts.paths.iter_mut().enumerate() {
             let Some(path) = path else { continue };
             let own = slot == plan.slot;
-            let copy = carries_copies && copies & bit(slot) != 0;
+            // What is still owed on its own path goes there first.
+            let copy = carries_copies && copies & bit(slot) != 0 && !path.acks.pending();
             let wanted =
                 if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
             if !wanted {
@@ -388,7 +400,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
             if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
                 self.routing.copies_due |= bit(slot);
-            } else if copy {
+            } else if copy && best.is_some() {
                 self.routing.copies_due &= !bit(slot);
             }
         }
@@ -471,7 +483,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
     }
 
@@ -525,6 +544,8 @@ pub(super) fn bit(slot: usize) -> u8 {
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]

@@ -50,24 +50,21 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.give_up(slot, true, now);
             }
             let id = self.routing.take_number();
-            let twin = self.install(id, at, Standing::Named, now);
-            if let Some(path) = twin.and_then(|slot| self.path_mut(slot)) {
-                path.twin = true;
-            }
+            self.install(id, at, Standing::Named, now);
         }
     }
 
-    /// The peer opens a path on a pair on which ours is of no use: with all places taken, it gives
+    /// The peer opens a path on a pair on which ours is Down: with all places taken, it gives
     /// its own to the new one.
     pub(super) fn make_room(&mut self, at: &Arrival, now: Instant) {
         let mut slots = self.storage.paths().iter().take(PATHS_MAX);
         if slots.clone().any(Option::is_none) {
             return;
         }
-        let useless = |path: &Path| {
-            path.link == at.link && path.remote == at.remote && !path.may_carry_data()
+        let down = |path: &Path| {
+            path.link == at.link && path.remote == at.remote && path.state() == PathState::Down
         };
-        if let Some(slot) = slots.position(|path| path.as_ref().is_some_and(useless)) {
+        if let Some(slot) = slots.position(|path| path.as_ref().is_some_and(down)) {
             self.give_up(slot, true, now);
         }
     }

@@ -131,14 +131,6 @@ impl Lab {
         self.links.iter().flatten()
     }
 
-    /// Runs `ip` with these arguments on a machine.
-    ///
-    /// # Errors
-    /// If it fails; its words are in the error.
-    pub fn ip(&self, node: Node, args: &[&str]) -> io::Result<()> {
-        self.namespaces[node.index()].ip(args)
-    }
-
     /// Joins the machines by one more link, while all else goes on. Gives its number.
     ///
     /// # Errors
@@ -158,6 +150,14 @@ impl Lab {
     pub fn unplug(&self, index: usize, node: Node) -> io::Result<()> {
         let name = interface(index);
         self.namespaces[node.index()].ip(&["link", "delete", "dev", &name])
+    }
+
+    /// Runs `ip` with these arguments on a machine.
+    ///
+    /// # Errors
+    /// If it fails; its words are in the error.
+    pub fn ip(&self, node: Node, args: &[&str]) -> io::Result<()> {
+        self.namespaces[node.index()].ip(args)
     }
 
     /// Takes the link away altogether, on both machines.

@@ -135,6 +135,13 @@ impl Stage {
         self.note(what, measured, measured <= most, format!("<= {most:.1} {unit}"));
     }
 
+    /// The same with two more digits, for seconds.
+    pub(super) fn at_most_exactly(&mut self, what: &str, measured: f64, most: f64, unit: &str) {
+        let most = if self.options.quick { most * LOOSE_MOST } else { most };
+        let (text, passed) = (format!("{measured:.3}"), measured <= most);
+        self.push(what, text, format!("<= {most:.3} {unit}"), passed);
+    }
+
     fn note(&mut self, what: &str, measured: f64, passed: bool, budget: String) {
         self.push(what, format!("{measured:.1}"), budget, passed);
     }

@@ -5,11 +5,13 @@
 //! The budgets are promises of the project, written down where they are checked. Run them with
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
+mod addresses;
 mod check;
 mod cost;
 mod failover;
 mod gap;
 mod links;
+mod matrix;
 mod measure;
 mod process;
 mod rates;
@@ -98,6 +100,22 @@ pub const ALL: &[Scenario] = &[
         about: "an interface is added during a transfer, and another taken out",
         run: links::come_and_go,
     },
+    Scenario {
+        name: "address-change",
+        about: "the only address of the only link changes, on one end, then on the other",
+        run: addresses::changed,
+    },
+    Scenario { name: "ipv6-only", about: "no IPv4 on any link", run: addresses::ipv6_only },
+    Scenario {
+        name: "link-local",
+        about: "only link-local IPv6 addresses",
+        run: addresses::link_local,
+    },
+    Scenario {
+        name: "cable",
+        about: "a veth pair is added during a transfer, deleted, and added again",
+        run: addresses::cable,
+    },
     Scenario { name: "memory", about: "a file of 2 GiB in 64 MiB", run: transfer::memory },
     Scenario {
         name: "rates",
@@ -118,6 +136,31 @@ pub const ALL: &[Scenario] = &[
         name: "cost",
         about: "processor time for a gigabyte, beside TCP and quinn",
         run: cost::all,
+    },
+    Scenario {
+        name: "matrix-a",
+        about: "two links of equal and unequal rate and delay, as the kernel's own tests, beside MPTCP",
+        run: matrix::unequal,
+    },
+    Scenario {
+        name: "matrix-b",
+        about: "one, two and three of four links go down in a transfer",
+        run: matrix::failures,
+    },
+    Scenario {
+        name: "matrix-c",
+        about: "loss, bursts of it, and reordering, beside MPTCP",
+        run: matrix::impaired,
+    },
+    Scenario {
+        name: "matrix-d",
+        about: "picoquic's links, sizes and events",
+        run: matrix::picoquic,
+    },
+    Scenario {
+        name: "matrix-e",
+        about: "round trips 1 to 60 times and rates 1 to 50 times apart; one to eight links",
+        run: matrix::apart,
     },
 ];
 
