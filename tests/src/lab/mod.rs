@@ -211,7 +211,7 @@ pub fn check_requirements() -> io::Result<()> {
         return missing("the lab needs root (network namespaces and TAP devices)");
     }
     if !std::path::Path::new("/dev/net/tun").exists() {
-        return missing("the lab needs /dev/net/tun");
+        return missing("the lab needs /dev/net/tun (modprobe tun; a container must be given it)");
     }
     if Command::new("ip").arg("-Version").output().is_err() {
         return missing("the lab needs the `ip` program (Debian: iproute2)");

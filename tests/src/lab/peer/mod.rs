@@ -50,6 +50,18 @@ impl Peer {
         }
     }
 
+    /// Whether it is a program of `tests/peers`.
+    #[must_use]
+    pub const fn is_built(&self) -> bool {
+        matches!(self, Self::Noq | Self::Quinn)
+    }
+
+    /// Whether it means to use every link.
+    #[must_use]
+    pub const fn is_multipath(&self) -> bool {
+        matches!(self, Self::Ropewalk(_) | Self::Mptcp(_) | Self::Noq)
+    }
+
     /// Ropewalk's own rows are what the checks are about.
     #[must_use]
     pub const fn is_ours(&self) -> bool {

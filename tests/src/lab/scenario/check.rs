@@ -78,10 +78,15 @@ impl Stage {
     }
 
     /// Those of `peers` that can take part here, ours first; the others are noted as skipped.
+    /// A quick run does with those that need not be built.
     pub(super) fn present(&mut self, ours: &[Peer], others: &[Peer]) -> Vec<Peer> {
         let mut present = ours.to_vec();
         let others = if self.options.peers { others } else { &[] };
         for peer in others {
+            if self.options.quick && peer.is_built() {
+                self.skip(peer, "left out of quick runs");
+                continue;
+            }
             match peer.missing() {
                 None => present.push(peer.clone()),
                 Some(why) => self.skip(peer, &why),
