@@ -7,9 +7,9 @@ use super::ledger::Ledger;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
-use crate::id::{Arrival, ConnectionId, Side};
+use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, PathState};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -103,7 +103,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // After the move: the packet came from the new address, and its bytes count for it.
             path.on_datagram(bytes);
         }
-        let contents = self.take_frames(slot, payload, now)?;
+        let contents = self.take_frames(slot, header.path, payload, now)?;
+        let slot = self.still(slot, header.path);
         if !contents.no_room
             && let Some(path) = self.path_mut(slot)
         {
@@ -172,9 +173,17 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.reinject();
     }
 
+    /// What a frame says may give its own path up, and another may take the place at once: what
+    /// follows is then about no path.
+    fn still(&self, slot: usize, id: PathId) -> usize {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        if path.is_some_and(|path| path.id == id) { slot } else { usize::MAX }
+    }
+
     fn take_frames(
         &mut self,
         slot: usize,
+        path: PathId,
         payload: &[u8],
         now: Instant,
     ) -> Result<Contents, Discard> {
@@ -182,7 +191,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for frame in Frames::new(payload) {
             let Ok(frame) = frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(slot, &frame, now) {
+            match self.on_frame(self.still(slot, path), &frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -301,8 +310,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
-        let changed = result.progress && path.on_acknowledged(now);
+        let oldest = path.recovery.oldest_unacked_sent_at();
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.newly_acked);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);

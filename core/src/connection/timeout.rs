@@ -2,7 +2,9 @@
 
 use super::ledger::Ledger;
 use super::memory::PATHS_MAX;
+use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
@@ -125,7 +127,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.wants_probe = true;
         }
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
+        path.on_settled(path.recovery.oldest_unacked_sent_at());
     }
 
     /// A path's own clock: validation, suspicion, probes.
@@ -149,6 +151,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             if let Some(path) = self.path_mut(slot) {
                 path.trust.fall(now);
             }
+            // What it acknowledged lately may have been lost with it.
+            self.routing.copies_due |= bit(slot);
         }
         self.reinject();
     }
@@ -163,9 +167,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// What suspect and dead paths have not delivered is queued on the others, once per packet.
     pub(super) fn reinject(&mut self) {
+        let mut doubtful = [false; PATHS_MAX];
+        for (path, doubtful) in self.storage.paths().iter().zip(&mut doubtful) {
+            // One that is to prove a new address first counts among them.
+            *doubtful = path.as_ref().is_some_and(|path| !path.may_carry_data());
+        }
+        self.copy_flights(&doubtful);
+    }
+
+    /// Queues what the paths in these slots carry once more, once per packet; returns how many
+    /// stream bytes that are.
+    pub(super) fn copy_flights(&mut self, slots: &[bool; PATHS_MAX]) -> u64 {
         let parts = self.storage.parts();
         if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
-            return;
+            return 0;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let mut ledger = Ledger {
@@ -177,12 +192,17 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
-        for path in parts.paths.iter_mut().flatten() {
-            // One that is to prove a new address first counts among them.
-            if !path.may_carry_data() {
-                path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
-            }
+        let mut bytes = 0_u64;
+        for (path, wanted) in parts.paths.iter_mut().zip(slots) {
+            let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
+            path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
+                if let Carried::Stream { len, .. } = carried {
+                    bytes = bytes.saturating_add(len.into());
+                }
+                ledger.lost(carried);
+            });
         }
+        bytes
     }
 
     /// Remembers since when no path has been alive.

@@ -8,7 +8,7 @@
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
-use crate::carried::{Cargo, Carried};
+use crate::carried::Cargo;
 use crate::crypto::Crypto;
 use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
@@ -206,7 +206,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The live path with the shortest round trip: for what is small and matters.
-    fn best_path(&self) -> Option<usize> {
+    pub(super) fn best_path(&self) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
         live.filter(|(_, path)| path.may_carry_data())
@@ -244,7 +244,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 return None;
             }
         }
-        let backlog = Backlog { bytes, ahead: waiting.ahead };
+        let backlog = Backlog { bytes, more: waiting.more, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -264,13 +264,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode == Mode::Spread {
             return 0;
         }
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
-        let worth = tail(candidates, now).min(allowed);
-        if worth == 0 {
+        let Some(late) = tail(candidates, now) else { return 0 };
+        let others = (candidates.len() as u64).saturating_sub(1);
+        let bets = others.saturating_mul(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
+        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
             return 0;
         }
-        let (streams, mut memory) = self.streaming();
-        let queued = streams.requeue_tail(worth, &mut memory);
+        let mut slots = [false; PATHS_MAX];
+        if let Some(slot) = slots.get_mut(late.index) {
+            *slot = true;
+        }
+        let queued = self.copy_flights(&slots);
         self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
         queued
     }
@@ -381,98 +386,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         path.is_some_and(|path| path.recovery.in_flight() == 0)
     }
 
-    /// Our challenge when its time has come, and the answer to the peer's.
-    fn write_challenges(&mut self, slot: usize, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let Some(path) = self.path_mut(slot) else { return false };
-        let mut wrote = false;
-        if let Some(token) = path.validation.owed()
-            && (Frame::Response { token }).encode(writer).is_ok()
-        {
-            path.validation.on_response_sent();
-            wrote = true;
-        }
-        if let Some(token) = path.validation.token_due(now) {
-            let frame = Frame::Challenge { token, link: path.link, class: path.class };
-            if frame.encode(writer).is_ok() {
-                path.on_challenge_sent(now);
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone.
-    fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
-        let copies = self.routing.copies_due;
-        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
-        let parts = self.storage.parts();
-        for (slot, path) in parts.paths.iter_mut().enumerate() {
-            let Some(path) = path else { continue };
-            let own = slot == plan.slot;
-            let copy = carries_copies && copies & bit(slot) != 0;
-            let wanted =
-                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
-            if !wanted {
-                continue;
-            }
-            let Some(largest) = path.acks.write(path.id, writer, now) else {
-                if !path.acks.pending() {
-                    self.routing.copies_due &= !bit(slot); // The peer knows it all by now.
-                }
-                continue;
-            };
-            let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
-            if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
-                self.routing.copies_due |= bit(slot);
-            } else if copy {
-                self.routing.copies_due &= !bit(slot);
-            }
-        }
-    }
-
-    /// Unreliable messages first, since they do not wait for anything; then the streams.
-    /// `again`: what was lost may be among it. `alone`: nothing else is in the packet.
-    pub(super) fn write_data(
-        &mut self,
-        slot: usize,
-        again: bool,
-        alone: bool,
-        writer: &mut Writer<'_>,
-        cargo: &mut Cargo,
-    ) -> bool {
-        let before = writer.len();
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
-        else {
-            return false;
-        };
-        let parts = self.storage.parts();
-        let mut alone = alone;
-        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
-            alone = false;
-            self.notices.datagram_sent(number, path);
-            if self.mode.mode == Mode::Spread {
-                break; // One message a packet, so that each takes a path of its own.
-            }
-        }
-        let mut memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let written = match self.mode.mode {
-            Mode::Redundant => self.streams.write_lane(slot, again, writer, cargo, &mut memory),
-            _ => self.streams.write_frames(writer, cargo, &mut memory),
-        };
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
-        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
-            let counters = &mut path.counters;
-            counters.data_sent = counters
-                .data_sent
-                .saturating_add(written.bytes_fresh)
-                .saturating_add(written.bytes_again);
-            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
-        }
-        writer.len() > before
-    }
-
     /// Enters a packet that was sealed into the books.
     pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
@@ -514,6 +427,8 @@ pub(super) fn bit(slot: usize) -> u8 {
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]

@@ -61,7 +61,6 @@ fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     any(&mut *streams).clear_lane(any(0), memory);
     any(&mut *streams).on_acked(any(Carried::MaxData), memory);
     any(&mut *streams).on_lost(any(Carried::MaxData), memory);
-    see(any(&mut *streams).requeue_tail(any(0), memory));
 }
 
 fn messages() {
