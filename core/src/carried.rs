@@ -34,6 +34,8 @@ pub enum Carried {
     PathStatus(PathId),
     /// The mode with this sequence number.
     Mode(u32),
+    /// Padding to this length, to find out whether it passes.
+    LengthProbe(u16),
     /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.
     Acknowledgement {
         /// Whose packets were acknowledged.

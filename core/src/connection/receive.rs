@@ -166,6 +166,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.link = at.link;
             path.moved(at.remote, token, now);
         }
+        self.limit_lengths(at.link, now);
         self.notices.path_changed(slot);
     }
 
@@ -271,6 +272,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         let result =
             path.recovery.on_ack(ack, slot == arrived, now, &mut sent, &mut |fate, carried| {
@@ -280,6 +282,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
+        let length_probe = ledger.length_probe;
         path.counters.lost_packets = path.recovery.lost_packets();
         path.on_settled();
         let changed = result.news && path.on_acknowledged(now);
@@ -288,6 +291,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
+        self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot);
         }

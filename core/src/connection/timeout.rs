@@ -114,6 +114,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
             debug_assert!(fate == Fate::Lost, "a timeout acknowledges nothing");
@@ -124,6 +125,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         path.counters.lost_packets = path.recovery.lost_packets();
         path.on_settled();
+        let length_probe = ledger.length_probe;
+        self.judge_length(slot, length_probe, now);
     }
 
     /// A path's own clock: validation, suspicion, probes.
@@ -166,6 +169,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         for path in parts.paths.iter_mut().flatten() {
             if matches!(path.state(), PathState::Suspect | PathState::Down) {

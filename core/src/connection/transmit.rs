@@ -5,6 +5,7 @@
 //! same path go out as one run of equal lengths, so that a host can hand them to its network card
 //! in one call.
 
+use super::length::{LengthProbe, write_probe};
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
@@ -42,6 +43,8 @@ pub struct Transmit {
 struct Plan {
     slot: usize,
     data: bool,
+    /// It only asks whether its length passes.
+    probe: Option<LengthProbe>,
 }
 
 /// What one packet is made of, once written.
@@ -57,8 +60,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Fills `buffer` with a run of packets for one path. `None`: nothing to send now; when that
     /// may change by itself, `poll_timeout` tells.
     ///
-    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) gives one packet
-    /// at a time; sixteen times that is what a host should lend.
+    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) or less gives one
+    /// packet at a time, never longer than itself; a host lends what holds sixteen and more.
     pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let now = self.advance(now);
         let copy = self.dial.as_mut().and_then(|dial| dial.poll_transmit(&self.links, buffer));
@@ -103,6 +106,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
+        let single = buffer.len() <= self.config.datagram_bytes_max.into();
         loop {
             let room = buffer.get_mut(len..).unwrap_or_default();
             let Some(bytes) = self.transmit_one(plan, room, now) else { break };
@@ -112,9 +116,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             // A run ends with its first short packet, and before a packet that would be longer.
             let next_fits = buffer.len().saturating_sub(len) >= segment_size;
-            let full =
-                bytes == segment_size && bytes == usize::from(self.config.datagram_bytes_max);
-            if !plan.data || !full || !next_fits {
+            let full = bytes == segment_size && bytes == self.length_limit(plan.slot);
+            if single || !plan.data || !full || !next_fits {
                 break;
             }
             match self.plan(0, now) {
@@ -136,14 +139,22 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
-    /// `skip`, bit `i`: not on the path in slot `i`.
+    /// What only asks goes last. `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
-            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
-            _ if urgent == 0 => None,
-            _ => Some(Plan { slot: urgent.trailing_zeros() as usize, data: false }),
+            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => {
+                Some(Plan { slot, data: true, probe: None })
+            }
+            _ if urgent == 0 => {
+                let probe = self.length_probe(skip, now)?;
+                Some(Plan { slot: probe.slot, data: false, probe: Some(probe) })
+            }
+            _ => {
+                let slot = urgent.trailing_zeros() as usize;
+                Some(Plan { slot, data: false, probe: None })
+            }
         }
     }
 
@@ -240,7 +251,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Writes, seals and books one packet; returns its length.
     fn transmit_one(&mut self, plan: Plan, buffer: &mut [u8], now: Instant) -> Option<usize> {
         let header = self.header(plan.slot)?;
-        let limit = self.length_limit(plan.slot).min(buffer.len());
+        let limit = match plan.probe {
+            Some(probe) if !self.fits_buffer(probe, buffer.len(), now) => return None,
+            Some(probe) => probe.bytes.into(),
+            None => self.length_limit(plan.slot).min(buffer.len()),
+        };
         let buffer = buffer.get_mut(..limit)?;
         let head_len = header.encoded_len();
         let payload_max = buffer.len().checked_sub(head_len)?.checked_sub(TAG_BYTES)?;
@@ -280,14 +295,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         })
     }
 
-    /// How long a packet on this path may be.
-    pub(super) fn length_limit(&self, slot: usize) -> usize {
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
-        let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
-        let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
-        limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
-    }
-
     /// Fills the payload. `None`: there was nothing to write after all.
     fn write_frames(
         &mut self,
@@ -296,6 +303,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
+        if let Some(probe) = plan.probe {
+            let wrote = write_probe(probe, writer, &mut cargo);
+            let (len, kind, drained) = (writer.len(), SentKind::Probe, true);
+            return wrote.then_some(Written { len, cargo, kind, drained });
+        }
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
@@ -449,6 +461,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
         path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
+        if let [Carried::LengthProbe(bytes)] = *written.cargo {
+            path.on_length_probe_sent(bytes);
+        }
     }
 
     /// A packet with one frame that needs no acknowledgement.
@@ -495,7 +510,7 @@ fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX>
 const FAREWELL: u64 = 32;
 const OVERDUE: &str = "a key change is overdue";
 
-fn bit(slot: usize) -> u8 {
+pub(super) fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
 

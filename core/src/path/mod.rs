@@ -15,6 +15,7 @@
 //! | What follows from what for a path's state? | `state` |
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
+//! | How long may a packet be? | `mtu` |
 //! | Who can be reached where? | `advertise` |
 //! | What belongs to one path? | `path` |
 //!
@@ -23,6 +24,7 @@
 
 mod advertise;
 mod failover;
+mod mtu;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
@@ -32,6 +34,7 @@ mod state;
 
 pub use advertise::{Advertise, Remotes};
 pub use failover::{down_after, probe_interval, suspect_after};
+pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;

@@ -27,6 +27,8 @@ pub(super) trait Congestion {
     fn on_spurious(&mut self);
     /// The path answers again after it was silent for so long.
     fn on_resumed(&mut self, silent: Duration, now: Instant);
+    /// Full packets have another length.
+    fn set_datagram_bytes(&mut self, bytes: u16);
     /// Whether it still looks for the path's rate by doubling.
     fn in_slow_start(&self) -> bool;
 }
@@ -223,6 +225,11 @@ impl Congestion for RateFloorCubic {
         self.bottleneck = 0;
         self.round_losses = 0;
         self.recovery_start = Some(now);
+    }
+
+    fn set_datagram_bytes(&mut self, bytes: u16) {
+        self.datagram = u64::from(bytes.max(1));
+        self.cubic.set_datagram_bytes(self.datagram);
     }
 
     fn in_slow_start(&self) -> bool {

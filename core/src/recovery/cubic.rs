@@ -22,6 +22,10 @@ impl Cubic {
         Self { datagram, start: Instant::ZERO, max: 0, begin: 0, k: 0 }
     }
 
+    pub(super) const fn set_datagram_bytes(&mut self, datagram: u64) {
+        self.datagram = datagram;
+    }
+
     /// The window was cut from `max` to `begin`.
     pub(super) fn start(&mut self, max: u64, begin: u64, now: Instant) {
         self.start = now;

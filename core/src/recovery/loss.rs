@@ -5,6 +5,7 @@
 //! by that much, and both thresholds widen.
 
 use super::Fate;
+use super::lengths::Lengths;
 use super::rtt::Rtt;
 use super::sent::{List, Sent, Visit};
 use crate::carried::Carried;
@@ -22,6 +23,7 @@ pub(super) struct Loss {
     time: Option<Instant>,
     /// The last packets declared lost, and how many numbers were acknowledged past them.
     declared: Deque<(u64, u64), DECLARED_MAX>,
+    pub(super) lengths: Lengths,
 }
 
 /// What was declared lost in one go.
@@ -39,6 +41,7 @@ impl Loss {
             time_eighths: TIME_EIGHTHS,
             time: None,
             declared: Deque::new(),
+            lengths: Lengths::new(),
         }
     }
 
@@ -93,9 +96,13 @@ impl Loss {
                 self.time = Some(earliest);
                 return Visit::Keep;
             }
-            lost.packets = lost.packets.saturating_add(1);
             lost.bytes = lost.bytes.saturating_add(slot.bytes.into());
-            lost.newest_sent_at = lost.newest_sent_at.max(Some(slot.sent_at));
+            // That a length does not pass says nothing of congestion.
+            if !slot.cargo.iter().any(|item| matches!(item, Carried::LengthProbe(_))) {
+                lost.packets = lost.packets.saturating_add(1);
+                lost.newest_sent_at = lost.newest_sent_at.max(Some(slot.sent_at));
+                self.lengths.on_lost(slot.number, slot.bytes);
+            }
             if self.declared.is_full() {
                 self.declared.pop_front();
             }

@@ -9,6 +9,7 @@
 //! | `congestion`, `cubic` | how much may be in flight? |
 //! | `pacing` | when may the next packet go? |
 //! | `loss` | which packets are lost? |
+//! | `lengths` | are the long ones among them swallowed? |
 //! | `acks` | what do we owe the peer? |
 //!
 //! [`Recovery`] puts them together for one path. It knows packets by number and cargo, never their
@@ -18,6 +19,7 @@ mod acks;
 mod congestion;
 mod cubic;
 mod delivery;
+mod lengths;
 mod loss;
 mod pacing;
 mod rtt;
@@ -177,6 +179,23 @@ impl Recovery {
             rate if self.congestion.in_slow_start() => rate.max(self.window_rate()),
             rate => rate,
         }
+    }
+
+    /// A full packet has so many bytes from now on.
+    pub fn set_datagram_bytes(&mut self, bytes: u16) {
+        self.datagram = u64::from(bytes.max(1));
+        self.congestion.set_datagram_bytes(bytes);
+    }
+
+    /// Long packets that were lost in a row while shorter ones arrived.
+    #[must_use]
+    pub const fn long_losses(&self) -> u16 {
+        self.loss.lengths.lost()
+    }
+
+    /// What was sent so far says nothing of the lengths that pass.
+    pub const fn forget_long_losses(&mut self) {
+        self.loss.lengths.restart(self.next_number);
     }
 
     /// Packets declared lost so far.
@@ -409,6 +428,7 @@ impl Recovery {
         }
         let mut result = AckResult::default();
         let mut newest = None;
+        let lengths = &mut self.loss.lengths;
         self.list.sweep(sent, |slot| {
             while ranges.last().is_some_and(|range| *range.end() < slot.number) {
                 ranges.pop();
@@ -420,6 +440,7 @@ impl Recovery {
                     result.packets = result.packets.saturating_add(1);
                     result.bytes = result.bytes.saturating_add(slot.bytes.into());
                     newest = Some((slot.number, Newest::of(slot), slot.sent_at));
+                    lengths.on_acked(slot.number, slot.bytes);
                     slot.cargo.iter().for_each(|item| each(Fate::Acked, *item));
                     Visit::Remove
                 }

@@ -9,7 +9,7 @@
 //! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
 use crate::id::PathId;
-use crate::wire::{Frame, Writer};
+use crate::wire::{Writer, place_datagram};
 use core::ops::Range;
 
 /// The two rings' ends. Their memory is lent with each call.
@@ -41,6 +41,12 @@ impl Datagrams {
         self.outgoing.len as u64
     }
 
+    /// The longest message that a ring of so many bytes holds.
+    #[must_use]
+    pub const fn longest(ring: usize) -> usize {
+        ring.saturating_sub(ENTRY_HEAD)
+    }
+
     /// Queues a message; returns its number, or `None` when the ring is full.
     pub fn send(&mut self, bytes: &[u8], ring: &mut [u8]) -> Option<u32> {
         let number = self.next_number;
@@ -54,19 +60,14 @@ impl Datagrams {
     /// now: it is dropped, since nothing behind it would ever be sent.
     pub fn write(&mut self, writer: &mut Writer<'_>, ring: &[u8]) -> Option<u32> {
         let (number, len) = self.outgoing.front(ring)?;
-        let mut bytes = [0; MESSAGE_MAX];
-        let Some(bytes) = bytes.get_mut(..len) else {
-            self.drop_front(ring);
-            return None;
-        };
-        self.outgoing.copy(ENTRY_HEAD, bytes, ring);
         let alone = writer.is_empty();
-        if (Frame::DatagramSized { data: bytes }).encode(writer).is_err() {
+        let Ok(place) = place_datagram(writer, len) else {
             if alone {
                 self.drop_front(ring);
             }
             return None;
-        }
+        };
+        self.outgoing.copy(ENTRY_HEAD, place, ring);
         self.outgoing.pop(ring);
         Some(number)
     }
@@ -163,8 +164,6 @@ impl Ring {
 }
 
 const ENTRY_HEAD: usize = 6;
-/// No packet carries more; longer path MTUs come with their search.
-const MESSAGE_MAX: usize = 1_500;
 
 #[cfg(test)]
 mod tests {

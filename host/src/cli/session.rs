@@ -265,6 +265,7 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
         local: path.local.clone(),
         remote: path.remote.clone(),
         bytes,
+        datagram_bytes: path.datagram_bytes,
         state,
     };
     let text = format!(

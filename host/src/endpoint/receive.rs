@@ -5,7 +5,7 @@
 
 use super::inner::{Inner, unscoped};
 use crate::connection::Shared;
-use crate::link::socket::{LinkSocket, Run};
+use crate::link::socket::{DATAGRAM_MAX, LinkSocket, Run};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ropewalk_core::connection::Route;
@@ -19,7 +19,7 @@ pub(super) async fn receive(inner: Arc<Inner>, link: LinkId, socket: Arc<LinkSoc
     let mut desk = Desk {
         inner: inner.clone(),
         link,
-        scratch: vec![0; SCRATCH_BYTES],
+        scratch: vec![0; DATAGRAM_MAX],
         woken: Vec::new(),
         replies: Vec::new(),
     };
@@ -121,6 +121,4 @@ impl Desk {
     }
 }
 
-/// As long as the longest datagram that is looked at.
-const SCRATCH_BYTES: usize = 2_048;
 const RECEIVE_PAUSE: Duration = Duration::from_millis(20);

@@ -231,7 +231,7 @@ fn bind_to_interface(_socket: &Socket, _pin: &Pin, _ipv6: bool) -> io::Result<()
 /// Asked of the system; a burst from a fast link must fit.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Longest datagram that is looked at.
-const DATAGRAM_MAX: usize = 2_048;
+pub(crate) const DATAGRAM_MAX: usize = 9_216;
 /// A run that is sent in one call counts as one IP packet until it is cut, and must be shorter.
 const RUN_BYTES_MAX: usize = 65_000;
 /// The same for a run that is received.

@@ -44,6 +44,13 @@ impl LinkSpec {
         }
     }
 
+    /// The same link, carrying IP packets of up to `bytes`.
+    #[must_use]
+    pub const fn with_mtu(mut self, bytes: usize) -> Self {
+        self.mtu = bytes - 28;
+        self
+    }
+
     /// The same link, losing `permille` of its datagrams.
     #[must_use]
     pub const fn lossy(mut self, permille: u32) -> Self {

@@ -150,7 +150,7 @@ impl Node {
             (None, None) => Some([0; 32]),
             _ => None,
         };
-        let mut scratch = [0; 2_048];
+        let mut scratch = [0; 9_216];
         let route = self.listener.handle_datagram(
             at,
             &mut datagram,
@@ -193,7 +193,8 @@ impl Node {
         if connection.poll_timeout().is_some_and(|moment| moment <= now) {
             connection.handle_timeout(now);
         }
-        let mut buffer = vec![0; 1_200 * self.rng.usize(1..=16)];
+        let longest = self.links.values().map(|link| link.mtu).max().unwrap_or(1_200);
+        let mut buffer = vec![0; usize::from(longest.min(9_000)) * self.rng.usize(1..=16)];
         let mut idle = [false; 2];
         while idle != [true; 2] {
             let which = self.rng.usize(..2);

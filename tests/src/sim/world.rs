@@ -125,9 +125,9 @@ impl World {
             progress: now,
             report: Report::default(),
         };
-        for link in 0..links.len() {
+        for (link, spec) in links.iter().enumerate() {
             for node in &mut world.nodes {
-                node.link_up(link as u8, 1_472, now);
+                node.link_up(link as u8, interface_mtu(spec), now);
             }
         }
         world
@@ -291,7 +291,8 @@ impl World {
                 self.pump(node);
             }
             Act::LinkUp(node, link) => {
-                self.nodes[usize::from(node)].link_up(link as u8, 1_472, self.now);
+                let mtu = interface_mtu(&self.wires[link][usize::from(node)].spec);
+                self.nodes[usize::from(node)].link_up(link as u8, mtu, self.now);
                 self.pump(node);
             }
             Act::Restart => {
@@ -420,6 +421,12 @@ impl World {
         }
         moved
     }
+}
+
+/// What the nodes believe that a link carries: Ethernet's 1,500 bytes less the headers of IPv4 and
+/// UDP, or more where the link does. That it carries less is theirs to find out.
+fn interface_mtu(spec: &LinkSpec) -> u16 {
+    u16::try_from(spec.mtu.max(1_472)).unwrap_or(u16::MAX)
 }
 
 /// The tag of a flow that only reads.

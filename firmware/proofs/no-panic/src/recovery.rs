@@ -37,6 +37,8 @@ fn path() {
     any(&mut recovery).for_each_in_flight(&mut sent, &mut |item| see(item));
     any(&mut recovery).on_resumed(Duration::from_micros(any(0)), now());
     any(&mut recovery).on_moved(now());
+    any(&mut recovery).set_datagram_bytes(any(0));
+    any(&mut recovery).forget_long_losses();
     any(&mut recovery).drop_all(&mut sent, &mut |item| see(item));
     looks(any(&recovery), sent.slots);
 }
@@ -45,6 +47,7 @@ fn looks(recovery: &Recovery, slots: &[SentSlot]) {
     see((recovery.next_number(), recovery.largest_acked(), recovery.window()));
     see((recovery.in_flight(), recovery.rate(), recovery.lost_packets(), recovery.last_acked()));
     see((recovery.oldest_sent_at(slots), recovery.last_sent(), recovery.waiting()));
+    see(recovery.long_losses());
     see((recovery.allowance(now()), recovery.timeout(), recovery.probe_timeout()));
     let rtt = &recovery.rtt;
     see((rtt.latest(), rtt.smoothed(), rtt.variation(), rtt.min(), rtt.measured()));

@@ -5,6 +5,7 @@
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
 mod links;
+mod mtu;
 mod process;
 mod rates;
 mod transfer;
@@ -73,6 +74,11 @@ pub const ALL: &[Scenario] = &[
         run: links::come_and_go,
     },
     Scenario { name: "memory", about: "a file of 2 GiB in 64 MiB", run: transfer::memory },
+    Scenario {
+        name: "mtu",
+        about: "links of 576, 1,280 and 1,500 bytes, and one that shrinks",
+        run: mtu::all,
+    },
     Scenario { name: "rates", about: "goodput on the links S1 to S7", run: rates::all },
 ];
 

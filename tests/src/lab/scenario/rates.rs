@@ -65,6 +65,14 @@ impl Bulk {
         Ok(Self { client: stage.start(lab, Node::A, &args)?, server })
     }
 
+    /// Bytes of a full packet on the path over this interface, as the sender said at its end.
+    pub(super) fn datagram_bytes(&self, link: &str) -> io::Result<f64> {
+        let paths = self.client.event("bulk").and_then(|line| line["paths"].as_array());
+        let path = paths.into_iter().flatten().find(|path| path["link"] == link);
+        let bytes = path.and_then(|path| path["datagram_bytes"].as_f64());
+        bytes.ok_or_else(|| io::Error::other(format!("the sender named no path on {link}")))
+    }
+
     /// Waits until both sides end well.
     pub(super) fn finish(&mut self, limit: Duration) -> io::Result<Outcome> {
         let deadline = Instant::now() + limit;
