@@ -1,121 +1,12 @@
 //! Two processes on the loopback interface: what the commands do together, and what bad input gets.
 
+mod common;
+
+use common::{Node, events, json_lines, loopback, noise, said};
 use core::time::Duration;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Instant;
-use tempfile::TempDir;
-
-/// A node: a configuration folder, and a folder for its files.
-struct Node {
-    home: TempDir,
-    files: TempDir,
-}
-
-impl Node {
-    fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), files: tempfile::tempdir().unwrap() }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ropewalk"));
-        command.env("ROPEWALK_HOME", self.home.path()).current_dir(self.files.path());
-        command.args(arguments).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that connects, over the loopback interface.
-    fn dial(&self, arguments: &[&str]) -> Output {
-        self.run(&[arguments, &["--link", &loopback()]].concat())
-    }
-
-    /// Starts a command that waits, and reads the ticket that it prints.
-    fn wait_for_peers(&self, arguments: &[&str]) -> Waiting {
-        let mut command = self.command(&[arguments, &["--json", "--link", &loopback()]].concat());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        lines.read_line(&mut first).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&first).expect("a ticket comes first");
-        assert_eq!(json["event"], "ticket");
-        let ticket = json["ticket"].as_str().unwrap().to_owned();
-        Waiting { child, lines, ticket }
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.files.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.files.path().join(name)).ok()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.files.path()).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-}
-
-/// A command that waits for peers.
-struct Waiting {
-    child: Child,
-    lines: BufReader<std::process::ChildStdout>,
-    ticket: String,
-}
-
-impl Waiting {
-    /// Its exit code and the lines that it printed after the ticket.
-    fn ended(mut self) -> (Option<i32>, Vec<serde_json::Value>, String) {
-        let mut text = String::new();
-        self.lines.read_to_string(&mut text).unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        let code = self.child.wait().unwrap().code();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        (code, lines, said)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The name of this machine's loopback interface.
-fn loopback() -> String {
-    use ropewalk::link::interfaces::{Kind, interfaces};
-    let found = interfaces().into_iter().find(|found| found.kind == Kind::Loopback);
-    found.expect("every machine has one").name
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn json_lines(output: &Output) -> Vec<serde_json::Value> {
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut content = vec![0; bytes];
-    blake3::Hasher::new().finalize_xof().fill(&mut content);
-    content
-}
-
-fn events<'l>(lines: &'l [serde_json::Value], event: &str) -> Vec<&'l serde_json::Value> {
-    lines.iter().filter(|line| line["event"] == event).collect()
-}
 
 #[test]
 fn files_and_folders_arrive_and_both_ends_tell_of_each() {
@@ -372,66 +263,6 @@ fn the_output_must_be_one_thing() {
     let output = node.run(&["recv", "--out", "file"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("--out"), "{}", said(&output));
-}
-
-#[cfg(unix)]
-fn interrupt(child: &Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
-/// Starts a transfer that will not end by itself, and waits until some of it has arrived.
-#[cfg(unix)]
-fn endless(from: &Node, to: &Node) -> (Child, Waiting) {
-    let waiting = to.wait_for_peers(&["recv", "--once"]);
-    let mut sending = from.command(&["send", &waiting.ticket, "-", "--link", &loopback()]);
-    let mut sending = sending.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut pipe = sending.stdin.take().unwrap();
-    pipe.write_all(&noise(300_000)).unwrap();
-    // Kept open: the sender waits for more.
-    core::mem::forget(pipe);
-    let arrived =
-        |to: &Node| to.names().iter().any(|name| part_bytes(&to.files.path().join(name)) > 0);
-    let start = Instant::now();
-    while !arrived(to) {
-        assert!(start.elapsed() < Duration::from_secs(10), "nothing arrives");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    (sending, waiting)
-}
-
-#[cfg(unix)]
-fn part_bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_at_the_sender_ends_both_and_the_part_stays_under_a_temporary_name() {
-    let (from, to) = (Node::new(), Node::new());
-    let (sending, waiting) = endless(&from, &to);
-    interrupt(&sending);
-    let sent = sending.wait_with_output().unwrap();
-    assert_eq!(sent.status.code(), Some(130), "{}", said(&sent));
-    let (code, lines, words) = waiting.ended();
-    assert_eq!(code, Some(6), "{words}");
-    assert!(words.contains("Ctrl-C"), "{words}");
-    let kept = events(&lines, "stopped")[0]["kept"].as_str().unwrap().to_owned();
-    assert_eq!(to.names(), core::slice::from_ref(&kept));
-    assert!(kept.starts_with(".stdin.ropewalk-part-"), "{kept}");
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_at_the_receiver_ends_both() {
-    let (from, to) = (Node::new(), Node::new());
-    let (sending, waiting) = endless(&from, &to);
-    interrupt(&waiting.child);
-    assert_eq!(waiting.ended().0, Some(130));
-    let sent = sending.wait_with_output().unwrap();
-    assert_eq!(sent.status.code(), Some(6), "{}", said(&sent));
-    assert!(said(&sent).contains("Ctrl-C there"), "{}", said(&sent));
-    assert!(to.names().iter().all(|name| name.starts_with(".stdin.ropewalk-part-")));
 }
 
 #[test]

@@ -170,3 +170,23 @@ fn an_outage_without_a_restart_keeps_the_connection() {
 fn carried(world: &World, link: usize) -> u64 {
     world.wires[link][0].carried * 1_472
 }
+
+// spec: 12-1
+#[test]
+fn links_that_die_right_after_the_handshake_cost_no_connection() {
+    // The answer is under way; what the dialer says next is lost for longer than it takes to ask
+    // whether the peer was restarted. Sometimes that question is the first to get through.
+    for healed_after in (2_000..5_000).step_by(97) {
+        let mut world = World::new(healed_after, &S1, Config::default());
+        world.dial();
+        for link in 0..2 {
+            world.schedule(ms(15), Act::CutFrom(0, link));
+            world.schedule(ms(healed_after), Act::Heal(link));
+        }
+        let dialled =
+            |world: &World| world.nodes[0].connection.as_ref().is_some_and(|c| c.is_connected());
+        assert!(world.run_until(ms(1_000), dialled), "no answer");
+        let report = transfer(&mut world, 100_000, &[], ms(healed_after + 500));
+        assert_eq!(report.restarts, 0, "healed after {healed_after} ms: {report:?}");
+    }
+}

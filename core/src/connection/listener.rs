@@ -194,7 +194,8 @@ impl<C: Crypto> Listener<C> {
         self.opened = self.opened.saturating_add(1);
         let request = read_initiation::<C>(&self.identity, datagram)?;
         let psk = admit(request.peer, request.hello.ticket).ok_or(Discard::Stranger)?;
-        if request.hello.replaces.is_some_and(known) {
+        if request.hello.replaces.is_some_and(|id| known(id) || self.awaits(id, request.peer, now))
+        {
             // We still hold what it asks about: nothing was lost, so there is nothing to say.
             return Err(Discard::Unexpected);
         }
@@ -251,6 +252,14 @@ impl<C: Crypto> Listener<C> {
             offered: self.offer,
             _crypto: core::marker::PhantomData,
         }))
+    }
+
+    /// Whether we answered this peer with this id and wait for the first packet. Its links may have
+    /// died in between; it asks, so it still has something to say, and the state waits on.
+    fn awaits(&mut self, id: ConnectionId, peer: PublicKey, now: Instant) -> bool {
+        let mut waiting = self.half_open.iter_mut().filter(|open| !open.accepted);
+        let open = waiting.find(|open| open.id == id && open.peer == peer);
+        open.map(|open| open.since = now).is_some()
     }
 
     /// Keeps the new state; the oldest makes room.

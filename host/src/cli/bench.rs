@@ -56,7 +56,7 @@ pub async fn serve(
         }
         session::introduce(&connection, &home, &report);
         let ended = tokio::select! {
-            ended = measure(&connection, since, &report) => ended,
+            ended = session::watched(&connection, &report, measure(&connection, since, &report)) => ended,
             () = interrupt.pressed() => {
                 session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
                 return Err(Interrupt::failure());
@@ -94,7 +94,7 @@ pub async fn bulk(
     let (endpoint, connection) =
         session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
     let ended = tokio::select! {
-        ended = work(args.amount, &connection, &report) => ended,
+        ended = session::watched(&connection, &report, work(args.amount, &connection, &report)) => ended,
         () = interrupt.pressed() => {
             session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
             return Err(Interrupt::failure());

@@ -1,6 +1,7 @@
-//! Ctrl-C: the first ends the command cleanly, the second at once.
+//! Ctrl-C: the first ends the command cleanly, the second at once. A request to terminate is the same.
 
 use super::exit::{Code, Failure};
+use std::io;
 use tokio::sync::watch;
 
 /// Tells whether the user has pressed Ctrl-C.
@@ -16,11 +17,11 @@ impl Interrupt {
         let (press, pressed) = watch::channel(false);
         tokio::spawn(async move {
             // Without a handler Ctrl-C ends the process, which is what then remains.
-            if tokio::signal::ctrl_c().await.is_err() {
+            if signal().await.is_err() {
                 return core::future::pending().await;
             }
             press.send_replace(true);
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if signal().await.is_ok() {
                 std::process::exit(Code::Interrupted as i32);
             }
         });
@@ -39,4 +40,19 @@ impl Interrupt {
     pub fn failure() -> Failure {
         Failure::new(Code::Interrupted, "interrupted")
     }
+}
+
+/// Waits for one of the signals that mean an orderly end.
+async fn signal() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

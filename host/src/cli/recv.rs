@@ -126,8 +126,9 @@ impl Inbox {
         session::introduce(&connection, &self.home, &self.report);
         let mut worst = None;
         loop {
+            let accepted = session::watched(&connection, &self.report, connection.accept());
             let accepted = tokio::select! {
-                accepted = connection.accept() => accepted,
+                accepted = accepted => accepted,
                 () = interrupt.pressed() => {
                     session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
                     return Err(Interrupt::failure());
@@ -141,7 +142,7 @@ impl Inbox {
             };
             let working = self.stream(&connection, &service, send, recv, since);
             let ended = tokio::select! {
-                ended = working => ended,
+                ended = session::watched(&connection, &self.report, working) => ended,
                 () = interrupt.pressed() => {
                     session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
                     return Err(Interrupt::failure());

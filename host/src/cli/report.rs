@@ -29,6 +29,20 @@ pub enum Line<'l> {
         /// What we call it, if it is known.
         name: Option<&'l str>,
     },
+    /// Nothing comes from the peer on any link; the command waits for it.
+    Silent {
+        /// The peer's key.
+        peer: &'l str,
+        /// For how long so far.
+        seconds: f64,
+    },
+    /// The peer is there again.
+    Back {
+        /// The peer's key.
+        peer: &'l str,
+        /// How long it was silent.
+        seconds: f64,
+    },
     /// A file is there.
     File {
         /// Its path as the receiver sees it.

@@ -36,7 +36,7 @@ pub async fn send(
     let (endpoint, connection) =
         session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
     let ended = tokio::select! {
-        ended = work(&args, &connection, &report) => ended,
+        ended = session::watched(&connection, &report, work(&args, &connection, &report)) => ended,
         () = interrupt.pressed() => {
             session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
             return Err(Interrupt::failure());

@@ -22,6 +22,7 @@ use crate::transfer::TransferError;
 use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk_core::error::code;
+use ropewalk_core::id::PublicKey;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -35,6 +36,14 @@ pub mod close_code {
     pub const TICKET_USED: u32 = 0x101;
 }
 
+/// How long a peer may be silent on every link before a command gives it up.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A quiet peer is asked for a sign of life this often, so that silence means something.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Silence of this length is told to the user.
+const SILENCE_TOLD: Duration = Duration::from_secs(2);
+/// How often silence is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a closing connection may take to tell the peer.
 const CLOSE_TIME: Duration = Duration::from_millis(500);
 /// In the configuration folder: the port that tickets given out so far name.
@@ -111,8 +120,57 @@ pub fn introduce(connection: &Connection, home: &Home, report: &Report) {
     let peers = Peers::load(home).unwrap_or_default();
     let name = peers.name_of(&peer);
     report.line(&Line::Connected { peer: &key_text::format(&peer), name });
-    let known = name.map_or_else(|| format!("{}…", key_text::short(&peer)), str::to_owned);
-    report.say(&format!("connected to {known}"));
+    report.say(&format!("connected to {}", self::name(&peer)));
+}
+
+/// Does `work`, and meanwhile tells when no link reaches the peer, and when one does again.
+pub async fn watched<T>(
+    connection: &Connection,
+    report: &Report,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = core::pin::pin!(work);
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    let mut silent = None;
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => silent = tell_silence(connection, report, silent),
+        }
+    }
+}
+
+/// `since`: how long the silence was that was told and is not over yet.
+fn tell_silence(
+    connection: &Connection,
+    report: &Report,
+    since: Option<Duration>,
+) -> Option<Duration> {
+    let now = connection.silence();
+    let name = || name(&connection.peer());
+    let key = || key_text::format(&connection.peer());
+    match since {
+        None if now >= SILENCE_TOLD => {
+            let left = human::seconds(IDLE_TIMEOUT.saturating_sub(now));
+            report.say(&format!("no link reaches {}; waiting {left:.0} s for it", name()));
+            report.line(&Line::Silent { peer: &key(), seconds: human::seconds(now) });
+            Some(now)
+        }
+        Some(before) if now < before => {
+            let seconds = human::seconds(before);
+            report.say(&format!("{} is there again after {seconds:.1} s", name()));
+            report.line(&Line::Back { peer: &key(), seconds });
+            None
+        }
+        told => told.map(|_| now),
+    }
+}
+
+/// What we call a peer: the name that it is known by, or the beginning of its key.
+fn name(peer: &PublicKey) -> String {
+    let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
+    let known = peers.and_then(|peers| peers.name_of(peer).map(str::to_owned));
+    known.unwrap_or_else(|| format!("{}…", key_text::short(peer)))
 }
 
 /// Makes a ticket to `endpoint`, and hands it out: first line on standard output, and into `file`.
@@ -225,7 +283,10 @@ fn close_failure(reason: &CloseReason) -> Failure {
         }
         CloseReason::Idle => Failure::new(
             Code::Stopped,
-            "the peer went away: nothing came from it on any link; do the same again when it is back",
+            format!(
+                "the peer went away: nothing came from it on any link for {} s; do the same again when it is back",
+                IDLE_TIMEOUT.as_secs()
+            ),
         ),
         other => Failure::new(Code::Stopped, format!("the connection ended: {other:?}")),
     }
@@ -250,6 +311,8 @@ async fn config(
         port: options.port,
         advertise,
         window: options.window,
+        idle_timeout: IDLE_TIMEOUT,
+        keep_alive: KEEP_ALIVE,
         ..EndpointConfig::new(identity)
     })
 }

@@ -12,6 +12,7 @@ pub use ropewalk_core::connection::Stats;
 pub(crate) use shared::{Core, Shared, StreamKey};
 
 use core::ops::Deref;
+use core::time::Duration;
 use ropewalk_core::error::{OpenError, SendError, code};
 use ropewalk_core::id::PublicKey;
 use ropewalk_core::stream::Service;
@@ -58,6 +59,12 @@ impl Connection {
     #[must_use]
     pub fn paths_now(&self) -> Vec<PathReport> {
         self.handle.reports_now(&self.handle.lock())
+    }
+
+    /// For how long nothing has come from the peer, on any path.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.handle.silence()
     }
 
     /// Counters of the connection.

@@ -10,11 +10,13 @@ use crate::crypto::HostCrypto;
 use crate::storage::HostStorage;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Waker;
+use core::time::Duration;
 use ropewalk_core::connection as core_connection;
 use ropewalk_core::connection::Event;
 use ropewalk_core::error::{OpenError, code};
 use ropewalk_core::id::{Arrival, LinkId, PathId, PublicKey, StreamId};
 use ropewalk_core::stream::Service;
+use ropewalk_core::time::Instant;
 use ropewalk_core::wire::TicketId;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -55,6 +57,8 @@ pub(crate) struct State {
     /// The newest messages that left, and by which path.
     left: VecDeque<(u32, PathId)>,
     over: Option<CloseReason>,
+    /// When something from the peer was last understood.
+    heard: Instant,
 }
 
 /// Names a stream for as long as anybody may hold a handle on it.
@@ -103,6 +107,7 @@ impl Shared {
                 opened: VecDeque::new(),
                 left: VecDeque::new(),
                 over: None,
+                heard: clock.now(),
             }),
             clock,
             ticket,
@@ -135,8 +140,9 @@ impl Shared {
         let mut state = self.lock();
         let now = self.clock.now();
         for datagram in datagrams {
-            if let Err(discard) = state.core.handle_datagram(at, datagram, now) {
-                tracing::trace!(%discard, "datagram dropped");
+            match state.core.handle_datagram(at, datagram, now) {
+                Ok(()) => state.heard = now,
+                Err(discard) => tracing::trace!(%discard, "datagram dropped"),
             }
         }
         state.handle_events(self);
@@ -164,6 +170,12 @@ impl Shared {
         if self.openers.load(Ordering::Relaxed) > 0 {
             self.changed.notify_waiters();
         }
+    }
+
+    /// For how long nothing from the peer was understood, on any path.
+    pub(crate) fn silence(&self) -> Duration {
+        let silence = self.clock.now().since(self.lock().heard);
+        Duration::from_micros(silence.as_micros())
     }
 
     /// Hands every path's state to whoever watches.

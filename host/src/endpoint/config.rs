@@ -4,6 +4,7 @@ use crate::connection::CloseReason;
 use crate::identity::Identity;
 use crate::link::interfaces::UnknownLink;
 use core::net::SocketAddr;
+use core::time::Duration;
 use ropewalk_core::crypto::Psk;
 use ropewalk_core::id::{Mode, PublicKey};
 use ropewalk_core::wire::TicketId;
@@ -36,6 +37,10 @@ pub struct EndpointConfig {
     pub window: Option<u64>,
     /// These links instead of the machine's interfaces.
     pub fixed_links: Option<Vec<FixedLink>>,
+    /// A connection on which nothing arrives for this long is closed.
+    pub idle_timeout: Duration,
+    /// A path that has been quiet for this long is asked whether the peer is still there.
+    pub keep_alive: Duration,
     /// Who may connect; `None` for an endpoint that only dials.
     pub admission: Option<Admit>,
 }
@@ -55,6 +60,8 @@ impl EndpointConfig {
             hidden: false,
             window: None,
             fixed_links: None,
+            idle_timeout: Duration::from_mins(1),
+            keep_alive: Duration::from_secs(15),
             admission: None,
         }
     }

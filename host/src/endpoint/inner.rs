@@ -17,6 +17,7 @@ use ropewalk_core::config::Config;
 use ropewalk_core::connection::{LinkChange, Listener, Peer, Transmit, offered_credit};
 use ropewalk_core::crypto::{Identity, Psk, Seed};
 use ropewalk_core::id::{Address, ConnectionId, LinkId, PublicKey};
+use ropewalk_core::time::Duration;
 use ropewalk_core::wire::TicketId;
 use std::collections::HashMap;
 use std::io;
@@ -240,7 +241,13 @@ impl Inner {
     }
 
     fn core_config(&self) -> Config {
-        Config { mode: self.config.mode, services: self.config.services, ..Config::default() }
+        Config {
+            mode: self.config.mode,
+            services: self.config.services,
+            idle_timeout: span(self.config.idle_timeout),
+            keep_alive: span(self.config.keep_alive),
+            ..Config::default()
+        }
     }
 }
 
@@ -265,6 +272,10 @@ impl Seeds {
 
 fn identity(config: &EndpointConfig) -> Identity {
     Identity::new::<HostCrypto>(*config.identity.secret())
+}
+
+fn span(time: core::time::Duration) -> Duration {
+    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn storage(config: &EndpointConfig) -> HostStorage {

@@ -182,8 +182,16 @@ impl Pair {
             }
             let events = core::mem::take(&mut self.nodes[from].events);
             for event in events {
-                if let (1, Event::StreamOpened { stream, .. }) = (from, event) {
-                    self.read.entry(stream).or_default();
+                match (from, event) {
+                    (1, Event::StreamOpened { stream, .. }) => {
+                        self.read.entry(stream).or_default();
+                    }
+                    // The responder forgot us before it heard a first packet: all begins anew.
+                    (0, Event::Restarted) => {
+                        assert!(self.read.is_empty(), "it had heard us");
+                        self.written.clear();
+                    }
+                    _ => {}
                 }
             }
         }

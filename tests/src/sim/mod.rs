@@ -9,6 +9,7 @@
 //! The clock jumps from event to event; nothing sleeps, nothing is random but the seed. The same
 //! seed gives the same bytes, so every failure is a line that can be pasted.
 
+pub mod messages;
 pub mod net;
 pub mod node;
 pub mod oracle;
@@ -16,6 +17,7 @@ pub mod storage;
 pub mod swarm;
 pub mod world;
 
+pub use messages::{Cadence, Lateness};
 pub use net::{Direction, LinkSpec};
 pub use oracle::completion_bound;
 pub use storage::VecStorage;

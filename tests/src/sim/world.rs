@@ -1,5 +1,6 @@
 //! Two nodes, the links between them and the clock.
 
+use super::messages::{Cadence, Lateness};
 use super::net::{Direction, LinkSpec};
 use super::node::{Node, Outgoing};
 use super::oracle;
@@ -23,6 +24,8 @@ pub enum Act {
     CutFrom(u8, usize),
     /// The link works again, both ways.
     Heal(usize),
+    /// Both directions hold back for so long what is under way and what comes: a Wi-Fi's habit.
+    Stall(usize, Duration),
     /// The link becomes like this.
     Change(usize, LinkSpec),
     /// The node's interface goes away.
@@ -42,6 +45,8 @@ struct Flow {
     finished: bool,
     read: u64,
     ended: bool,
+    /// More becomes due as time passes.
+    cadence: Option<Cadence>,
 }
 
 /// What came of a run.
@@ -59,6 +64,10 @@ pub struct Report {
     pub again: u64,
     /// Times that the dialer heard `Restarted`.
     pub restarts: u32,
+    /// How late messages came, if any were sent.
+    pub lateness: Lateness,
+    /// When bytes were last read in order at the responder, since the start.
+    pub last_read: Duration,
 }
 
 /// A datagram under way: when it arrives, its turn, to which node, by which link, its bytes.
@@ -168,10 +177,30 @@ impl World {
     /// # Panics
     /// When it cannot be opened.
     pub fn send(&mut self, node: u8, service: &str, bytes: u64) -> StreamId {
+        self.open(node, service, Flow { to_write: bytes, ..Flow::default() })
+    }
+
+    /// Opens a stream of `service` at node 0 and writes `count` messages of `bytes` to it, one
+    /// each `every`.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub fn send_messages(
+        &mut self,
+        service: &str,
+        bytes: u64,
+        every: Duration,
+        count: u64,
+    ) -> StreamId {
+        let cadence = Some(Cadence::new(bytes, every, count, self.now));
+        self.open(0, service, Flow { cadence, ..Flow::default() })
+    }
+
+    fn open(&mut self, node: u8, service: &str, flow: Flow) -> StreamId {
         let service = Service::new(service).expect("a good name");
         let connection = self.nodes[usize::from(node)].connection.as_mut().expect("connected");
         let id = connection.open(&service).expect("a stream");
-        let flow = Flow { tag: u64::from(id.0), to_write: bytes, ..Flow::default() };
+        let flow = Flow { tag: u64::from(id.0), ..flow };
         self.flows[usize::from(node)].insert(id, flow);
         self.started.get_or_insert(self.now);
         self.progress = self.now;
@@ -229,7 +258,8 @@ impl World {
         let flight = self.flights.peek().map(|Reverse((at, ..))| *at);
         let act = self.acts.peek().map(|Reverse((at, _))| *at);
         let wake = self.nodes.iter().filter_map(Node::timeout).min();
-        let Some(next) = [flight, act, wake].into_iter().flatten().min() else {
+        let due = self.flows[0].values().filter_map(|flow| flow.cadence?.next_due()).min();
+        let Some(next) = [flight, act, wake, due].into_iter().flatten().min() else {
             self.now = end;
             return false;
         };
@@ -245,6 +275,8 @@ impl World {
         } else if flight == Some(next) {
             let Some(Reverse((_, _, to, link, bytes))) = self.flights.pop() else { return true };
             self.arrive(to, link, bytes);
+        } else if due == Some(next) {
+            self.pump(0);
         } else {
             for node in 0..2 {
                 if self.nodes[usize::from(node)].timeout().is_some_and(|moment| moment <= self.now)
@@ -283,6 +315,7 @@ impl World {
             Act::Cut(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = false),
             Act::CutFrom(node, link) => self.wires[link][usize::from(node)].open = false,
             Act::Heal(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = true),
+            Act::Stall(link, length) => self.stall(link, length),
             Act::Change(link, spec) => {
                 self.wires[link].iter_mut().for_each(|wire| wire.spec = spec);
             }
@@ -300,6 +333,19 @@ impl World {
                 self.flows[1].clear();
             }
         }
+    }
+
+    fn stall(&mut self, link: usize, length: Duration) {
+        let end = self.now + length;
+        for wire in &mut self.wires[link] {
+            wire.hold_until(end);
+        }
+        let held = |(at, sequence, to, by, bytes): Arriving| {
+            let at = if by == link { at.max(end) } else { at };
+            Reverse((at, sequence, to, by, bytes))
+        };
+        let flights = core::mem::take(&mut self.flights);
+        self.flights = flights.into_iter().map(|Reverse(flight)| held(flight)).collect();
     }
 
     /// Drives one node until it has nothing left to do now.
@@ -365,7 +411,14 @@ impl World {
         let mut moved = false;
         let Some(connection) = &mut self.nodes[usize::from(node)].connection else { return false };
         let mut buffer = [0; 16_384];
-        for (id, flow) in &mut self.flows[usize::from(node)] {
+        let [dialer, responder] = &mut self.flows;
+        let (flows, sent) = if node == 0 { (dialer, None) } else { (responder, Some(dialer)) };
+        let mut sent = sent;
+        for (id, flow) in flows {
+            if let Some(cadence) = &mut flow.cadence {
+                flow.to_write += cadence.take_due(self.now);
+            }
+            let unending = flow.cadence.is_some_and(|cadence| cadence.next_due().is_some());
             let mut stream = connection.stream(*id);
             while flow.written < flow.to_write {
                 let len = (flow.to_write - flow.written).min(buffer.len() as u64) as usize;
@@ -379,7 +432,7 @@ impl World {
                     Err(error) => panic!("node {node} writes to {id:?}: {error}"),
                 }
             }
-            if flow.written == flow.to_write && !flow.finished {
+            if flow.written == flow.to_write && !flow.finished && !unending {
                 stream.finish().expect("still open");
                 flow.finished = true;
                 moved = true;
@@ -395,6 +448,10 @@ impl World {
                         }
                         flow.read += len as u64;
                         moved = true;
+                        let sender = sent.as_mut().and_then(|flows| flows.get_mut(id));
+                        if let Some(cadence) = sender.and_then(|flow| flow.cadence.as_mut()) {
+                            cadence.on_read(flow.read, self.now, &mut self.report.lateness);
+                        }
                         if node == 1 {
                             self.report.delivered += len as u64;
                             let gap = self.now.since(self.progress);
@@ -404,6 +461,8 @@ impl World {
                                     self.progress.since(self.started.unwrap_or(self.now));
                             }
                             self.progress = self.now;
+                            self.report.last_read =
+                                self.now.since(self.started.unwrap_or(self.now));
                         }
                     }
                     Err(ReadError::Blocked) => break,

@@ -1,0 +1,182 @@
+//! What the tests of whole processes share: nodes with folders of their own, commands on the loopback
+//! interface, and what they said.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use core::time::Duration;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+use tempfile::TempDir;
+
+/// A node: a configuration folder, and a folder for its files.
+pub(crate) struct Node {
+    pub(crate) home: TempDir,
+    pub(crate) files: TempDir,
+}
+
+impl Node {
+    pub(crate) fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), files: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ropewalk"));
+        command.env("ROPEWALK_HOME", self.home.path()).current_dir(self.files.path());
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that connects, over the loopback interface.
+    pub(crate) fn dial(&self, arguments: &[&str]) -> Output {
+        self.run(&[arguments, &["--link", &loopback()]].concat())
+    }
+
+    /// Starts a command that waits, and reads the ticket that it prints.
+    pub(crate) fn wait_for_peers(&self, arguments: &[&str]) -> Waiting {
+        Waiting::start(self.command(&[arguments, &["--json", "--link", &loopback()]].concat()))
+    }
+
+    /// The same, below another program that bends the ground under it.
+    pub(crate) fn wait_below(&self, wrapper: &[&str], arguments: &[&str]) -> Waiting {
+        let loopback = loopback();
+        let all = [arguments, &["--json", "--link", &loopback]].concat();
+        Waiting::start(self.below(wrapper, &all))
+    }
+
+    /// A command that another program starts.
+    pub(crate) fn below(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let (program, first) = wrapper.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(first).arg(env!("CARGO_BIN_EXE_ropewalk")).args(arguments);
+        command.env("ROPEWALK_HOME", self.home.path()).current_dir(self.files.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// This node's public key.
+    pub(crate) fn key(&self) -> String {
+        String::from_utf8(self.run(&["id"]).stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.files.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.files.path().join(name)).ok()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.files.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// A command that waits for peers.
+pub(crate) struct Waiting {
+    pub(crate) child: Child,
+    pub(crate) lines: BufReader<std::process::ChildStdout>,
+    pub(crate) ticket: String,
+}
+
+impl Waiting {
+    /// Starts it, and reads the ticket that it prints.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&first).expect("a ticket comes first");
+        assert_eq!(json["event"], "ticket");
+        let ticket = json["ticket"].as_str().unwrap().to_owned();
+        Self { child, lines, ticket }
+    }
+
+    /// Waits until it has printed a line of this kind.
+    pub(crate) fn until(&mut self, event: &str) -> serde_json::Value {
+        loop {
+            let mut line = String::new();
+            let count = self.lines.read_line(&mut line).unwrap();
+            assert!(count > 0, "it ended without a line {event}");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+
+    /// Its exit code and the lines that it printed after the ticket.
+    pub(crate) fn ended(mut self) -> (Option<i32>, Vec<serde_json::Value>, String) {
+        let mut text = String::new();
+        self.lines.read_to_string(&mut text).unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let code = self.child.wait().unwrap().code();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (code, lines, said)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something holds, ten seconds at most.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(10), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal by its name.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+}
+
+/// Whether this program can be run this way here.
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// The name of this machine's loopback interface.
+pub(crate) fn loopback() -> String {
+    use ropewalk::link::interfaces::{Kind, interfaces};
+    let found = interfaces().into_iter().find(|found| found.kind == Kind::Loopback);
+    found.expect("every machine has one").name
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub(crate) fn json_lines(output: &Output) -> Vec<serde_json::Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut content = vec![0; bytes];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    content
+}
+
+pub(crate) fn events<'l>(
+    lines: &'l [serde_json::Value],
+    event: &str,
+) -> Vec<&'l serde_json::Value> {
+    lines.iter().filter(|line| line["event"] == event).collect()
+}
