@@ -158,8 +158,11 @@ fn stalls(seed: u64) -> Vec<Row> {
 fn cuts(seed: u64, phases: u64) -> Vec<Row> {
     let mut rows = Vec::new();
     for (link, which) in [(0, "fast"), (1, "slow")] {
-        let ways =
-            [(Act::Cut(link), "both ways"), (Act::CutFrom(0, link), "out"), (Act::CutFrom(1, link), "back")];
+        let ways = [
+            (Act::Cut(link), "both ways"),
+            (Act::CutFrom(0, link), "out"),
+            (Act::CutFrom(1, link), "back"),
+        ];
         for (act, way) in ways {
             let name = format!("cut of the {which} link, {way}");
             let late = |phase: u64| {

@@ -140,6 +140,19 @@ impl LinkSocket {
         Ok(())
     }
 
+    /// Sends one datagram if the link takes it at once; if not, it is lost.
+    pub(crate) fn send_now(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>) {
+        let transmit = quinn_udp::Transmit {
+            destination: to,
+            ecn: None,
+            contents: datagram,
+            segment_size: None,
+            src_ip: from,
+        };
+        let send = || self.state.try_send((&self.socket).into(), &transmit);
+        let _ = self.socket.try_io(Interest::WRITABLE, send);
+    }
+
     /// A link that is stuck must not hold up the others: it is waited for once.
     async fn send_one(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
         let send = || self.state.try_send((&self.socket).into(), transmit);

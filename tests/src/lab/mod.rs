@@ -18,6 +18,7 @@ pub mod link;
 pub mod namespace;
 pub mod pipe;
 pub mod scenario;
+pub mod stranger;
 pub mod tap;
 
 pub use link::{Link, LinkSpec, Shape, Stats};
@@ -63,6 +64,7 @@ pub struct Lab {
     // Declared first, dropped first: the emulators let go of their devices before the
     // namespaces that hold these go away.
     links: Vec<Option<Link>>,
+    number: u32,
     namespaces: [Namespace; 2],
 }
 
@@ -77,7 +79,7 @@ impl Lab {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
-        let mut lab = Self { links: Vec::new(), namespaces };
+        let mut lab = Self { links: Vec::new(), number, namespaces };
         for spec in links {
             lab.add_link(spec)?;
         }

@@ -4,6 +4,7 @@
 //! The budgets are promises of the project, written down where they are checked. Run them with
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
+mod flood;
 mod links;
 mod mtu;
 mod process;
@@ -78,6 +79,11 @@ pub const ALL: &[Scenario] = &[
         name: "mtu",
         about: "links of 576, 1,280 and 1,500 bytes, and one that shrinks",
         run: mtu::all,
+    },
+    Scenario {
+        name: "flood",
+        about: "50,000 first messages a second, forged, half-made and replayed, beside a transfer",
+        run: flood::all,
     },
     Scenario { name: "rates", about: "goodput on the links S1 to S7", run: rates::all },
 ];

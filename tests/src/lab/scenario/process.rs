@@ -20,6 +20,7 @@ pub(super) struct Process {
     incoming: Receiver<String>,
     lines: Vec<Value>,
     memory_kib: u64,
+    cpu_ticks: u64,
 }
 
 impl Stage {
@@ -43,7 +44,15 @@ impl Stage {
             lines.map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
         });
         let about = format!("{} on {node:?}", args.join(" "));
-        Ok(Process { child, about, errors, incoming, lines: Vec::new(), memory_kib: 0 })
+        Ok(Process {
+            child,
+            about,
+            errors,
+            incoming,
+            lines: Vec::new(),
+            memory_kib: 0,
+            cpu_ticks: 0,
+        })
     }
 
     /// Starts the answering side on B and waits for its ticket, which lies in the file that the
@@ -61,7 +70,7 @@ impl Stage {
 
 impl Process {
     /// Waits for the first line whose event is `event`.
-    fn wait_for(&mut self, event: &str, limit: Duration) -> io::Result<()> {
+    pub(super) fn wait_for(&mut self, event: &str, limit: Duration) -> io::Result<()> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline && !self.has_ended()? {
             self.read_lines()?;
@@ -77,6 +86,8 @@ impl Process {
     pub(super) fn has_ended(&mut self) -> io::Result<bool> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         self.memory_kib = self.memory_kib.max(status.ok().and_then(|s| peak(&s)).unwrap_or(0));
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        self.cpu_ticks = self.cpu_ticks.max(stat.ok().and_then(|s| ticks(&s)).unwrap_or(0));
         Ok(self.child.try_wait()?.is_some())
     }
 
@@ -110,6 +121,11 @@ impl Process {
         self.memory_kib as f64 / 1024.0
     }
 
+    /// Seconds of processor that it used, as far as it was looked at.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.cpu_ticks as f64 / TICKS_PER_SECOND
+    }
+
     fn read_lines(&mut self) -> io::Result<()> {
         // After the process's end the reader may need a moment to drain the pipe.
         while let Ok(line) = self.incoming.recv_timeout(TURN) {
@@ -138,9 +154,18 @@ fn peak(status: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Time in user and kernel mode: the fourteenth and fifteenth field; the second, a name in brackets,
+/// may hold anything.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().ok()).sum()
+}
+
 fn last_line(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()?.lines().last().map(str::to_owned)
 }
 
+/// What Linux counts processor time in, everywhere.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// How often a process is looked at.
 const TURN: Duration = Duration::from_millis(20);
