@@ -108,7 +108,7 @@ fn ctrl_c_ends_a_command_that_waits_or_dials() {
 fn ctrl_c_ends_a_measurement_at_both_ends() {
     for sender_stops in [true, false] {
         let (from, to) = (Node::new(), Node::new());
-        let mut waiting = to.wait_for_peers(&["bench", "serve", "--once"]);
+        let waiting = to.wait_for_peers(&["bench", "serve", "--once"]);
         let bulk = ["bench", "bulk", &waiting.ticket, "--seconds", "60", "--link", &loopback()];
         let sending = from.command(&bulk).stderr(Stdio::piped()).spawn().unwrap();
         waiting.until("connected");
@@ -148,8 +148,7 @@ fn a_receiver_that_dies_without_a_word_is_told_of_and_given_up() {
 #[test]
 fn a_sender_that_dies_without_a_word_is_told_of_and_given_up() {
     let (from, to) = (Node::new(), Node::new());
-    let Endless { mut sending, pipe, mut waiting } =
-        Endless::begin(&from, &to, &["recv", "--once"]);
+    let Endless { mut sending, pipe, waiting } = Endless::begin(&from, &to, &["recv", "--once"]);
     sending.kill().unwrap();
     sending.wait().unwrap();
     drop(pipe);

@@ -66,7 +66,7 @@ fn found(world: &World, link: u8, spec: &LinkSpec) {
 
 #[test]
 fn every_length_is_found_and_costs_no_rate() {
-    // spec: 9.9-1
+    // spec: 9.10-1
     for mtu in [576, 1_280, 1_400, 1_500, 9_000] {
         for seed in 0..3 {
             let link = LinkSpec::new(50, 10, 256).with_mtu(mtu);
@@ -114,7 +114,7 @@ fn a_link_that_loses_is_not_taken_for_a_short_one() {
 
 #[test]
 fn a_lost_probe_is_no_sign_of_congestion() {
-    // spec: 9.9-2
+    // spec: 9.10-2
     let link = LinkSpec::new(100, 20, 1_024).with_mtu(576);
     let mut world = connected(1, &[link]);
     let before = path(&world, 0, 0);
@@ -133,7 +133,7 @@ fn a_lost_probe_is_no_sign_of_congestion() {
 
 #[test]
 fn a_path_that_shrinks_is_noticed_at_once() {
-    // spec: 9.9-4
+    // spec: 9.10-4
     for seed in 0..5 {
         let long = LinkSpec::new(50, 10, 256);
         let short = long.with_mtu(1_280);
@@ -189,7 +189,7 @@ fn a_path_that_grows_is_found_out_while_data_flows() {
 
 #[test]
 fn messages_that_are_too_long_by_now_are_dropped_and_counted() {
-    // spec: 9.9-5
+    // spec: 9.10-5
     let link = LinkSpec::new(50, 10, 256);
     let mut world = connected(1, &[link]);
     world.schedule(ms(1_000), Act::Change(0, link.with_mtu(1_280)));

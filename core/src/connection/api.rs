@@ -53,7 +53,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// there is none, on every path. It grows as the paths' lengths are found, and shrinks with them.
     pub fn datagram_max(&self) -> usize {
         let paths = || self.storage.paths().iter().flatten();
-        let length = |path: &Path| usize::from(path.mtu.length());
+        let length = |path: &Path| self.shortened(path);
         let live = paths().filter(|path| path.may_carry_data()).map(length).min();
         let limit = live.or_else(|| paths().map(length).min());
         limit.unwrap_or(0).saturating_sub(DATAGRAM_OVERHEAD)

@@ -4,7 +4,7 @@
 use super::{Connection, Storage};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
-use crate::id::LinkId;
+use crate::id::{LinkId, Mode};
 use crate::path::Path;
 use crate::recovery::Fate;
 use crate::time::Instant;
@@ -21,8 +21,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// How long a packet on this path may be.
     pub(super) fn length_limit(&self, slot: usize) -> usize {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
-        let limit = usize::from(path.mtu.length());
+        let limit = self.shortened(path);
         limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
+    }
+
+    /// Bytes of a full packet on this path, in the present mode.
+    pub(super) fn shortened(&self, path: &Path) -> usize {
+        let length = usize::from(path.mtu.length());
+        if self.mode.mode == Mode::Repair { length.min(PROTECTED_BYTES) } else { length }
     }
 
     /// The next probe for a path's length. `skip`, bit `i`: not on the path in slot `i`.
@@ -80,3 +86,6 @@ pub(super) fn write_probe(probe: LengthProbe, writer: &mut Writer<'_>, cargo: &m
     while Frame::Padding.encode(writer).is_ok() {}
     cargo.push(Carried::LengthProbe(probe.bytes)).is_ok()
 }
+
+/// Longer packets would not fit the memory of error correction.
+const PROTECTED_BYTES: usize = 1_200;

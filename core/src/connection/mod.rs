@@ -29,6 +29,7 @@ mod links;
 mod listener;
 mod memory;
 mod receive;
+mod repair;
 mod routing;
 mod stats;
 mod stream_io;
@@ -51,6 +52,7 @@ use crate::error::AcceptError;
 use crate::id::{ConnectionId, Mode, PublicKey, Side};
 use crate::path::PathReport;
 use crate::recovery::SentTable;
+use crate::repair::MEMORY_BYTES;
 use crate::stream::{Datagrams, StreamMemory, Streams};
 use crate::time::Instant;
 use crate::wire::{Advertised, Credit, Welcome};
@@ -58,6 +60,7 @@ use close::Closing;
 use dial::{Dial, Introduction};
 use event::Notices;
 use links::Links;
+use repair::Repairs;
 use routing::Routing;
 
 /// One encrypted connection over all paths between two nodes.
@@ -79,6 +82,7 @@ pub struct Connection<S: Storage, C: Crypto> {
     dial: Option<Dial<C>>,
     streams: Streams,
     datagrams: Datagrams,
+    repairs: Repairs,
     sent: SentTable,
     links: Links,
     routing: Routing,
@@ -185,6 +189,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             dial: None,
             streams,
             datagrams: Datagrams::new(),
+            repairs: Repairs::default(),
             sent: SentTable::new(),
             links: Links::default(),
             routing: Routing::new(now),
@@ -249,7 +254,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let (send, receive) = self.streams.wants_memory(&memory);
-        MemoryWish { send, receive, packets }
+        let repair = self.mode.mode == Mode::Repair && parts.repair.len() < MEMORY_BYTES;
+        MemoryWish { send, receive, packets, repair }
     }
 
     /// The credit that the storage can honour.
@@ -315,6 +321,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         self.streams.clear(self.side, &mut memory);
         self.datagrams = Datagrams::new();
+        self.repairs = Repairs::default();
         self.routing = Routing::new(self.clock.now);
         self.notices = Notices::default();
         self.mode.due = false;
@@ -345,6 +352,8 @@ pub struct MemoryWish {
     pub receive: bool,
     /// Packets in flight.
     pub packets: bool,
+    /// Symbols of error correction ([`MEMORY_BYTES`]).
+    pub repair: bool,
 }
 
 /// The credit that a [`Listener`] may offer for connections that will get memory like `storage`.

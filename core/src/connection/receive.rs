@@ -11,6 +11,7 @@ use crate::id::{Arrival, ConnectionId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::PathState;
 use crate::recovery::Sent;
+use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
@@ -199,15 +200,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         match frame {
             Frame::Padding | Frame::Ping => {}
             Frame::Ack(ack) => return self.on_ack(slot, ack, now),
-            Frame::Datagram { data } | Frame::DatagramSized { data } => {
-                let path = self.path_mut(slot).map(|path| path.id);
-                let ring = self.storage.parts().datagrams_in;
-                if let Some(path) = path
-                    && self.datagrams.receive(data, path, ring)
-                {
-                    self.notices.datagram_received = true;
-                }
-            }
+            Frame::Datagram { data } | Frame::DatagramSized { data } => self.on_message(slot, data),
             Frame::Challenge { token, link, class } => {
                 if let Some(path) = self.path_mut(slot) {
                     path.validation.owe(*token);
@@ -230,12 +223,31 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Close { code, reason } => self.on_close(*code, reason),
+            Frame::Symbol { number, contents } => return self.take_symbol(slot, *number, contents),
+            Frame::Repair { first, count, key, data } => {
+                let mixture = Mixture { first: *first, count: *count, key: *key, len: data.len() };
+                return self.take_repair(slot, &mixture, data);
+            }
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())
     }
 
-    fn on_stream_frame(&mut self, slot: usize, frame: &Frame<'_>) -> Result<(), Violation> {
+    pub(super) fn on_message(&mut self, slot: usize, data: &[u8]) {
+        let path = self.path_mut(slot).map(|path| path.id);
+        let ring = self.storage.parts().datagrams_in;
+        if let Some(path) = path
+            && self.datagrams.receive(data, path, ring)
+        {
+            self.notices.datagram_received = true;
+        }
+    }
+
+    pub(super) fn on_stream_frame(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+    ) -> Result<(), Violation> {
         if let Frame::Stream { data, .. } | Frame::StreamSized { data, .. } = frame
             && let Some(path) = self.path_mut(slot)
         {
@@ -283,7 +295,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         let length_probe = ledger.length_probe;
-        path.counters.lost_packets = path.recovery.lost_packets();
+        self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
         let changed = result.news && path.on_acknowledged(now);
         for (id, largest) in &acknowledged {

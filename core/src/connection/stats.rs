@@ -31,6 +31,10 @@ pub struct Stats {
     /// Unreliable messages dropped: no room for them on arrival, or too long for what the path they
     /// were to go on carries by then.
     pub messages_dropped: u64,
+    /// Repair symbols sent.
+    pub repairs_sent: u64,
+    /// Packets that were lost and computed from repair symbols.
+    pub recovered: u64,
     /// Times that a path was suspected.
     pub suspicions: u64,
     /// Key changes, by either side.

@@ -123,7 +123,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        path.counters.lost_packets = path.recovery.lost_packets();
+        self.repairs.demand.on_lost(path.count_losses());
         path.on_settled();
         let length_probe = ledger.length_probe;
         self.judge_length(slot, length_probe, now);

@@ -38,22 +38,33 @@ pub struct Transmit {
     pub segment_size: usize,
 }
 
-/// The next packet: on which path, and whether it may carry data.
+/// The next packet: on which path, and what for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Plan {
     slot: usize,
-    data: bool,
+    what: What,
+}
+
+/// What a packet is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// What the application wants, and all else that fits.
+    Data,
+    /// What cannot wait for data.
+    Urgent,
+    /// A repair symbol and nothing else.
+    Repair,
     /// It only asks whether its length passes.
-    probe: Option<LengthProbe>,
+    LengthProbe(LengthProbe),
 }
 
 /// What one packet is made of, once written.
-struct Written {
-    len: usize,
-    cargo: Cargo,
-    kind: SentKind,
+pub(super) struct Written {
+    pub(super) len: usize,
+    pub(super) cargo: Cargo,
+    pub(super) kind: SentKind,
     /// The last data that waited went with it.
-    drained: bool,
+    pub(super) drained: bool,
 }
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -117,7 +128,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // A run ends with its first short packet, and before a packet that would be longer.
             let next_fits = buffer.len().saturating_sub(len) >= segment_size;
             let full = bytes == segment_size && bytes == self.length_limit(plan.slot);
-            if single || !plan.data || !full || !next_fits {
+            if single || plan.what != What::Data || !full || !next_fits {
                 break;
             }
             match self.plan(0, now) {
@@ -141,19 +152,22 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
     /// What only asks goes last. `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
+        if let Some(slot) = self.plan_repair(skip, now) {
+            return Some(Plan { slot, what: What::Repair });
+        }
         let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
             Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => {
-                Some(Plan { slot, data: true, probe: None })
+                Some(Plan { slot, what: What::Data })
             }
             _ if urgent == 0 => {
                 let probe = self.length_probe(skip, now)?;
-                Some(Plan { slot: probe.slot, data: false, probe: Some(probe) })
+                Some(Plan { slot: probe.slot, what: What::LengthProbe(probe) })
             }
             _ => {
                 let slot = urgent.trailing_zeros() as usize;
-                Some(Plan { slot, data: false, probe: None })
+                Some(Plan { slot, what: What::Urgent })
             }
         }
     }
@@ -251,10 +265,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Writes, seals and books one packet; returns its length.
     fn transmit_one(&mut self, plan: Plan, buffer: &mut [u8], now: Instant) -> Option<usize> {
         let header = self.header(plan.slot)?;
-        let limit = match plan.probe {
-            Some(probe) if !self.fits_buffer(probe, buffer.len(), now) => return None,
-            Some(probe) => probe.bytes.into(),
-            None => self.length_limit(plan.slot).min(buffer.len()),
+        let limit = match plan.what {
+            What::LengthProbe(probe) if !self.fits_buffer(probe, buffer.len(), now) => return None,
+            What::LengthProbe(probe) => probe.bytes.into(),
+            _ => self.length_limit(plan.slot).min(buffer.len()),
         };
         let buffer = buffer.get_mut(..limit)?;
         let head_len = header.encoded_len();
@@ -273,7 +287,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(len)
     }
 
-    fn header(&mut self, slot: usize) -> Option<Header> {
+    pub(super) fn header(&mut self, slot: usize) -> Option<Header> {
         let keys = self.keys.as_mut()?;
         if keys.wants_change(self.config.packets_per_key) {
             keys.change();
@@ -303,20 +317,29 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
-        if let Some(probe) = plan.probe {
-            let wrote = write_probe(probe, writer, &mut cargo);
-            let (len, kind, drained) = (writer.len(), SentKind::Probe, true);
-            return wrote.then_some(Written { len, cargo, kind, drained });
+        match plan.what {
+            What::LengthProbe(probe) => {
+                let wrote = write_probe(probe, writer, &mut cargo);
+                let (len, kind, drained) = (writer.len(), SentKind::Probe, true);
+                return wrote.then_some(Written { len, cargo, kind, drained });
+            }
+            What::Repair => {
+                self.write_repair(writer)?;
+                let (len, kind) = (writer.len(), SentKind::Data);
+                return Some(Written { len, cargo, kind, drained: false });
+            }
+            What::Data | What::Urgent => {}
         }
+        let data = plan.what == What::Data;
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
         let mut drained = false;
         if room {
-            if plan.data {
+            if data {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_data(plan.slot, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, writer, &mut cargo);
                 let (streams, memory) = self.streaming();
                 drained = streams.waiting(&memory).fresh == 0;
             }
@@ -329,13 +352,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if writer.is_empty() {
             return None;
         }
-        if challenged && !plan.data {
+        if challenged && !data {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
             while Frame::Padding.encode(writer).is_ok() {}
         }
         let kind = match eliciting {
             false => SentKind::AckOnly,
-            true if plan.data || challenged => SentKind::Data,
+            true if data || challenged => SentKind::Data,
             true => SentKind::Probe,
         };
         Some(Written { len: writer.len(), cargo, kind, drained })
@@ -371,8 +394,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let Some(path) = path else { continue };
             let own = slot == plan.slot;
             let copy = carries_copies && copies & bit(slot) != 0;
-            let wanted =
-                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
+            let wanted = if own {
+                path.acks.due(now) || plan.what != What::Data && path.acks.pending()
+            } else {
+                copy
+            };
             if !wanted {
                 continue;
             }
@@ -423,14 +449,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Unreliable messages first, since they do not wait for anything; then the streams.
-    fn write_data(&mut self, slot: usize, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
+    /// `alone`: nothing else is in the packet.
+    pub(super) fn write_data(
+        &mut self,
+        slot: usize,
+        alone: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+    ) -> bool {
         let before = writer.len();
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
         else {
             return false;
         };
         let parts = self.storage.parts();
-        while let Some(number) = self.datagrams.write(writer, parts.datagrams_out) {
+        let mut alone = alone;
+        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
+            alone = false;
             self.notices.datagram_sent(number, path);
             if self.mode.mode == Mode::Spread {
                 break; // One message a packet, so that each takes a path of its own.
@@ -452,7 +487,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Enters a packet that was sealed into the books.
-    fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
+    pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
         self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
         let parts = self.storage.parts();
@@ -465,38 +500,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.on_length_probe_sent(bytes);
         }
     }
-
-    /// A packet with one frame that needs no acknowledgement.
-    pub(super) fn seal_alone(
-        &mut self,
-        slot: usize,
-        frame: &Frame<'_>,
-        buffer: &mut [u8],
-        now: Instant,
-    ) -> Option<Transmit> {
-        let path = self.storage.paths().get(slot)?.as_ref()?;
-        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
-        let limit = self.length_limit(slot).min(buffer.len());
-        let header = self.header(slot)?;
-        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
-        header.encode(&mut Writer::new(head)).ok()?;
-        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
-        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
-        frame.encode(&mut writer).ok()?;
-        let len = writer.len();
-        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
-        let (payload, rest) = rest.split_at_mut_checked(len)?;
-        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
-        *rest.first_chunk_mut()? = tag;
-        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
-        let written = Written { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false };
-        self.book(slot, len, &written, now);
-        Some(Transmit { link, local, remote, len, segment_size: len })
-    }
 }
 
 /// The paths that may carry data, as the scheduler sees them.
-fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
+pub(super) fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
     let mut candidates = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {

@@ -23,6 +23,7 @@
 //! obeys.
 
 mod advertise;
+mod elsewhere;
 mod failover;
 mod mtu;
 mod pairs;
@@ -33,6 +34,7 @@ mod schedule;
 mod state;
 
 pub use advertise::{Advertise, Remotes};
+pub use elsewhere::elsewhere;
 pub use failover::{down_after, probe_interval, suspect_after};
 pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};

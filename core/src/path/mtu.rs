@@ -16,7 +16,7 @@
 //! *Base* packets are as long as every path carries them. A path that has shrunk swallows the long
 //! packets and lets the short ones pass ([`crate::recovery::Recovery::long_losses`] counts them):
 //! then it is back to *Base* at once, and whatever was lost is cut anew (`docs/protocol.md`
-//! section 9.9).
+//! section 9.10).
 
 use crate::id::Address;
 use crate::time::{Duration, Instant};
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_length_is_found_with_few_probes() {
-        // spec: 9.9-3
+        // spec: 9.10-3
         let usual = [(1_472, 1_472, 1), (1_472, 1_252, 19), (1_472, 548, 28), (8_972, 1_472, 31)];
         for (limit, truth, probes) in usual {
             let mut mtu = Mtu::new(&four(), limit);

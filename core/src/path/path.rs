@@ -242,6 +242,13 @@ impl Path {
         self.validation.on_challenge_sent(wait, now);
     }
 
+    /// Takes the losses that recovery found into the counters; returns how many are new.
+    pub const fn count_losses(&mut self) -> u64 {
+        let (before, lost) = (self.counters.lost_packets, self.recovery.lost_packets());
+        self.counters.lost_packets = lost;
+        lost.saturating_sub(before)
+    }
+
     /// Packets may have been settled. If none is under way, the path is not silent: silence begins
     /// with the next one. One that is in doubt stays so until it answers.
     pub fn on_settled(&mut self) {

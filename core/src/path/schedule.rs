@@ -74,7 +74,7 @@ pub enum Choice {
 
 impl Candidate {
     /// How long a packet given to this path now takes to arrive.
-    fn arrival(&self, now: Instant) -> Duration {
+    pub(super) fn arrival(&self, now: Instant) -> Duration {
         let wait = match self.allowance {
             Allowance::Now(_) => Duration::ZERO,
             Allowance::At(moment) => moment.since(now),
@@ -88,7 +88,7 @@ impl Candidate {
         wait + queue + self.delay
     }
 
-    const fn is_ready(&self) -> bool {
+    pub(super) const fn is_ready(&self) -> bool {
         matches!(self.allowance, Allowance::Now(_))
     }
 }

@@ -100,7 +100,10 @@ impl From<PeerError> for Failure {
 
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
-        let code = match error {
+        let code = match &error {
+            TransferError::Lost(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+                return Self::new(Code::Refused, cause);
+            }
             TransferError::Lost(_) => Code::Stopped,
             TransferError::Protocol(_) => Code::Failed,
         };

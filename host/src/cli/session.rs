@@ -254,8 +254,9 @@ pub async fn close(connection: &Connection, code: u32, reason: &str) {
 /// The failure of something that ended with `error` on `connection`, by the connection's own end if
 /// that is the cause.
 pub async fn failure(connection: &Connection, error: TransferError) -> Failure {
-    if !matches!(error, TransferError::Lost(_)) {
-        return error.into();
+    match &error {
+        TransferError::Lost(cause) if cause.kind() != io::ErrorKind::ConnectionRefused => {}
+        _ => return error.into(),
     }
     // A stream may tell a moment before its connection does.
     match tokio::time::timeout(CLOSE_TIME, connection.closed()).await {

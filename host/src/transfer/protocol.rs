@@ -143,6 +143,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.control = read_body(&mut self.inner, room, length, CONTROL_BYTES_MAX).await?;
         Ok(Frame::Control(&self.control))
     }
+
+    /// Reads on to the stream's end, after its last frame. Whoever lets go of a stream before tells
+    /// its sender that the rest is not wanted, which looks like failure there.
+    pub async fn finish(mut self) {
+        // What follows the last word, and how it breaks off, does not matter any more.
+        let _ = tokio::io::copy(&mut self.inner, &mut tokio::io::sink()).await;
+    }
 }
 
 async fn read_body<R: AsyncRead + Unpin>(

@@ -64,12 +64,16 @@ where
         next_item: 0,
     };
     let read = async {
-        let ended = receiver.run(FrameReader::new(reader)).await;
+        let mut frames = FrameReader::new(reader);
+        let ended = receiver.run(&mut frames).await;
         receiver.current = None;
         receiver.settle(0).await;
         let summary = receiver.summary;
         // The last word but one: with its sender gone, `answer` says that all is finished.
         drop(receiver);
+        if ended.is_ok() {
+            frames.finish().await;
+        }
         ended.map(|()| summary)
     };
     // When the answers' way breaks, the other way ends soon by itself, and files need their end.
@@ -141,7 +145,7 @@ struct Folders {
 impl Receiver {
     async fn run<R: AsyncRead + Unpin>(
         &mut self,
-        mut frames: FrameReader<R>,
+        frames: &mut FrameReader<R>,
     ) -> Result<(), TransferError> {
         loop {
             match frames.next().await? {

@@ -6,6 +6,8 @@ use core::time::Duration;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -80,10 +82,12 @@ impl Node {
     }
 }
 
-/// A command that waits for peers.
+/// A command that waits for peers. Both of its outputs are read all the time: it never has to wait
+/// for us.
 pub(crate) struct Waiting {
     pub(crate) child: Child,
-    pub(crate) lines: BufReader<std::process::ChildStdout>,
+    lines: Receiver<String>,
+    errors: Option<JoinHandle<String>>,
     pub(crate) ticket: String,
 }
 
@@ -91,37 +95,52 @@ impl Waiting {
     /// Starts it, and reads the ticket that it prints.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        lines.read_line(&mut first).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&first).expect("a ticket comes first");
-        assert_eq!(json["event"], "ticket");
-        let ticket = json["ticket"].as_str().unwrap().to_owned();
-        Self { child, lines, ticket }
+        let (out, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (line, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(out).lines().map_while(Result::ok).all(|text| line.send(text).is_ok())
+        });
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            errors.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut waiting = Self { child, lines, errors: Some(errors), ticket: String::new() };
+        let first = waiting.line().expect("a ticket comes first");
+        assert_eq!(first["event"], "ticket");
+        waiting.ticket = first["ticket"].as_str().unwrap().to_owned();
+        waiting
+    }
+
+    /// The next line that it prints; `None` when there will be none.
+    fn line(&self) -> Option<serde_json::Value> {
+        let line = self.lines.recv_timeout(Duration::from_secs(40));
+        line.ok().map(|line| serde_json::from_str(&line).expect("one JSON object a line"))
     }
 
     /// Waits until it has printed a line of this kind.
-    pub(crate) fn until(&mut self, event: &str) -> serde_json::Value {
+    pub(crate) fn until(&self, event: &str) -> serde_json::Value {
         loop {
-            let mut line = String::new();
-            let count = self.lines.read_line(&mut line).unwrap();
-            assert!(count > 0, "it ended without a line {event}");
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let line = self.line().unwrap_or_else(|| panic!("it printed no line {event}"));
             if line["event"] == event {
                 return line;
             }
         }
     }
 
-    /// Its exit code and the lines that it printed after the ticket.
+    /// Its exit code and the lines that it printed and nobody has read yet.
     pub(crate) fn ended(mut self) -> (Option<i32>, Vec<serde_json::Value>, String) {
-        let mut text = String::new();
-        self.lines.read_to_string(&mut text).unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let lines = core::iter::from_fn(|| self.line()).collect();
         let code = self.child.wait().unwrap().code();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let said = self.errors.take().unwrap().join().unwrap();
         (code, lines, said)
+    }
+
+    /// Ends it by Ctrl-C, if it has not ended; what it said.
+    pub(crate) fn interrupted(mut self) -> String {
+        signal(&self.child, "INT");
+        self.child.wait().unwrap();
+        self.errors.take().unwrap().join().unwrap()
     }
 }
 

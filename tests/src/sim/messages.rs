@@ -20,7 +20,7 @@ pub struct Cadence {
 }
 
 /// How late messages came.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lateness {
     /// Messages that arrived.
     pub messages: u64,
@@ -28,6 +28,21 @@ pub struct Lateness {
     pub max: Duration,
     /// When the message that took longest was due, since the first.
     pub max_at: Duration,
+    /// The time of each, in the order in which they were due.
+    each: Vec<Duration>,
+}
+
+impl Lateness {
+    /// The time that so many of a thousand messages kept to.
+    ///
+    /// # Panics
+    /// When none arrived.
+    #[must_use]
+    pub fn per_mille(&self, share: usize) -> Duration {
+        let mut sorted = self.each.clone();
+        sorted.sort_unstable();
+        sorted[(sorted.len() - 1) * share / 1_000]
+    }
 }
 
 impl Cadence {
@@ -56,6 +71,7 @@ impl Cadence {
     pub fn on_read(&mut self, bytes: u64, now: Instant, lateness: &mut Lateness) {
         while self.arrived < self.begun && (self.arrived + 1) * self.bytes <= bytes {
             let due = self.due(self.arrived);
+            lateness.each.push(now.since(due));
             if now.since(due) > lateness.max {
                 lateness.max = now.since(due);
                 lateness.max_at = due.since(self.first);

@@ -3,6 +3,7 @@
 use ropewalk_core::connection::{Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::repair::MEMORY_BYTES;
 use ropewalk_core::stream::StreamSlot;
 
 /// Memory that was taken once.
@@ -14,6 +15,7 @@ pub struct VecStorage {
     receive: Vec<u8>,
     datagrams_out: Vec<u8>,
     datagrams_in: Vec<u8>,
+    repair: Vec<u8>,
     block_bytes: usize,
 }
 
@@ -29,14 +31,22 @@ impl VecStorage {
             receive: vec![0; window],
             datagrams_out: vec![0; 4_096],
             datagrams_in: vec![0; 4_096],
+            repair: vec![],
             block_bytes,
         }
+    }
+
+    /// The same, and memory for error correction.
+    #[must_use]
+    pub fn with_repair(mut self) -> Self {
+        self.repair = vec![0; MEMORY_BYTES];
+        self
     }
 
     /// What a PC would have: 4 MiB each way.
     #[must_use]
     pub fn ample() -> Self {
-        Self::new(4 << 20, 16, 8_192, 4_096)
+        Self::new(4 << 20, 16, 8_192, 4_096).with_repair()
     }
 }
 
@@ -50,6 +60,7 @@ impl Storage for VecStorage {
             receive: &mut self.receive,
             datagrams_out: &mut self.datagrams_out,
             datagrams_in: &mut self.datagrams_in,
+            repair: &mut self.repair,
         }
     }
 

@@ -66,6 +66,6 @@ fn messages() {
     see(datagrams.send(bytes.any(), ring.any()));
     see(any(&mut datagrams).receive(bytes.any(), PathId(any(0)), ring.any()));
     see(any(&mut datagrams).read(bytes.any(), ring.any()));
-    see(any(&mut datagrams).write(&mut Writer::new(bytes.any()), ring.any()));
+    see(any(&mut datagrams).write(&mut Writer::new(bytes.any()), any(true), ring.any()));
     see(datagrams.waiting());
 }
