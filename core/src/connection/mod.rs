@@ -35,6 +35,7 @@ mod stats;
 mod stream_io;
 mod timeout;
 mod transmit;
+mod twins;
 
 pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};

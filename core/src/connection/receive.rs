@@ -208,7 +208,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     path.class = path.class.max(*class);
                 }
             }
-            Frame::Response { token } => self.on_response(slot, *token),
+            Frame::Response { token } => self.on_response(slot, *token, now),
             Frame::PathStatus { path, status, .. } => self.on_path_status(*path, *status, now),
             Frame::Advertise { sequence, addresses } => {
                 if self.routing.remotes.on_list(*sequence, addresses) {
@@ -260,10 +260,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.streams.on_frame(frame, self.config.services, &mut memory)
     }
 
-    fn on_response(&mut self, slot: usize, token: u64) {
+    fn on_response(&mut self, slot: usize, token: u64, now: Instant) {
         let changed = self.path_mut(slot).is_some_and(|path| path.on_response(token));
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
     }
 
@@ -305,18 +305,19 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         self.judge_length(slot, length_probe, now);
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
         Ok(())
     }
 
     /// A path came to life, or back to it.
-    fn path_alive(&mut self, slot: usize) {
+    fn path_alive(&mut self, slot: usize, now: Instant) {
         self.notices.path_changed(slot);
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
             self.clock.all_down = None;
             self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+            self.drop_twins(slot, now);
             self.reinject();
             if self.phase == Phase::Established
                 && let Some(dial) = &mut self.dial

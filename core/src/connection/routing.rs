@@ -58,7 +58,7 @@ impl Routing {
         };
     }
 
-    fn take_number(&mut self) -> PathId {
+    pub(super) fn take_number(&mut self) -> PathId {
         let number = self.next_path;
         self.next_path = self.next_path.wrapping_add(2);
         self.used.record(PacketNumber(number.into()));
@@ -183,7 +183,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Puts a new path into a free slot.
-    fn install(
+    pub(super) fn install(
         &mut self,
         id: PathId,
         at: Arrival,
@@ -217,6 +217,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path that the peer opened: the first packet on it has just been opened.
     pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
+        self.make_room(&at, now);
         let slot = self.install(id, at, Standing::Seen, now)?;
         self.routing.used.record(PacketNumber(id.0.into()));
         Some(slot)
@@ -255,8 +256,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_gone(path.id);
         if announce {
             self.routing.gone.add(path.id);
-        } else if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, now);
+        }
+        if path.state() == PathState::Probing {
+            self.routing.tried.failed(path.link, path.remote, path.twin, now);
         }
     }
 

@@ -33,6 +33,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
+            self.revival().filter(|moment| *moment > self.clock.now),
         ]);
         let keep_alive = self.keep_alive();
         for path in self.storage.paths().iter().flatten() {
@@ -87,6 +88,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         self.routing.tried.expire(now);
         self.open_paths(now);
+        self.open_twins(now);
         self.watch_liveness(now);
     }
 
@@ -139,7 +141,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let changed = path.on_timeout(keep_alive, now);
         if path.validation.exhausted(now) && path.state() == PathState::Probing {
-            self.give_up(slot, false, now);
+            self.give_up(slot, true, now);
             return;
         }
         let Some(state) = changed else { return };

@@ -107,6 +107,8 @@ struct Failure {
     until: Instant,
     /// The moment was told; another try is under way.
     told: bool,
+    /// It had worked before: the wait does not grow.
+    proved: bool,
 }
 
 impl Tried {
@@ -116,12 +118,16 @@ impl Tried {
         Self::default()
     }
 
-    /// A pair did not answer: it waits a second, and twice as long each time.
-    pub fn failed(&mut self, link: LinkId, remote: Address, now: Instant) {
+    /// A pair did not answer: it waits a second, and twice as long each time, unless it had worked
+    /// before in this connection.
+    pub fn failed(&mut self, link: LinkId, remote: Address, proved: bool, now: Instant) {
         let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
         match known {
             Some(failure) => {
-                failure.wait = (failure.wait * 2).min(WAIT_MAX);
+                failure.proved |= proved;
+                if !failure.proved {
+                    failure.wait = (failure.wait * 2).min(WAIT_MAX);
+                }
                 failure.until = now + failure.wait;
                 failure.told = false;
             }
@@ -129,11 +135,16 @@ impl Tried {
                 if self.pairs.is_full() {
                     self.pairs.pop();
                 }
-                let failure =
-                    Failure { link, remote, wait: WAIT_MIN, until: now + WAIT_MIN, told: false };
+                let until = now + WAIT_MIN;
+                let failure = Failure { link, remote, wait: WAIT_MIN, until, told: false, proved };
                 let _ = self.pairs.push(failure);
             }
         }
+    }
+
+    /// The pair works.
+    pub fn forget(&mut self, link: LinkId, remote: Address) {
+        self.pairs.retain(|pair| pair.link != link || pair.remote != remote);
     }
 
     /// The link changed: what failed on it may work now.
@@ -159,7 +170,9 @@ impl Tried {
         }
     }
 
-    fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
+    /// Whether it is too early to try a pair again.
+    #[must_use]
+    pub fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
         self.pairs.iter().any(|pair| pair.link == link && pair.remote == remote && now < pair.until)
     }
 }
@@ -252,10 +265,10 @@ mod tests {
     fn a_pair_that_failed_waits_and_waits_longer() {
         let mut tried = Tried::new();
         let now = Instant::ZERO;
-        tried.failed(LinkId(0), address(0, 2), now);
+        tried.failed(LinkId(0), address(0, 2), false, now);
         assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(900)));
         assert!(!tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_100)));
-        tried.failed(LinkId(0), address(0, 2), now);
+        tried.failed(LinkId(0), address(0, 2), false, now);
         assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_900)));
         tried.forget_link(LinkId(0));
         assert!(!tried.must_wait(LinkId(0), address(0, 2), now));

@@ -46,6 +46,8 @@ pub struct Path {
     pub counters: PathCounters,
     /// Something that wants an acknowledgement should be sent, whatever the window says.
     pub wants_probe: bool,
+    /// It was opened because a path on the same pair was Down.
+    pub twin: bool,
     state: PathState,
     /// Since when something has waited for an acknowledgement without any coming.
     waiting_since: Option<Instant>,
@@ -171,6 +173,7 @@ impl Path {
             mtu,
             counters: PathCounters::default(),
             wants_probe: false,
+            twin: false,
             state: if proved { PathState::Active } else { PathState::Probing },
             waiting_since: None,
             suspect_since: None,

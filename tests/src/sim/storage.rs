@@ -43,6 +43,17 @@ impl VecStorage {
         self
     }
 
+    /// What a board has: 2 paths, 2 streams, 16 packets in flight, 8 KiB each way; the blocks are
+    /// those of the core's own memory of this size.
+    #[must_use]
+    pub fn board() -> Self {
+        let mut storage = Self::new(8 << 10, 2, 16, (8 << 10) / 12);
+        storage.paths.truncate(2);
+        storage.datagrams_out.truncate(1_280);
+        storage.datagrams_in.truncate(1_280);
+        storage
+    }
+
     /// What a PC would have: 4 MiB each way.
     #[must_use]
     pub fn ample() -> Self {
