@@ -56,7 +56,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let length = |path: &Path| self.shortened(path);
         let live = paths().filter(|path| path.may_carry_data()).map(length).min();
         let limit = live.or_else(|| paths().map(length).min());
-        limit.unwrap_or(0).saturating_sub(DATAGRAM_OVERHEAD)
+        limit.unwrap_or(SHORT_BYTES).saturating_sub(DATAGRAM_OVERHEAD)
     }
 
     /// The oldest unreliable message that waits: its length, cut to `into`, and the path it came by.
@@ -192,5 +192,7 @@ impl<S: Storage, C: Crypto> Stream<'_, S, C> {
     }
 }
 
+/// What a packet may have by IPv4 before longer ones are tried.
+const SHORT_BYTES: usize = 548;
 /// Header (at most 14), tag, and the frame's own head.
 const DATAGRAM_OVERHEAD: usize = 14 + TAG_BYTES + 4;

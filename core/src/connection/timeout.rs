@@ -176,6 +176,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for path in parts.paths.iter_mut().flatten() {
             if matches!(path.state(), PathState::Suspect | PathState::Down) {
                 path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
+                // All of it goes elsewhere now. In a small table it must not take the place there.
+                if sent.table.room(sent.slots) <= ROOM_TIGHT {
+                    path.recovery.drop_all(&mut sent, &mut |_| {});
+                }
             }
         }
     }
@@ -196,6 +200,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 }
 
+/// With fewer free places than this for packets in flight, silent paths give up theirs: twice what
+/// probes of all paths need.
+const ROOM_TIGHT: usize = 2 * PATHS_MAX;
+
 /// The first of several moments.
 fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
     moments.into_iter().flatten().min()
@@ -203,3 +211,59 @@ fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
 
 /// With less than this an unvalidated address gets nothing, not even an acknowledgement.
 pub(super) const BUDGET_MIN: u64 = 64;
+
+#[cfg(feature = "software")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::connection::{LinkChange, LinkInfo, Memory};
+    use crate::crypto::{Random, Secrets, Seed, Software};
+    use crate::id::{Address, Arrival, ConnectionId, CostClass, LinkId, PublicKey, Side};
+    use crate::stream::Service;
+    use crate::wire::{Credit, Suite};
+
+    #[test]
+    fn a_table_full_of_a_silent_paths_packets_does_not_stop_the_others() {
+        let mut now = Instant::from_micros(1);
+        let (id, peer) = (ConnectionId(1), PublicKey([2; 32]));
+        let random = Random::new(Seed([1; 32]));
+        // As few packets as the smallest board has, for two paths.
+        let memory = Memory::<2, 2, 6, 16_384, 16_384>::new();
+        let config = Config::default();
+        let mut connection: Connection<_, Software> =
+            Connection::new(config, Side::Dialer, peer, id, random, memory, now);
+        let at = |link| Arrival { link: LinkId(link), local: None, remote: Address::Serial };
+        for link in 0..2 {
+            let addresses = [Address::Serial].into_iter().collect();
+            let class = CostClass::Wired;
+            let info = LinkInfo { mtu: 256, class, addresses, hidden: false };
+            connection.handle_link(LinkId(link), LinkChange::Up(info), now);
+        }
+        let suite = Suite::ChaCha20Poly1305;
+        let secrets = Secrets { side: Side::Dialer, send: [3; 32], receive: [4; 32], suite };
+        let credit = Credit { data: 9_000, stream_data: 9_000, streams: 1 };
+        connection.establish(&secrets, ConnectionId(2), credit, credit, &[], now);
+        connection.install_first(at(0), now);
+        let stream = connection.open(&Service::new("file").unwrap()).unwrap();
+        assert!(connection.stream(stream).write(&[7; 4_000]).unwrap() > 2_000);
+        let mut buffer = [0; 256];
+        let mut sent = 0;
+        while let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+            assert_eq!(transmit.link, LinkId(0));
+            sent += 1;
+        }
+        assert_eq!(sent, 5, "all but the place for a probe");
+        connection.install_first(at(1), now);
+        // Nobody answers on the first.
+        while connection.path_mut(0).unwrap().state() == PathState::Active {
+            now += Duration::from_millis(10);
+            connection.handle_timeout(now);
+        }
+        let mut elsewhere = 0;
+        while let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+            elsewhere += u32::from(transmit.link == LinkId(1) && transmit.len > 200);
+        }
+        assert!(elsewhere > 0);
+    }
+}
