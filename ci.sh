@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 QUICK=(format lint test sim canary fuzz no_std cross proofs docs deny)
-FULL=("${QUICK[@]}" sim_long lab)
+FULL=("${QUICK[@]}" sim_long lab huge)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
 have() { command -v "$1" > /dev/null; }
@@ -124,7 +124,11 @@ lab() {
     program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
     (cd "$out" && "$program/lab" run "$@")
 }
-check_lab() { lab two-links black-hole-fast black-hole-slow hostile outage come-and-go memory; }
+check_lab() { lab two-links black-hole-fast black-hole-slow hostile outage come-and-go address-change ipv6-only \
+    link-local cable memory; }
+
+# A file of 5 GiB between two processes: it takes the room on the disk twice.
+check_huge() { cargo test --quiet --release -p ropewalk --test disk -- --ignored --nocapture; }
 
 run() {
     local name started

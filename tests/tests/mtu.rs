@@ -118,17 +118,29 @@ fn a_lost_probe_is_no_sign_of_congestion() {
     let link = LinkSpec::new(100, 20, 1_024).with_mtu(576);
     let mut world = connected(1, &[link]);
     let before = path(&world, 0, 0);
-    // So little that no window is ever full, and no queue either.
-    for _ in 0..60 {
-        world.send(0, "file", 1_000);
-        world.run_until(ms(100), |_| false);
-    }
+    trickle(&mut world);
     found(&world, 0, &link);
     let after = path(&world, 0, 0);
     assert!(world.wires[0][0].dropped >= 20, "the probes were lost");
     assert_eq!(after.counters.lost_packets, 0);
     assert_eq!(after.counters.state_changes, before.counters.state_changes);
-    assert!(after.window >= before.window, "{} -> {}", before.window, after.window);
+    // The same without any probes.
+    let config = Config { datagram_bytes_max: 548, ..Config::default() };
+    let mut world = World::new(1, &[link], config);
+    world.dial();
+    assert!(world.run_until(ms(4_000), World::connected), "no connection");
+    trickle(&mut world);
+    let without = path(&world, 0, 0);
+    assert_eq!(world.wires[0][0].dropped, 0);
+    assert!(after.window * 10 >= without.window * 9, "{} of {}", after.window, without.window);
+}
+
+/// So little that no window is ever full, and no queue either.
+fn trickle(world: &mut World) {
+    for _ in 0..60 {
+        world.send(0, "file", 1_000);
+        world.run_until(ms(100), |_| false);
+    }
 }
 
 #[test]

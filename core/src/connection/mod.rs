@@ -21,6 +21,7 @@
 
 mod api;
 mod close;
+mod compose;
 mod dial;
 mod event;
 mod ledger;
@@ -304,6 +305,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let offered = self.dial.as_ref().map_or(Credit::NONE, |dial| dial.offered);
         let (id, credit) = (welcome.connection, welcome.credit);
         self.establish(secrets, id, offered, credit, &welcome.addresses, now);
+        // The message that was answered may be older than the last word on the mode.
+        self.mode.due = self.mode.sequence > 0;
         for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
             self.routing.remotes.add_dialled(*address);
         }

@@ -7,9 +7,9 @@ use super::ledger::Ledger;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
-use crate::id::{Arrival, ConnectionId, Side};
+use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, PathState};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -102,7 +102,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // After the move: the packet came from the new address, and its bytes count for it.
             path.on_datagram(bytes);
         }
-        let contents = self.take_frames(slot, payload, now)?;
+        let contents = self.take_frames(slot, header.path, payload, now)?;
+        let slot = self.still(slot, header.path);
         if !contents.no_room
             && let Some(path) = self.path_mut(slot)
         {
@@ -169,11 +170,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         self.limit_lengths(at.link, now);
         self.notices.path_changed(slot);
+        self.reinject();
+    }
+
+    /// What a frame says may give its own path up, and another may take the place at once: what
+    /// follows is then about no path.
+    fn still(&self, slot: usize, id: PathId) -> usize {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        if path.is_some_and(|path| path.id == id) { slot } else { usize::MAX }
     }
 
     fn take_frames(
         &mut self,
         slot: usize,
+        path: PathId,
         payload: &[u8],
         now: Instant,
     ) -> Result<Contents, Discard> {
@@ -181,7 +191,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for frame in Frames::new(payload) {
             let Ok(frame) = frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(slot, &frame, now) {
+            match self.on_frame(self.still(slot, path), &frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -283,21 +293,28 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
             length_probe: None,
         };
-        let result =
-            path.recovery.on_ack(ack, slot == arrived, now, &mut sent, &mut |fate, carried| {
-                ledger.settle(fate, carried)
-            });
+        let each = &mut |fate, carried| ledger.settle(fate, carried);
+        let result = if slot == arrived {
+            let held = self.config.acknowledgement_delay;
+            path.recovery.on_ack(ack, held, now, &mut sent, each)
+        } else {
+            path.recovery.on_ack_elsewhere(ack, now, &mut sent, each)
+        };
         if result.invalid {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         let length_probe = ledger.length_probe;
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
-        let changed = result.news && path.on_acknowledged(now);
+        let oldest = path.recovery.oldest_unacked_sent_at();
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.newly_acked);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);

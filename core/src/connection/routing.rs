@@ -248,6 +248,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
             length_probe: None,
         };
@@ -258,7 +259,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.gone.add(path.id);
         }
         if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, path.twin, now);
+            let only_hope = self.clock.all_down.is_some();
+            self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::ledger::Ledger;
 use super::memory::PATHS_MAX;
+use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::path::PathState;
 use crate::recovery::{Fate, Sent, TimeoutAction};
@@ -115,6 +117,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
             length_probe: None,
         };
@@ -126,7 +129,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.wants_probe = true;
         }
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
+        path.on_settled(path.recovery.oldest_unacked_sent_at());
         let length_probe = ledger.length_probe;
         self.judge_length(slot, length_probe, now);
     }
@@ -148,6 +151,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
             self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            // What it acknowledged lately may have been lost with it.
+            self.routing.copies_due |= bit(slot);
         }
         self.reinject();
     }
@@ -159,9 +164,30 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// What suspect and dead paths have not delivered is queued on the others, once per packet.
     pub(super) fn reinject(&mut self) {
+        let mut doubtful = [false; PATHS_MAX];
+        for (path, doubtful) in self.storage.paths().iter().zip(&mut doubtful) {
+            // One that is to prove a new address first counts among them.
+            *doubtful = path.as_ref().is_some_and(|path| !path.may_carry_data());
+        }
+        self.copy_flights(&doubtful);
+        // All of it goes elsewhere now. In a small table it must not take the place there.
+        let parts = self.storage.parts();
+        let alive = parts.paths.iter().flatten().any(|path| path.may_carry_data());
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        for (path, doubtful) in parts.paths.iter_mut().zip(doubtful) {
+            let Some(path) = path.as_mut().filter(|_| doubtful && alive) else { continue };
+            if sent.table.room(sent.slots) <= ROOM_TIGHT {
+                path.recovery.drop_all(&mut sent, &mut |_| {});
+            }
+        }
+    }
+
+    /// Queues what the paths in these slots carry once more, once per packet; returns how many
+    /// stream bytes that are.
+    pub(super) fn copy_flights(&mut self, slots: &[bool; PATHS_MAX]) -> u64 {
         let parts = self.storage.parts();
         if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
-            return;
+            return 0;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let mut ledger = Ledger {
@@ -170,18 +196,21 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
             length_probe: None,
         };
-        for path in parts.paths.iter_mut().flatten() {
-            if matches!(path.state(), PathState::Suspect | PathState::Down) {
-                path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
-                // All of it goes elsewhere now. In a small table it must not take the place there.
-                if sent.table.room(sent.slots) <= ROOM_TIGHT {
-                    path.recovery.drop_all(&mut sent, &mut |_| {});
+        let mut bytes = 0_u64;
+        for (path, wanted) in parts.paths.iter_mut().zip(slots) {
+            let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
+            path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
+                if let Carried::Stream { len, .. } = carried {
+                    bytes = bytes.saturating_add(len.into());
                 }
-            }
+                ledger.lost(carried);
+            });
         }
+        bytes
     }
 
     /// Remembers since when no path has been alive.

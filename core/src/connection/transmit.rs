@@ -40,14 +40,14 @@ pub struct Transmit {
 
 /// The next packet: on which path, and what for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    slot: usize,
-    what: What,
+pub(super) struct Plan {
+    pub(super) slot: usize,
+    pub(super) what: What,
 }
 
 /// What a packet is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     /// What the application wants, and all else that fits.
     Data,
     /// What cannot wait for data.
@@ -59,12 +59,12 @@ enum What {
 }
 
 /// What one packet is made of, once written.
-pub(super) struct Written {
-    pub(super) len: usize,
-    pub(super) cargo: Cargo,
-    pub(super) kind: SentKind,
+struct Written {
+    len: usize,
+    cargo: Cargo,
+    kind: SentKind,
     /// The last data that waited went with it.
-    pub(super) drained: bool,
+    drained: bool,
 }
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -198,7 +198,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The live path with the shortest round trip: for what is small and matters.
-    fn best_path(&self) -> Option<usize> {
+    pub(super) fn best_path(&self) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
         live.filter(|(_, path)| path.may_carry_data())
@@ -231,7 +231,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 return None;
             }
         }
-        let backlog = Backlog { bytes, ahead: waiting.ahead };
+        let backlog = Backlog { bytes, more: waiting.more, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -251,13 +251,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode == Mode::Spread {
             return 0;
         }
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
-        let worth = tail(candidates, now).min(allowed);
-        if worth == 0 {
+        let Some(late) = tail(candidates, now) else { return 0 };
+        let others = (candidates.len() as u64).saturating_sub(1);
+        let bets = others.saturating_mul(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
+        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
             return 0;
         }
-        let (streams, mut memory) = self.streaming();
-        let queued = streams.requeue_tail(worth, &mut memory);
+        let mut slots = [false; PATHS_MAX];
+        if let Some(slot) = slots.get_mut(late.index) {
+            *slot = true;
+        }
+        let queued = self.copy_flights(&slots);
         self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
         queued
     }
@@ -287,7 +292,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(len)
     }
 
-    pub(super) fn header(&mut self, slot: usize) -> Option<Header> {
+    fn header(&mut self, slot: usize) -> Option<Header> {
         let keys = self.keys.as_mut()?;
         if keys.wants_change(self.config.packets_per_key) {
             keys.change();
@@ -364,141 +369,54 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(Written { len: writer.len(), cargo, kind, drained })
     }
 
-    /// Our challenge when its time has come, and the answer to the peer's.
-    fn write_challenges(&mut self, slot: usize, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let Some(path) = self.path_mut(slot) else { return false };
-        let mut wrote = false;
-        if let Some(token) = path.validation.owed()
-            && (Frame::Response { token }).encode(writer).is_ok()
-        {
-            path.validation.on_response_sent();
-            wrote = true;
-        }
-        if let Some(token) = path.validation.token_due(now) {
-            let frame = Frame::Challenge { token, link: path.link, class: path.class };
-            if frame.encode(writer).is_ok() {
-                path.on_challenge_sent(now);
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone.
-    fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
-        let copies = self.routing.copies_due;
-        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
-        let parts = self.storage.parts();
-        for (slot, path) in parts.paths.iter_mut().enumerate() {
-            let Some(path) = path else { continue };
-            let own = slot == plan.slot;
-            let copy = carries_copies && copies & bit(slot) != 0;
-            let wanted = if own {
-                path.acks.due(now) || plan.what != What::Data && path.acks.pending()
-            } else {
-                copy
-            };
-            if !wanted {
-                continue;
-            }
-            let Some(largest) = path.acks.write(path.id, writer, now) else {
-                if !path.acks.pending() {
-                    self.routing.copies_due &= !bit(slot); // The peer knows it all by now.
-                }
-                continue;
-            };
-            let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
-            if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
-                self.routing.copies_due |= bit(slot);
-            } else if copy {
-                self.routing.copies_due &= !bit(slot);
-            }
-        }
-    }
-
-    /// What the connection as a whole has to say.
-    fn write_control(&mut self, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let mut wrote = false;
-        if let Some(path) = self.routing.gone.due().filter(|_| !cargo.is_full()) {
-            let frame =
-                Frame::PathStatus { path, sequence: 0, status: crate::wire::PathStatus::Gone };
-            if frame.encode(writer).is_ok() {
-                self.routing.gone.on_sent(path);
-                let _ = cargo.push(Carried::PathStatus(path));
-                wrote = true;
-            }
-        }
-        if self.routing.advertise.due() && !cargo.is_full() {
-            let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
-                self.routing.advertise.on_sent(sequence);
-                let _ = cargo.push(Carried::Advertise(sequence));
-                wrote = true;
-            }
-        }
-        if self.mode.due && !cargo.is_full() {
-            let frame = Frame::Mode { sequence: self.mode.sequence, mode: self.mode.mode };
-            if frame.encode(writer).is_ok() {
-                self.mode.due = false;
-                let _ = cargo.push(Carried::Mode(self.mode.sequence));
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Unreliable messages first, since they do not wait for anything; then the streams.
-    /// `alone`: nothing else is in the packet.
-    pub(super) fn write_data(
-        &mut self,
-        slot: usize,
-        alone: bool,
-        writer: &mut Writer<'_>,
-        cargo: &mut Cargo,
-    ) -> bool {
-        let before = writer.len();
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
-        else {
-            return false;
-        };
-        let parts = self.storage.parts();
-        let mut alone = alone;
-        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
-            alone = false;
-            self.notices.datagram_sent(number, path);
-            if self.mode.mode == Mode::Spread {
-                break; // One message a packet, so that each takes a path of its own.
-            }
-        }
-        let mut memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let written = self.streams.write_frames(writer, cargo, &mut memory);
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
-        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
-            let counters = &mut path.counters;
-            counters.data_sent = counters
-                .data_sent
-                .saturating_add(written.bytes_fresh)
-                .saturating_add(written.bytes_again);
-            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
-        }
-        writer.len() > before
-    }
-
     /// Enters a packet that was sealed into the books.
-    pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
+    fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
         self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
         let parts = self.storage.parts();
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
         if let [Carried::LengthProbe(bytes)] = *written.cargo {
             path.on_length_probe_sent(bytes);
         }
+    }
+
+    /// A packet with one frame that needs no acknowledgement.
+    pub(super) fn seal_alone(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
+        let limit = self.length_limit(slot).min(buffer.len());
+        let header = self.header(slot)?;
+        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
+        header.encode(&mut Writer::new(head)).ok()?;
+        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
+        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
+        frame.encode(&mut writer).ok()?;
+        let len = writer.len();
+        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
+        let (payload, rest) = rest.split_at_mut_checked(len)?;
+        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
+        *rest.first_chunk_mut()? = tag;
+        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
+        let written = Written { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false };
+        self.book(slot, len, &written, now);
+        Some(Transmit { link, local, remote, len, segment_size: len })
     }
 }
 
@@ -523,6 +441,8 @@ pub(super) fn bit(slot: usize) -> u8 {
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]

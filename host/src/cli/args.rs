@@ -12,6 +12,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 peer unreachable, 4 refused,
 5 verification failed, 6 stopped but resumable, 130 Ctrl-C.
+A peer that falls silent on every link is waited for, 30 s at most.
 
 ROPEWALK_HOME moves the folder of the key, the known peers and the tickets' secret.";
 

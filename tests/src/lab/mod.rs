@@ -121,6 +121,14 @@ impl Lab {
         self.namespaces[node.index()].ip(&["link", "delete", "dev", &name])
     }
 
+    /// Runs `ip` with these arguments on a machine.
+    ///
+    /// # Errors
+    /// If it fails; its words are in the error.
+    pub fn ip(&self, node: Node, args: &[&str]) -> io::Result<()> {
+        self.namespaces[node.index()].ip(args)
+    }
+
     /// Takes the link away altogether, on both machines.
     pub fn remove_link(&mut self, index: usize) {
         if let Some(link) = self.links.get_mut(index) {

@@ -89,6 +89,8 @@ pub struct World {
     watch: Watch,
     /// When the responder lost its state, until the dialer has heard of it.
     lost_state: Option<Instant>,
+    /// A path of the dialer's had nothing under way when the oracle last looked.
+    was_quiet: bool,
     started: Option<Instant>,
     progress: Instant,
     report: Report,
@@ -134,6 +136,7 @@ impl World {
             messages: Messages::default(),
             watch: Watch::new(now),
             lost_state: None,
+            was_quiet: false,
             started: None,
             progress: now,
             report: Report::default(),
@@ -141,7 +144,7 @@ impl World {
         for spec in links {
             let link = world.add_link(*spec);
             for node in &mut world.nodes {
-                node.link_up(link as u8, interface_mtu(spec), now);
+                node.link_up(link as u8, spec.interface_mtu(), now);
             }
             world.look_at(link);
         }
@@ -248,10 +251,16 @@ impl World {
         self.nodes.iter().all(|node| node.connection.as_ref().is_some_and(|c| c.is_connected()))
     }
 
-    /// Whether both nodes have a path that carries data.
+    /// Whether both nodes have a path that carries data to where the other is now.
     #[must_use]
     pub fn alive(&self) -> bool {
-        self.paths().iter().all(|paths| paths.iter().any(|path| path.state == PathState::Active))
+        let paths = self.paths();
+        [0, 1].iter().all(|node: &usize| {
+            paths[*node].iter().any(|path| {
+                let there = self.seen_at[usize::from(path.link.0)][1 - node];
+                path.state == PathState::Active && path.remote == there
+            })
+        })
     }
 
     /// Each node's paths.
@@ -352,12 +361,16 @@ impl World {
     /// Asks the oracle against stalls.
     fn look(&mut self) {
         if let Some(since) = self.lost_state {
-            let waits = self.traffic.waits(0);
-            // A dialer that has nothing to say notices when it asks for a sign of life.
-            let quiet = if waits { Duration::ZERO } else { Duration::from_secs(16) };
-            let grace = self.watch.longest_round_trip() * 4 + Duration::from_secs(1) + quiet;
-            let late = self.watch.well_since(since.max(self.progress), grace, self.now);
-            assert!(late.is_none(), "the dialer has not noticed the restart at {since:?}");
+            // A path with nothing under way notices when it asks for a sign of life.
+            let quiet = |path: &PathReport| path.in_flight == 0 && path.state == PathState::Active;
+            let quiet = self.paths()[0].iter().any(quiet);
+            if core::mem::replace(&mut self.was_quiet, quiet) || quiet {
+                self.lost_state = Some(self.now);
+                return;
+            }
+            let grace = self.watch.longest_round_trip() * 4 + Duration::from_secs(1);
+            let late = self.watch.well_since(since, grace, self.now);
+            assert!(late.is_none(), "the dialer has not noticed the restart, {:?}", self.watch);
         }
         let lives = [0, 1].map(|node| self.traffic.life_of(node, &self.nodes[usize::from(node)]));
         let together = self.lost_state.is_none() && lives[0].is_some() && lives[0] == lives[1];
@@ -405,7 +418,7 @@ impl World {
                 self.pump(node);
             }
             Act::LinkUp(node, link) => {
-                let mtu = interface_mtu(&self.wires[link][usize::from(node)].spec);
+                let mtu = self.wires[link][usize::from(node)].spec.interface_mtu();
                 self.nodes[usize::from(node)].link_up(link as u8, mtu, self.now);
                 self.pump(node);
             }
@@ -425,7 +438,7 @@ impl World {
             }
             Act::Restart => {
                 self.nodes[1].restart(self.now);
-                self.lost_state = Some(self.now);
+                (self.lost_state, self.was_quiet) = (Some(self.now), true);
             }
         }
         for link in 0..self.wires.len() {
@@ -581,10 +594,4 @@ impl World {
         self.progress = self.now;
         self.report.last_read = self.now.since(self.started.unwrap_or(self.now));
     }
-}
-
-/// What the nodes believe that a link carries: Ethernet's 1,500 bytes less the headers of IPv4 and
-/// UDP, or more where the link does. That it carries less is theirs to find out.
-fn interface_mtu(spec: &LinkSpec) -> u16 {
-    u16::try_from(spec.mtu.max(1_472)).unwrap_or(u16::MAX)
 }

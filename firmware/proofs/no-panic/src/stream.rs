@@ -57,7 +57,6 @@ fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     see(any(&mut *streams).write_frames(&mut writer, &mut cargo, memory));
     any(&mut *streams).on_acked(any(Carried::MaxData), memory);
     any(&mut *streams).on_lost(any(Carried::MaxData), memory);
-    see(any(&mut *streams).requeue_tail(any(0), memory));
 }
 
 fn messages() {

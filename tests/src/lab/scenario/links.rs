@@ -64,7 +64,7 @@ pub(super) fn come_and_go(stage: &mut Stage) -> io::Result<()> {
 }
 
 impl Stage {
-    fn returned(&mut self, what: &str, after: Option<Duration>) {
+    pub(super) fn returned(&mut self, what: &str, after: Option<Duration>) {
         let millis = after.map_or(f64::INFINITY, |time| time.as_secs_f64() * 1e3);
         self.at_most(what, millis, PATIENCE.as_secs_f64() * 1e3, "ms");
     }
@@ -81,7 +81,7 @@ fn swallow(lab: &Lab, which: usize) -> Option<Duration> {
 }
 
 /// How long it takes from now until the link has carried some full frames to B.
-fn until_data(lab: &Lab, link: usize, limit: Duration) -> Option<Duration> {
+pub(super) fn until_data(lab: &Lab, link: usize, limit: Duration) -> Option<Duration> {
     let begin = Instant::now();
     let before = lab.link(link).stats(Node::A).delivered_large;
     while begin.elapsed() <= limit {

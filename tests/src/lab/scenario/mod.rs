@@ -4,6 +4,7 @@
 //! The budgets are promises of the project, written down where they are checked. Run them with
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
+mod addresses;
 mod flood;
 mod links;
 mod mtu;
@@ -73,6 +74,22 @@ pub const ALL: &[Scenario] = &[
         name: "come-and-go",
         about: "an interface is added during a transfer, and another taken out",
         run: links::come_and_go,
+    },
+    Scenario {
+        name: "address-change",
+        about: "the only address of the only link changes, on one end, then on the other",
+        run: addresses::changed,
+    },
+    Scenario { name: "ipv6-only", about: "no IPv4 on any link", run: addresses::ipv6_only },
+    Scenario {
+        name: "link-local",
+        about: "only link-local IPv6 addresses",
+        run: addresses::link_local,
+    },
+    Scenario {
+        name: "cable",
+        about: "a veth pair is added during a transfer, deleted, and added again",
+        run: addresses::cable,
     },
     Scenario { name: "memory", about: "a file of 2 GiB in 64 MiB", run: transfer::memory },
     Scenario {
