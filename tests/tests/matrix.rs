@@ -73,13 +73,13 @@ fn limit(bytes: u64, links: &[LinkSpec]) -> Duration {
 }
 
 /// A transfer's rows: its bound, the best of its links alone, and what was sent twice beyond what
-/// that link has to send twice: 2 %, and for each further link its first two windows of 20
+/// that link has to send twice: 5 %, and for each further link its first two windows of 20
 /// packets, a bet on a rate that nobody knows yet.
 fn transfer_rows(name: &str, seed: u64, bytes: u64, links: &[LinkSpec]) -> Vec<Row> {
     let (took, report) = transfer(seed, bytes, links);
     let alone = links.iter().map(|link| transfer(seed, bytes, &[*link]));
     let (alone, its) = alone.min_by_key(|(took, _)| *took).expect("some link");
-    let twice = its.again + bytes / 50 + (links.len() as u64 - 1) * 4 * INITIAL_WINDOW;
+    let twice = its.again + bytes / 20 + (links.len() as u64 - 1) * 4 * INITIAL_WINDOW;
     vec![
         Row::new(name, "us, T*", took.as_micros(), limit(bytes, links).as_micros()),
         Row::new(name, "us, alone", took.as_micros(), alone.as_micros() * 100 / 98),

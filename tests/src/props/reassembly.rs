@@ -387,6 +387,9 @@ fn heal(rooms: &mut [Room; 2], under_way: &mut Vec<(usize, Vec<u8>, Cargo)>) {
             })
         };
         if ended(0) && ended(1) && rooms.iter_mut().all(Room::is_empty) {
+            // The word of the room that this made is still to be said.
+            deliver(0, rooms, under_way);
+            deliver(1, rooms, under_way);
             return;
         }
     }

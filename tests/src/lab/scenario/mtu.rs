@@ -3,7 +3,7 @@
 
 use super::super::{Lab, LinkSpec, Node};
 use super::Stage;
-use super::rates::Bulk;
+use super::measure::Measurement;
 use super::transfer::S1;
 use core::time::Duration;
 use std::io;
@@ -19,8 +19,8 @@ fn mixed(stage: &mut Stage) -> io::Result<()> {
     let links = [(576, 20, 5), (1_280, 30, 15), (1_500, 50, 10)]
         .map(|(mtu, rate, delay)| LinkSpec::new(rate, delay, 256).with(|shape| shape.mtu = mtu));
     let lab = Lab::new(&links)?;
-    let mut bulk = Bulk::begin(stage, &lab, 60_000_000)?;
-    let outcome = bulk.finish(LIMIT)?;
+    let mut bulk = Measurement::bulk(stage, &lab, 60_000_000)?;
+    let outcome = bulk.outcome(LIMIT)?;
     // What the heads of Ethernet, IP, UDP and our own leave of 20, 30 and 50 Mbit/s, less 6 %.
     let ideal = 20.0 * share(576) + 30.0 * share(1_280) + 50.0 * share(1_500);
     stage.at_least(
@@ -42,10 +42,10 @@ fn mixed(stage: &mut Stage) -> io::Result<()> {
 
 fn shrinking(stage: &mut Stage) -> io::Result<()> {
     let lab = Lab::new(&S1[..1])?;
-    let mut bulk = Bulk::begin(stage, &lab, 60_000_000)?;
+    let mut bulk = Measurement::bulk(stage, &lab, 60_000_000)?;
     sleep(Duration::from_secs(2));
     lab.link(0).set(|shape| shape.mtu = 1_280);
-    let outcome = bulk.finish(LIMIT)?;
+    let outcome = bulk.outcome(LIMIT)?;
     let swallowed = lab.link(0).stats(Node::A).too_long;
     stage.at_least("1,500 to 1,280 bytes: packets swallowed", swallowed as f64, 3.0, "");
     stage.at_most("1,500 to 1,280 bytes: longest gap", outcome.max_gap_ms, 250.0, "ms");
