@@ -21,6 +21,7 @@
 
 mod api;
 mod close;
+mod compose;
 mod dial;
 mod event;
 mod ledger;

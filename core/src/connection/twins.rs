@@ -54,17 +54,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
     }
 
-    /// The peer opens a path on a pair on which ours is Down: with all places taken, it gives
-    /// its own to the new one.
+    /// The peer opens a path while all places are taken: one that is Down on the same pair gives
+    /// its place to the new one, and if none is alive, any that is Down: the peer's address may
+    /// have changed meanwhile.
     pub(super) fn make_room(&mut self, at: &Arrival, now: Instant) {
         let mut slots = self.storage.paths().iter().take(PATHS_MAX);
         if slots.clone().any(Option::is_none) {
             return;
         }
-        let down = |path: &Path| {
-            path.link == at.link && path.remote == at.remote && path.state() == PathState::Down
+        let none_alive = self.clock.all_down.is_some();
+        let useless = |path: &Path| {
+            let same = path.link == at.link && path.remote == at.remote;
+            path.state() == PathState::Down && (same || none_alive)
         };
-        if let Some(slot) = slots.position(|path| path.as_ref().is_some_and(down)) {
+        if let Some(slot) = slots.position(|path| path.as_ref().is_some_and(useless)) {
             self.give_up(slot, true, now);
         }
     }

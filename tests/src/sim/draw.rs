@@ -34,7 +34,7 @@ impl Scenario {
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut scenario = Self::plain(seed);
-        let rng = &mut Rng::with_seed(seed ^ 0x5eed_0f7e_5700);
+        let rng = &mut Rng::with_seed(seed ^ 0x5e_ed0f_7e57);
         scenario.impaired = scenario.links.iter().any(|link| link.loss > 0);
         draw_streams(&mut scenario, rng);
         if one_in(4, rng) {
