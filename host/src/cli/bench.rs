@@ -55,13 +55,9 @@ pub async fn serve(
             continue;
         }
         session::introduce(&connection, &home, &report);
-        let ended = tokio::select! {
-            ended = session::watched(&connection, &report, measure(&connection, since, &report)) => ended,
-            () = interrupt.pressed() => {
-                session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-                return Err(Interrupt::failure());
-            }
-        };
+        let working = measure(&connection, since, &report);
+        let ended =
+            session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
         match ended {
             _ if args.listen.once => return ended.map(|()| Code::Done),
             Ok(()) => {}
@@ -93,13 +89,8 @@ pub async fn bulk(
 ) -> Result<Code, Failure> {
     let (endpoint, connection) =
         session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
-    let ended = tokio::select! {
-        ended = session::watched(&connection, &report, work(args.amount, &connection, &report)) => ended,
-        () = interrupt.pressed() => {
-            session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-            return Err(Interrupt::failure());
-        }
-    };
+    let working = work(args.amount, &connection, &report);
+    let ended = session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended.map(|()| Code::Done)
