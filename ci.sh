@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test sim canary fuzz no_std cross proofs docs deny)
+QUICK=(format lint test sim canary fuzz no_std cross proofs docs deny lab_quick)
 FULL=("${QUICK[@]}" sim_long lab huge)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
@@ -35,6 +35,7 @@ check_format() {
     rust_component rustfmt
     cargo fmt --all --check
     (cd firmware && cargo fmt --all --check)
+    (cd tests/peers && cargo fmt --all --check)
 }
 
 check_lint() {
@@ -115,6 +116,7 @@ check_fuzz() {
     done
 }
 
+# Runs `lab ARGS`, where a lab can be built.
 lab() {
     packages ip:iproute2 || { skip lab "no iproute2 here"; return; }
     [ "$(id -u)" -eq 0 ] || { skip lab "it makes network namespaces and needs root"; return; }
@@ -122,9 +124,11 @@ lab() {
     local out program
     out=$(mktemp -d)
     program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
-    (cd "$out" && "$program/lab" run "$@")
+    "$program/lab" "$@" --out "$out"
 }
-check_lab() { lab two-links black-hole-fast black-hole-slow hostile outage come-and-go address-change ipv6-only \
+# Loose bounds, under five minutes: that it works, not how well.
+check_lab_quick() { lab quick; }
+check_lab() { lab run two-links black-hole-fast black-hole-slow hostile outage come-and-go address-change ipv6-only \
     link-local cable memory; }
 
 # A file of 5 GiB between two processes: it takes the room on the disk twice.

@@ -34,6 +34,8 @@ pub enum Carried {
     PathStatus(PathId),
     /// The mode with this sequence number.
     Mode(u32),
+    /// A symbol that repair symbols may replace.
+    Symbol(u32),
     /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.
     Acknowledgement {
         /// Whose packets were acknowledged.

@@ -87,7 +87,7 @@
 //! |---|---|
 //! | 0 | values: [`time`], [`id`], [`packet_number`], [`carried`], [`config`], [`error`]; [`storage`] |
 //! | 1 | [`wire`]: bytes to values and back |
-//! | 2 | [`crypto`], [`recovery`], [`stream`]: one concern each, none knows another |
+//! | 2 | [`crypto`], [`recovery`], [`repair`], [`stream`]: one concern each, none knows another |
 //! | 3 | [`path`]: the multipath policy, what the project exists for |
 //! | 4 | [`connection`]: routes between them |
 //!
@@ -108,6 +108,7 @@ pub mod id;
 pub mod packet_number;
 pub mod path;
 pub mod recovery;
+pub mod repair;
 pub mod storage;
 pub mod stream;
 pub mod time;

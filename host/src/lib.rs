@@ -22,6 +22,7 @@ pub mod place;
 pub mod random;
 mod storage;
 pub mod stream;
+pub mod svg;
 pub mod ticket;
 pub mod tickets;
 pub mod transfer;

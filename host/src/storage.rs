@@ -7,6 +7,7 @@
 use ropewalk_core::connection::{MemoryWish, Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::repair::MEMORY_BYTES;
 use ropewalk_core::stream::StreamSlot;
 
 /// Memory within a budget.
@@ -19,6 +20,8 @@ pub(crate) struct HostStorage {
     receive: Vec<u8>,
     datagrams_out: Vec<u8>,
     datagrams_in: Vec<u8>,
+    /// Empty until the mode asks for it.
+    repair: Vec<u8>,
 }
 
 impl HostStorage {
@@ -36,6 +39,7 @@ impl HostStorage {
             receive: vec![0; pools / 7 * 4],
             datagrams_out: vec![0; DATAGRAM_BYTES],
             datagrams_in: vec![0; DATAGRAM_BYTES],
+            repair: Vec::new(),
         }
     }
 
@@ -52,7 +56,11 @@ impl HostStorage {
         if grows {
             self.sent.resize(len, SentSlot::EMPTY);
         }
-        grows
+        let repairs = wish.repair && self.repair.is_empty();
+        if repairs {
+            self.repair = vec![0; MEMORY_BYTES];
+        }
+        grows || repairs
     }
 }
 
@@ -66,6 +74,7 @@ impl Storage for HostStorage {
             receive: &mut self.receive,
             datagrams_out: &mut self.datagrams_out,
             datagrams_in: &mut self.datagrams_in,
+            repair: &mut self.repair,
         }
     }
 
@@ -87,8 +96,8 @@ const BLOCK_BYTES: usize = 16 << 10;
 const SENT_FIRST: usize = 64;
 const SENT_MAX: usize = 16_384;
 const DATAGRAM_BYTES: usize = 32 << 10;
-/// What does not grow: paths, streams, the rings of messages.
-const FIXED_BYTES: usize = 128 << 10;
+/// What does not grow: paths, streams, the rings of messages, and error correction.
+const FIXED_BYTES: usize = (128 << 10) + MEMORY_BYTES;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +135,6 @@ mod tests {
     #[test]
     fn the_smallest_window_still_works() {
         let credit = offered_credit(&mut HostStorage::new(0));
-        assert!(credit.data > 256 << 10, "{credit:?}");
+        assert!(credit.data > 192 << 10, "{credit:?}");
     }
 }

@@ -7,6 +7,7 @@ use crate::carried::Carried;
 use crate::id::PathId;
 use crate::path::Advertise;
 use crate::recovery::Fate;
+use crate::repair::Encoder;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
 
@@ -17,6 +18,7 @@ pub(super) struct Ledger<'a> {
     pub(super) advertise: &'a mut Advertise,
     pub(super) gone: &'a mut Gone,
     pub(super) mode: &'a mut Binding,
+    pub(super) symbols: &'a mut Encoder,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
@@ -36,6 +38,7 @@ impl Ledger<'_> {
             Carried::PathStatus(path) => self.gone.on_acked(path),
             Carried::Mode(_) | Carried::Advertise(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_acked(stream, &mut self.memory),
         }
     }
@@ -47,6 +50,8 @@ impl Ledger<'_> {
             Carried::PathStatus(path) => self.gone.on_lost(path),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
             Carried::Acknowledgement { .. } => {}
+            // What it contained goes out again, in another symbol.
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_lost(stream, &mut self.memory),
         }
     }

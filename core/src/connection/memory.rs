@@ -25,6 +25,8 @@ pub struct Parts<'s> {
     pub datagrams_out: &'s mut [u8],
     /// Unreliable messages that wait to be read.
     pub datagrams_in: &'s mut [u8],
+    /// For error correction ([`crate::repair::MEMORY_BYTES`]); shorter, and it is left out.
+    pub repair: &'s mut [u8],
 }
 
 /// An owner of memory. The slices keep their contents between calls and never get shorter.
@@ -122,6 +124,7 @@ impl<
             receive: &mut self.receive,
             datagrams_out: &mut self.datagrams_out,
             datagrams_in: &mut self.datagrams_in,
+            repair: &mut [],
         }
     }
 

@@ -21,6 +21,7 @@
 
 mod api;
 mod close;
+mod compose;
 mod dial;
 mod event;
 mod ledger;
@@ -28,11 +29,13 @@ mod links;
 mod listener;
 mod memory;
 mod receive;
+mod repair;
 mod routing;
 mod stats;
 mod stream_io;
 mod timeout;
 mod transmit;
+mod twins;
 
 pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};
@@ -50,6 +53,7 @@ use crate::error::AcceptError;
 use crate::id::{ConnectionId, Mode, PublicKey, Side};
 use crate::path::PathReport;
 use crate::recovery::SentTable;
+use crate::repair::MEMORY_BYTES;
 use crate::stream::{Datagrams, StreamMemory, Streams};
 use crate::time::Instant;
 use crate::wire::{Advertised, Credit, Welcome};
@@ -57,6 +61,7 @@ use close::Closing;
 use dial::{Dial, Introduction};
 use event::Notices;
 use links::Links;
+use repair::Repairs;
 use routing::Routing;
 
 /// One encrypted connection over all paths between two nodes.
@@ -78,6 +83,7 @@ pub struct Connection<S: Storage, C: Crypto> {
     dial: Option<Dial<C>>,
     streams: Streams,
     datagrams: Datagrams,
+    repairs: Repairs,
     sent: SentTable,
     links: Links,
     routing: Routing,
@@ -184,6 +190,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             dial: None,
             streams,
             datagrams: Datagrams::new(),
+            repairs: Repairs::default(),
             sent: SentTable::new(),
             links: Links::default(),
             routing: Routing::new(now),
@@ -248,7 +255,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let (send, receive) = self.streams.wants_memory(&memory);
-        MemoryWish { send, receive, packets }
+        let repair = self.mode.mode == Mode::Repair && parts.repair.len() < MEMORY_BYTES;
+        MemoryWish { send, receive, packets, repair }
     }
 
     /// The credit that the storage can honour.
@@ -296,6 +304,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let offered = self.dial.as_ref().map_or(Credit::NONE, |dial| dial.offered);
         let (id, credit) = (welcome.connection, welcome.credit);
         self.establish(secrets, id, offered, credit, &welcome.addresses, now);
+        // The message that was answered may be older than the last word on the mode.
+        self.mode.due = self.mode.sequence > 0;
         for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
             self.routing.remotes.add_dialled(*address);
         }
@@ -314,6 +324,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         self.streams.clear(self.side, &mut memory);
         self.datagrams = Datagrams::new();
+        self.repairs = Repairs::default();
         self.routing = Routing::new(self.clock.now);
         self.notices = Notices::default();
         self.mode.due = false;
@@ -344,6 +355,8 @@ pub struct MemoryWish {
     pub receive: bool,
     /// Packets in flight.
     pub packets: bool,
+    /// Symbols of error correction ([`MEMORY_BYTES`]).
+    pub repair: bool,
 }
 
 /// The credit that a [`Listener`] may offer for connections that will get memory like `storage`.

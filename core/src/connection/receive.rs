@@ -7,10 +7,11 @@ use super::ledger::Ledger;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
-use crate::id::{Arrival, ConnectionId, Side};
+use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, PathState};
 use crate::recovery::Sent;
+use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
@@ -101,7 +102,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // After the move: the packet came from the new address, and its bytes count for it.
             path.on_datagram(bytes);
         }
-        let contents = self.take_frames(slot, payload, now)?;
+        let contents = self.take_frames(slot, header.path, payload, now)?;
+        let slot = self.still(slot, header.path);
         if !contents.no_room
             && let Some(path) = self.path_mut(slot)
         {
@@ -167,11 +169,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.moved(at.remote, token, now);
         }
         self.notices.path_changed(slot);
+        self.reinject();
+    }
+
+    /// What a frame says may give its own path up, and another may take the place at once: what
+    /// follows is then about no path.
+    fn still(&self, slot: usize, id: PathId) -> usize {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        if path.is_some_and(|path| path.id == id) { slot } else { usize::MAX }
     }
 
     fn take_frames(
         &mut self,
         slot: usize,
+        path: PathId,
         payload: &[u8],
         now: Instant,
     ) -> Result<Contents, Discard> {
@@ -179,7 +190,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for frame in Frames::new(payload) {
             let Ok(frame) = frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(slot, &frame, now) {
+            match self.on_frame(self.still(slot, path), &frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -198,15 +209,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         match frame {
             Frame::Padding | Frame::Ping => {}
             Frame::Ack(ack) => return self.on_ack(slot, ack, now),
-            Frame::Datagram { data } | Frame::DatagramSized { data } => {
-                let path = self.path_mut(slot).map(|path| path.id);
-                let ring = self.storage.parts().datagrams_in;
-                if let Some(path) = path
-                    && self.datagrams.receive(data, path, ring)
-                {
-                    self.notices.datagram_received = true;
-                }
-            }
+            Frame::Datagram { data } | Frame::DatagramSized { data } => self.on_message(slot, data),
             Frame::Challenge { token, link, class } => {
                 if let Some(path) = self.path_mut(slot) {
                     path.validation.owe(*token);
@@ -214,7 +217,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     path.class = path.class.max(*class);
                 }
             }
-            Frame::Response { token } => self.on_response(slot, *token),
+            Frame::Response { token } => self.on_response(slot, *token, now),
             Frame::PathStatus { path, status, .. } => self.on_path_status(*path, *status, now),
             Frame::Advertise { sequence, addresses } => {
                 if self.routing.remotes.on_list(*sequence, addresses) {
@@ -229,12 +232,31 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Close { code, reason } => self.on_close(*code, reason),
+            Frame::Symbol { number, contents } => return self.take_symbol(slot, *number, contents),
+            Frame::Repair { first, count, key, data } => {
+                let mixture = Mixture { first: *first, count: *count, key: *key, len: data.len() };
+                return self.take_repair(slot, &mixture, data);
+            }
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())
     }
 
-    fn on_stream_frame(&mut self, slot: usize, frame: &Frame<'_>) -> Result<(), Violation> {
+    pub(super) fn on_message(&mut self, slot: usize, data: &[u8]) {
+        let path = self.path_mut(slot).map(|path| path.id);
+        let ring = self.storage.parts().datagrams_in;
+        if let Some(path) = path
+            && self.datagrams.receive(data, path, ring)
+        {
+            self.notices.datagram_received = true;
+        }
+    }
+
+    pub(super) fn on_stream_frame(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+    ) -> Result<(), Violation> {
         if let Frame::Stream { data, .. } | Frame::StreamSized { data, .. } = frame
             && let Some(path) = self.path_mut(slot)
         {
@@ -247,10 +269,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.streams.on_frame(frame, self.config.services, &mut memory)
     }
 
-    fn on_response(&mut self, slot: usize, token: u64) {
+    fn on_response(&mut self, slot: usize, token: u64, now: Instant) {
         let changed = self.path_mut(slot).is_some_and(|path| path.on_response(token));
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
     }
 
@@ -270,37 +292,45 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
-        let result =
-            path.recovery.on_ack(ack, slot == arrived, now, &mut sent, &mut |fate, carried| {
-                ledger.settle(fate, carried)
-            });
+        let each = &mut |fate, carried| ledger.settle(fate, carried);
+        let result = if slot == arrived {
+            let held = self.config.acknowledgement_delay;
+            path.recovery.on_ack(ack, held, now, &mut sent, each)
+        } else {
+            path.recovery.on_ack_elsewhere(ack, now, &mut sent, each)
+        };
         if result.invalid {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
-        path.counters.lost_packets = path.recovery.lost_packets();
-        path.on_settled();
-        let changed = result.news && path.on_acknowledged(now);
+        self.repairs.demand.on_lost(path.count_losses());
+        let oldest = path.recovery.oldest_unacked_sent_at();
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.newly_acked);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
         if changed {
-            self.path_alive(slot);
+            self.path_alive(slot, now);
         }
         Ok(())
     }
 
     /// A path came to life, or back to it.
-    fn path_alive(&mut self, slot: usize) {
+    fn path_alive(&mut self, slot: usize, now: Instant) {
         self.notices.path_changed(slot);
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
             self.clock.all_down = None;
             self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+            self.drop_twins(slot, now);
             self.reinject();
             if self.phase == Phase::Established
                 && let Some(dial) = &mut self.dial

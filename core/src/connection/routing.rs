@@ -58,7 +58,7 @@ impl Routing {
         };
     }
 
-    fn take_number(&mut self) -> PathId {
+    pub(super) fn take_number(&mut self) -> PathId {
         let number = self.next_path;
         self.next_path = self.next_path.wrapping_add(2);
         self.used.record(PacketNumber(number.into()));
@@ -182,7 +182,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Puts a new path into a free slot.
-    fn install(
+    pub(super) fn install(
         &mut self,
         id: PathId,
         at: Arrival,
@@ -214,6 +214,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path that the peer opened: the first packet on it has just been opened.
     pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
+        self.make_room(&at, now);
         let slot = self.install(id, at, Standing::Seen, now)?;
         self.routing.used.record(PacketNumber(id.0.into()));
         Some(slot)
@@ -244,6 +245,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
@@ -251,8 +253,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_gone(path.id);
         if announce {
             self.routing.gone.add(path.id);
-        } else if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, now);
+        }
+        if path.state() == PathState::Probing {
+            let only_hope = self.clock.all_down.is_some();
+            self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
     }
 

@@ -26,6 +26,10 @@ pub struct Stats {
     pub malformed: u64,
     /// Datagrams dropped for any other reason.
     pub discarded: u64,
+    /// Repair symbols sent.
+    pub repairs_sent: u64,
+    /// Packets that were lost and computed from repair symbols.
+    pub recovered: u64,
     /// Times that a path was suspected.
     pub suspicions: u64,
     /// Key changes, by either side.

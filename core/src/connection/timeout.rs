@@ -2,7 +2,9 @@
 
 use super::ledger::Ledger;
 use super::memory::PATHS_MAX;
+use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::path::PathState;
 use crate::recovery::{Fate, Sent, TimeoutAction};
@@ -33,6 +35,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
+            self.revival().filter(|moment| *moment > self.clock.now),
         ]);
         let keep_alive = self.keep_alive();
         for path in self.storage.paths().iter().flatten() {
@@ -87,6 +90,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         self.routing.tried.expire(now);
         self.open_paths(now);
+        self.open_twins(now);
         self.watch_liveness(now);
     }
 
@@ -113,6 +117,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
@@ -122,8 +127,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        path.counters.lost_packets = path.recovery.lost_packets();
-        path.on_settled();
+        self.repairs.demand.on_lost(path.count_losses());
+        path.on_settled(path.recovery.oldest_unacked_sent_at());
     }
 
     /// A path's own clock: validation, suspicion, probes.
@@ -136,13 +141,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let changed = path.on_timeout(keep_alive, now);
         if path.validation.exhausted(now) && path.state() == PathState::Probing {
-            self.give_up(slot, false, now);
+            self.give_up(slot, true, now);
             return;
         }
         let Some(state) = changed else { return };
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
             self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            // What it acknowledged lately may have been lost with it.
+            self.routing.copies_due |= bit(slot);
         }
         self.reinject();
     }
@@ -154,9 +161,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// What suspect and dead paths have not delivered is queued on the others, once per packet.
     pub(super) fn reinject(&mut self) {
+        let mut doubtful = [false; PATHS_MAX];
+        for (path, doubtful) in self.storage.paths().iter().zip(&mut doubtful) {
+            // One that is to prove a new address first counts among them.
+            *doubtful = path.as_ref().is_some_and(|path| !path.may_carry_data());
+        }
+        self.copy_flights(&doubtful);
+    }
+
+    /// Queues what the paths in these slots carry once more, once per packet; returns how many
+    /// stream bytes that are.
+    pub(super) fn copy_flights(&mut self, slots: &[bool; PATHS_MAX]) -> u64 {
         let parts = self.storage.parts();
         if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
-            return;
+            return 0;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let mut ledger = Ledger {
@@ -165,13 +183,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             gone: &mut self.routing.gone,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
         };
-        for path in parts.paths.iter_mut().flatten() {
-            if matches!(path.state(), PathState::Suspect | PathState::Down) {
-                path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
-            }
+        let mut bytes = 0_u64;
+        for (path, wanted) in parts.paths.iter_mut().zip(slots) {
+            let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
+            path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
+                if let Carried::Stream { len, .. } = carried {
+                    bytes = bytes.saturating_add(len.into());
+                }
+                ledger.lost(carried);
+            });
         }
+        bytes
     }
 
     /// Remembers since when no path has been alive.

@@ -8,7 +8,7 @@
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
-use crate::carried::{Cargo, Carried};
+use crate::carried::Cargo;
 use crate::crypto::Crypto;
 use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
@@ -39,9 +39,11 @@ pub struct Transmit {
 
 /// The next packet: on which path, and whether it may carry data.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    slot: usize,
-    data: bool,
+pub(super) struct Plan {
+    pub(super) slot: usize,
+    pub(super) data: bool,
+    /// A repair symbol and nothing else.
+    repair: bool,
 }
 
 /// What one packet is made of, once written.
@@ -138,12 +140,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
     /// `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
+        if let Some(slot) = self.plan_repair(skip, now) {
+            return Some(Plan { slot, data: false, repair: true });
+        }
         let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
-            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => Some(Plan { slot, data: true }),
+            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => {
+                Some(Plan { slot, data: true, repair: false })
+            }
             _ if urgent == 0 => None,
-            _ => Some(Plan { slot: urgent.trailing_zeros() as usize, data: false }),
+            _ => {
+                let slot = urgent.trailing_zeros() as usize;
+                Some(Plan { slot, data: false, repair: false })
+            }
         }
     }
 
@@ -173,7 +183,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The live path with the shortest round trip: for what is small and matters.
-    fn best_path(&self) -> Option<usize> {
+    pub(super) fn best_path(&self) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
         live.filter(|(_, path)| path.may_carry_data())
@@ -206,7 +216,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 return None;
             }
         }
-        let backlog = Backlog { bytes, ahead: waiting.ahead };
+        let backlog = Backlog { bytes, more: waiting.more, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
@@ -226,13 +236,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode == Mode::Spread {
             return 0;
         }
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
-        let worth = tail(candidates, now).min(allowed);
-        if worth == 0 {
+        let Some(late) = tail(candidates, now) else { return 0 };
+        let others = (candidates.len() as u64).saturating_sub(1);
+        let bets = others.saturating_mul(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
+        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
             return 0;
         }
-        let (streams, mut memory) = self.streaming();
-        let queued = streams.requeue_tail(worth, &mut memory);
+        let mut slots = [false; PATHS_MAX];
+        if let Some(slot) = slots.get_mut(late.index) {
+            *slot = true;
+        }
+        let queued = self.copy_flights(&slots);
         self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
         queued
     }
@@ -296,6 +311,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
+        if plan.repair {
+            self.write_repair(writer)?;
+            let (len, kind) = (writer.len(), SentKind::Data);
+            return Some(Written { len, cargo, kind, drained: false });
+        }
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
@@ -304,7 +324,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if room {
             if plan.data {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_data(plan.slot, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, writer, &mut cargo);
                 let (streams, memory) = self.streaming();
                 drained = streams.waiting(&memory).fresh == 0;
             }
@@ -329,116 +349,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(Written { len: writer.len(), cargo, kind, drained })
     }
 
-    /// Our challenge when its time has come, and the answer to the peer's.
-    fn write_challenges(&mut self, slot: usize, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let Some(path) = self.path_mut(slot) else { return false };
-        let mut wrote = false;
-        if let Some(token) = path.validation.owed()
-            && (Frame::Response { token }).encode(writer).is_ok()
-        {
-            path.validation.on_response_sent();
-            wrote = true;
-        }
-        if let Some(token) = path.validation.token_due(now) {
-            let frame = Frame::Challenge { token, link: path.link, class: path.class };
-            if frame.encode(writer).is_ok() {
-                path.on_challenge_sent(now);
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone.
-    fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
-        let copies = self.routing.copies_due;
-        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
-        let parts = self.storage.parts();
-        for (slot, path) in parts.paths.iter_mut().enumerate() {
-            let Some(path) = path else { continue };
-            let own = slot == plan.slot;
-            let copy = carries_copies && copies & bit(slot) != 0;
-            let wanted =
-                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
-            if !wanted {
-                continue;
-            }
-            let Some(largest) = path.acks.write(path.id, writer, now) else {
-                if !path.acks.pending() {
-                    self.routing.copies_due &= !bit(slot); // The peer knows it all by now.
-                }
-                continue;
-            };
-            let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
-            if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
-                self.routing.copies_due |= bit(slot);
-            } else if copy {
-                self.routing.copies_due &= !bit(slot);
-            }
-        }
-    }
-
-    /// What the connection as a whole has to say.
-    fn write_control(&mut self, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let mut wrote = false;
-        if let Some(path) = self.routing.gone.due().filter(|_| !cargo.is_full()) {
-            let frame =
-                Frame::PathStatus { path, sequence: 0, status: crate::wire::PathStatus::Gone };
-            if frame.encode(writer).is_ok() {
-                self.routing.gone.on_sent(path);
-                let _ = cargo.push(Carried::PathStatus(path));
-                wrote = true;
-            }
-        }
-        if self.routing.advertise.due() && !cargo.is_full() {
-            let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
-                self.routing.advertise.on_sent(sequence);
-                let _ = cargo.push(Carried::Advertise(sequence));
-                wrote = true;
-            }
-        }
-        if self.mode.due && !cargo.is_full() {
-            let frame = Frame::Mode { sequence: self.mode.sequence, mode: self.mode.mode };
-            if frame.encode(writer).is_ok() {
-                self.mode.due = false;
-                let _ = cargo.push(Carried::Mode(self.mode.sequence));
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Unreliable messages first, since they do not wait for anything; then the streams.
-    fn write_data(&mut self, slot: usize, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let before = writer.len();
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
-        else {
-            return false;
-        };
-        let parts = self.storage.parts();
-        while let Some(number) = self.datagrams.write(writer, parts.datagrams_out) {
-            self.notices.datagram_sent(number, path);
-            if self.mode.mode == Mode::Spread {
-                break; // One message a packet, so that each takes a path of its own.
-            }
-        }
-        let mut memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let written = self.streams.write_frames(writer, cargo, &mut memory);
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
-        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
-            let counters = &mut path.counters;
-            counters.data_sent = counters
-                .data_sent
-                .saturating_add(written.bytes_fresh)
-                .saturating_add(written.bytes_again);
-            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
-        }
-        writer.len() > before
-    }
-
     /// Enters a packet that was sealed into the books.
     fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
@@ -447,7 +357,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
     }
 
@@ -481,7 +398,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 }
 
 /// The paths that may carry data, as the scheduler sees them.
-fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
+pub(super) fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
     let mut candidates = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
@@ -495,12 +412,14 @@ fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX>
 const FAREWELL: u64 = 32;
 const OVERDUE: &str = "a key change is overdue";
 
-fn bit(slot: usize) -> u8 {
+pub(super) fn bit(slot: usize) -> u8 {
     1_u8.checked_shl(slot as u32).unwrap_or(0)
 }
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | question | file |
 //! |---|---|
 //! | Which path gets the next packet? | `schedule` |
+//! | What does a path really deliver? | `throughput` |
 //! | When is a silent path suspect, when down, how is it probed? | `failover` |
 //! | What follows from what for a path's state? | `state` |
 //! | Which link should be joined with which address? | `pairs` |
@@ -18,10 +19,15 @@
 //! | Who can be reached where? | `advertise` |
 //! | What belongs to one path? | `path` |
 //!
+//! To see the policy in a minute, read the head of `schedule`, then that of `failover`; each rule
+//! is one function, and the tests below it are tables of situations and answers. What the rules
+//! achieve together is measured in `tests/tests/matrix.rs`.
+//!
 //! Everything here is pure: time, numbers and lists in, an answer out. The connection asks and
 //! obeys.
 
 mod advertise;
+mod elsewhere;
 mod failover;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
@@ -29,11 +35,14 @@ mod path;
 mod probe;
 mod schedule;
 mod state;
+mod throughput;
 
 pub use advertise::{Advertise, Remotes};
-pub use failover::{down_after, probe_interval, suspect_after};
+pub use elsewhere::elsewhere;
+pub use failover::{down_after, probe_interval, quiet_after, suspect_after};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
-pub use path::{Opening, Path, PathCounters, PathReport, Standing};
+pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;
-pub use schedule::{Backlog, Candidate, Choice, choose, spread, tail};
+pub use schedule::{Backlog, Candidate, Choice, Late, choose, spread, tail};
 pub use state::{PathInput, PathState};
+pub use throughput::{News, Throughput};

@@ -130,12 +130,15 @@ impl Tried {
         Self::default()
     }
 
-    /// A pair did not answer: it waits a second, and twice as long each time.
-    pub fn failed(&mut self, link: LinkId, remote: Address, now: Instant) {
+    /// A pair did not answer: it waits a second, and twice as long each time. While no path is
+    /// alive at all, it is the `only_hope` and soon tried again: the idle timeout ends that.
+    pub fn failed(&mut self, link: LinkId, remote: Address, only_hope: bool, now: Instant) {
+        let least = if only_hope { WAIT_ONLY_HOPE } else { WAIT_MIN };
         let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
         match known {
             Some(failure) => {
-                failure.wait = (failure.wait * 2).min(WAIT_MAX);
+                let doubled = (failure.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+                failure.wait = if only_hope { least } else { doubled };
                 failure.until = now + failure.wait;
                 failure.told = false;
             }
@@ -144,10 +147,15 @@ impl Tried {
                     self.pairs.pop();
                 }
                 let failure =
-                    Failure { link, remote, wait: WAIT_MIN, until: now + WAIT_MIN, told: false };
+                    Failure { link, remote, wait: least, until: now + least, told: false };
                 let _ = self.pairs.push(failure);
             }
         }
+    }
+
+    /// The pair works.
+    pub fn forget(&mut self, link: LinkId, remote: Address) {
+        self.pairs.retain(|pair| pair.link != link || pair.remote != remote);
     }
 
     /// The link changed: what failed on it may work now.
@@ -173,7 +181,9 @@ impl Tried {
         }
     }
 
-    fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
+    /// Whether it is too early to try a pair again.
+    #[must_use]
+    pub fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
         self.pairs.iter().any(|pair| pair.link == link && pair.remote == remote && now < pair.until)
     }
 }
@@ -214,6 +224,7 @@ fn common_bits(ours: IpAddr, theirs: IpAddr) -> u32 {
 const LOCAL_ADDRESSES_MAX: usize = 6;
 const TRIED_MAX: usize = 16;
 const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_ONLY_HOPE: Duration = Duration::from_millis(300);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -300,10 +311,10 @@ mod tests {
     fn a_pair_that_failed_waits_and_waits_longer() {
         let mut tried = Tried::new();
         let now = Instant::ZERO;
-        tried.failed(LinkId(0), address(0, 2), now);
+        tried.failed(LinkId(0), address(0, 2), false, now);
         assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(900)));
         assert!(!tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_100)));
-        tried.failed(LinkId(0), address(0, 2), now);
+        tried.failed(LinkId(0), address(0, 2), false, now);
         assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(1_900)));
         tried.forget_link(LinkId(0));
         assert!(!tried.must_wait(LinkId(0), address(0, 2), now));

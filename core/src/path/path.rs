@@ -4,11 +4,12 @@
 //! acknowledgements. [`super::state`] says what it can be used for, [`super::failover`] when that
 //! changes, [`super::probe`] whether its address is proved.
 
-use super::failover::{down_after, probe_interval, suspect_after};
+use super::failover::{down_after, probe_interval, quiet_after, suspect_after};
 use super::pairs::PairInUse;
 use super::probe::Validation;
 use super::schedule::Candidate;
 use super::state::{PathInput, PathState};
+use super::throughput::{News, Throughput};
 use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
@@ -44,9 +45,14 @@ pub struct Path {
     /// Something that wants an acknowledgement should be sent, whatever the window says.
     pub wants_probe: bool,
     state: PathState,
-    /// Since when something has waited for an acknowledgement without any coming.
+    throughput: Throughput,
+    /// When the oldest packet that waits for an acknowledgement was sent.
     waiting_since: Option<Instant>,
+    /// When something was last newly acknowledged.
+    last_acknowledged: Option<Instant>,
     suspect_since: Option<Instant>,
+    /// The number of the first packet sent since then: its arrival proves that the silence is over.
+    doubted_from: u64,
     last_probe: Option<Instant>,
     /// When something that wants an acknowledgement was last sent.
     last_eliciting: Instant,
@@ -107,6 +113,19 @@ pub struct PathReport {
     pub counters: PathCounters,
 }
 
+/// What an acknowledgement told of packets sent on a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledged {
+    /// The largest number that it names.
+    pub largest: u64,
+    /// Whether it came on the path that it is about.
+    pub own_path: bool,
+    /// Bytes newly acknowledged.
+    pub bytes: u64,
+    /// When the first was sent of those that still wait.
+    pub oldest: Option<Instant>,
+}
+
 /// How a new path begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
@@ -160,8 +179,11 @@ impl Path {
             counters: PathCounters::default(),
             wants_probe: false,
             state: if proved { PathState::Active } else { PathState::Probing },
+            throughput: Throughput::new(),
             waiting_since: None,
+            last_acknowledged: None,
             suspect_since: None,
+            doubted_from: 0,
             last_probe: None,
             last_eliciting: now,
             datagram: config.datagram_bytes_max.into(),
@@ -195,13 +217,19 @@ impl Path {
     /// As the scheduler sees it.
     #[must_use]
     pub fn candidate(&self, index: usize, now: Instant) -> Candidate {
+        let rate = self.recovery.rate().min(self.throughput.limit().unwrap_or(u64::MAX));
+        let in_flight = self.recovery.in_flight();
+        // What the way itself holds does not queue.
+        let carried = self.recovery.rtt.min().bytes_at(rate);
         Candidate {
             index,
-            rate: self.recovery.rate(),
+            rate,
             delay: self.recovery.rtt.min() / 2,
-            in_flight: self.recovery.in_flight(),
+            queue: Duration::of_bytes(in_flight.saturating_sub(carried), rate),
+            in_flight,
             window: self.recovery.window(),
             datagram: self.datagram,
+            overdue: self.overdue(now),
             allowance: self.recovery.allowance(now),
             class: self.class,
         }
@@ -233,18 +261,35 @@ impl Path {
         self.validation.on_challenge_sent(wait, now);
     }
 
-    /// Packets may have been settled. If none is under way, the path is not silent: silence begins
-    /// with the next one. One that is in doubt stays so until it answers.
-    pub fn on_settled(&mut self) {
-        if self.state == PathState::Active && !self.recovery.waiting() {
-            self.waiting_since = None;
+    /// Takes the losses that recovery found into the counters; returns how many are new.
+    pub const fn count_losses(&mut self) -> u64 {
+        let (before, lost) = (self.counters.lost_packets, self.recovery.stats.lost_packets);
+        self.counters.lost_packets = lost;
+        lost.saturating_sub(before)
+    }
+
+    /// Packets may have been settled: `oldest` was sent first among those that still wait. If none
+    /// does, the path is not silent. One that is in doubt stays so until it answers.
+    pub fn on_settled(&mut self, oldest: Option<Instant>) {
+        if self.state == PathState::Active {
+            self.waiting_since = oldest;
         }
     }
 
-    /// Something sent here was newly acknowledged; returns whether the state changed.
-    pub fn on_acknowledged(&mut self, now: Instant) -> bool {
-        let silent = self.waiting_since.map_or(Duration::ZERO, |since| now.since(since));
-        self.waiting_since = self.recovery.waiting().then_some(now);
+    /// Something sent here was newly acknowledged. Returns whether the state changed.
+    pub fn on_acknowledged(&mut self, news: &Acknowledged, now: Instant) -> bool {
+        let Acknowledged { bytes, oldest, .. } = *news;
+        let silent = self.waits(now);
+        let rtt = &self.recovery.rtt;
+        let used = self.recovery.in_flight().saturating_add(bytes);
+        let busy = used.saturating_mul(2) >= self.recovery.window();
+        let pace = News { bytes, latest: rtt.latest(), least: rtt.min(), busy };
+        self.throughput.on_acknowledged(&pace, now);
+        self.waiting_since = oldest;
+        self.last_acknowledged = Some(now);
+        if !news.own_path && news.largest < self.doubted_from {
+            return false; // What arrived before the silence says nothing of its end.
+        }
         let changed = self.change(PathInput::Acknowledged);
         if changed {
             self.suspect_since = None;
@@ -268,6 +313,7 @@ impl Path {
         if !same_host {
             self.recovery.on_moved(now);
         }
+        self.throughput = Throughput::new();
         self.remote = remote;
         self.validation.restart(token, now);
         self.change(PathInput::Moved);
@@ -317,6 +363,7 @@ impl Path {
         let changed = match self.state {
             PathState::Active if reached(self.suspect_at()) => {
                 self.suspect_since = Some(now);
+                self.doubted_from = self.recovery.next_number().0;
                 self.wants_probe = true;
                 self.change(PathInput::Silence)
             }
@@ -354,8 +401,23 @@ impl Path {
     }
 
     fn suspect_at(&self) -> Option<Instant> {
-        let since = self.waiting_since.filter(|_| self.recovery.waiting())?;
-        Some(since + suspect_after(&self.recovery.rtt, self.held))
+        let oldest = self.waiting_since.filter(|_| self.recovery.waiting())?;
+        let patience = suspect_after(&self.recovery.rtt, self.held);
+        let patient = quiet_after(&self.recovery.rtt, self.held, self.recovery.in_flight());
+        let quiet = self.last_acknowledged.map(|at| at + patient);
+        Some((oldest + patience).max(quiet.unwrap_or(Instant::ZERO)))
+    }
+
+    /// How long the oldest packet that waits for an acknowledgement has been under way.
+    fn waits(&self, now: Instant) -> Duration {
+        let oldest = self.waiting_since.filter(|_| self.recovery.waiting());
+        oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
+    }
+
+    /// How much longer than a round trip that is.
+    fn overdue(&self, now: Instant) -> Duration {
+        let rtt = &self.recovery.rtt;
+        self.waits(now) - rtt.smoothed().max(rtt.latest()) - self.held
     }
 
     fn down_at(&self) -> Option<Instant> {

@@ -52,7 +52,8 @@ impl Datagrams {
     /// Writes the oldest message into a packet, if it fits; returns its number. One that does not
     /// even fit into a packet without anything else was meant for longer packets than there are
     /// now: it is dropped, since nothing behind it would ever be sent.
-    pub fn write(&mut self, writer: &mut Writer<'_>, ring: &[u8]) -> Option<u32> {
+    /// `alone`: nothing else is in the packet.
+    pub fn write(&mut self, writer: &mut Writer<'_>, alone: bool, ring: &[u8]) -> Option<u32> {
         let (number, len) = self.outgoing.front(ring)?;
         let mut bytes = [0; MESSAGE_MAX];
         let Some(bytes) = bytes.get_mut(..len) else {
@@ -60,7 +61,6 @@ impl Datagrams {
             return None;
         };
         self.outgoing.copy(ENTRY_HEAD, bytes, ring);
-        let alone = writer.is_empty();
         if (Frame::DatagramSized { data: bytes }).encode(writer).is_err() {
             if alone {
                 self.drop_front(ring);
@@ -183,11 +183,11 @@ mod tests {
         }
         let mut writer = Writer::new(&mut packet);
         writer.put_u8(1).unwrap();
-        assert_eq!(datagrams.write(&mut writer, &ring), None);
+        assert_eq!(datagrams.write(&mut writer, false, &ring), None);
         assert_eq!(datagrams.dropped, 0, "a packet of its own might take it");
-        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), None);
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), true, &ring), None);
         assert_eq!(datagrams.dropped, 1);
-        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), &ring), Some(1));
+        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), true, &ring), Some(1));
     }
 
     proptest! {

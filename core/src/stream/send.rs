@@ -66,8 +66,6 @@ pub(super) struct SendHalf {
     pub(super) blocked: bool,
     /// The peer wants no more.
     pub(super) stopped: bool,
-    /// Below this the tail was already sent twice on purpose.
-    tail: u64,
 }
 
 /// Bytes to be sent in one frame.
@@ -96,7 +94,6 @@ impl SendHalf {
         reset_due: false,
         blocked: false,
         stopped: false,
-        tail: 0,
     };
 
     /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one.
@@ -250,36 +247,11 @@ impl SendHalf {
         let len = len.saturating_sub(1);
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
-        self.again.insert(offset.max(self.base)..end.max(self.base));
+        self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;
-    }
-
-    /// Queues the oldest sent bytes that are not acknowledged once more, each only once; returns
-    /// how many.
-    pub(super) fn requeue_tail(&mut self, max: u64, pool: &Pool, memory: &[u8]) -> u64 {
-        if self.state != SendState::Sent || !self.fin_sent || !self.again.is_empty() {
-            return 0;
-        }
-        let mut queued = 0_u64;
-        for _ in 0..TAIL_PIECES {
-            let start = self.tail.max(self.base);
-            let from = self.chain.next(start, self.next, false, pool, memory);
-            let limit = self.next.min(from.saturating_add(max.saturating_sub(queued)));
-            let to = self.chain.next(from, limit, true, pool, memory);
-            if from >= to {
-                break;
-            }
-            self.again.insert(from..to);
-            self.tail = to;
-            self.fin_again |= to == self.next && !self.fin_acked;
-            queued = queued.saturating_add(to.saturating_sub(from));
-        }
-        queued
     }
 }
 
-/// Runs of bytes that are queued once more at a time.
-const TAIL_PIECES: usize = 8;
 const AGAIN_MAX: usize = 12;
 
 #[cfg(test)]

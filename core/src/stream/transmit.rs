@@ -29,6 +29,9 @@ pub struct Waiting {
     /// Bytes that can be sent before something sent earlier must have been acknowledged and read:
     /// what credit and the memory on both sides still have room for.
     pub ahead: u64,
+    /// More follows than is counted here: written bytes wait for credit, or a stream that has not
+    /// ended has little memory left.
+    pub more: bool,
 }
 
 impl Streams {
@@ -37,7 +40,9 @@ impl Streams {
     pub fn waiting(&self, m: &StreamMemory<'_>) -> Waiting {
         let control = self.control_due || self.capacity(m) > self.receive_credit.capacity();
         let mut waiting = Waiting { control, ..Waiting::default() };
-        let free = self.send_pool.available(m.send).saturating_mul(self.send_pool.data_bytes());
+        let blocks = self.send_pool.available(m.send);
+        let scarce = blocks.saturating_mul(4) < self.send_pool.blocks(m.send);
+        let free = blocks.saturating_mul(self.send_pool.data_bytes());
         let (mut held, mut allowed) = (free as u64, 0_u64);
         for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
             held = held.saturating_add(slot.send.unsent());
@@ -45,7 +50,9 @@ impl Streams {
             waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
             waiting.again = waiting.again.saturating_add(slot.send.again.total());
             waiting.control |= slot.send.fin_waits() || slot.send.wants_again();
+            waiting.more |= scarce && slot.send.state == SendState::Ready;
         }
+        waiting.more |= waiting.fresh > self.send_credit.left();
         waiting.fresh = waiting.fresh.min(self.send_credit.left());
         waiting.ahead = held.min(allowed).min(self.send_credit.left());
         waiting
@@ -213,18 +220,6 @@ impl Streams {
             _ => return,
         }
         self.control_due = true;
-    }
-
-    /// Queues the oldest unacknowledged bytes of streams that wrote everything once more: at most
-    /// `max` in all, and each byte only once. Returns how many.
-    pub fn requeue_tail(&mut self, max: u64, m: &mut StreamMemory<'_>) -> u64 {
-        let mut queued = 0_u64;
-        for slot in m.slots.iter_mut().filter(|slot| slot.id.is_some()) {
-            let left = max.saturating_sub(queued);
-            let bytes = slot.send.requeue_tail(left, &self.send_pool, m.send);
-            queued = queued.saturating_add(bytes);
-        }
-        queued
     }
 }
 

@@ -196,6 +196,16 @@ impl<'b> Writer<'b> {
         result
     }
 
+    /// Runs `write`, which may add at most `bytes`.
+    pub fn within<T>(&mut self, bytes: usize, write: impl FnOnce(&mut Writer<'_>) -> T) -> T {
+        let end = self.len.saturating_add(bytes).min(self.buffer.len());
+        let mut inner = Writer::new(self.buffer.get_mut(self.len..end).unwrap_or_default());
+        let result = write(&mut inner);
+        let written = inner.len;
+        self.len = self.len.saturating_add(written);
+        result
+    }
+
     /// One byte.
     ///
     /// # Errors

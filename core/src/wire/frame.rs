@@ -131,6 +131,24 @@ pub enum Frame<'d> {
         /// Why, for people.
         reason: &'d str,
     },
+    /// Frames that repair symbols protect, to the packet's end.
+    Symbol {
+        /// Symbols count up by one.
+        number: u32,
+        /// The frames, coded.
+        contents: &'d [u8],
+    },
+    /// A sum of symbols, raw to the packet's end ([`crate::repair`]).
+    Repair {
+        /// The first symbol in it.
+        first: u32,
+        /// How many follow each other, that one included.
+        count: u8,
+        /// What the coefficients are drawn from.
+        key: u16,
+        /// The sum.
+        data: &'d [u8],
+    },
 }
 
 /// A node's word on one of its paths.
@@ -150,6 +168,21 @@ impl<'d> Frame<'d> {
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
         !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. })
+    }
+
+    /// Whether it belongs to streams: their bytes, ends and credit.
+    #[must_use]
+    pub const fn is_about_streams(&self) -> bool {
+        matches!(
+            self,
+            Self::Stream { .. }
+                | Self::StreamSized { .. }
+                | Self::Reset { .. }
+                | Self::Stop { .. }
+                | Self::MaxData { .. }
+                | Self::MaxStreamData { .. }
+                | Self::MaxStreams { .. }
+        )
     }
 
     /// Writes the frame whole, or nothing. A raw frame must be the packet's last.
@@ -180,7 +213,32 @@ impl<'d> Frame<'d> {
                 writer.put_u32(DATAGRAM_SIZED)?;
                 writer.put_sized(data)
             }
+            Self::Symbol { number, contents } => {
+                put_all(writer, &[SYMBOL.into(), (*number).into()])?;
+                writer.put_bytes(contents)
+            }
+            Self::Repair { first, count, key, data } => {
+                Self::encode_repair_head(writer, *first, *count, *key)?;
+                writer.put_bytes(data)
+            }
             rare => rare.encode_rare(writer),
+        })
+    }
+
+    /// Writes a repair frame's head; the sum follows, to the packet's end.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn encode_repair_head(
+        writer: &mut Writer<'_>,
+        first: u32,
+        count: u8,
+        key: u16,
+    ) -> Result<(), Full> {
+        writer.whole(|writer| {
+            put_all(writer, &[REPAIR.into(), first.into()])?;
+            writer.put_u8(count)?;
+            writer.put_u32(key.into())
         })
     }
 
@@ -271,6 +329,12 @@ impl<'d> Frame<'d> {
             }
             DATAGRAM => Ok(Self::Datagram { data: reader.take_rest() }),
             DATAGRAM_SIZED => Ok(Self::DatagramSized { data: reader.sized()? }),
+            SYMBOL => Ok(Self::Symbol { number: reader.u32()?, contents: reader.take_rest() }),
+            REPAIR => {
+                let (first, count) = (reader.u32()?, reader.u8()?);
+                let key = u16::try_from(reader.u32()?).map_err(|_| Malformed)?;
+                Ok(Self::Repair { first, count, key, data: reader.take_rest() })
+            }
             rare => Self::decode_rare(rare, reader),
         }
     }
@@ -400,3 +464,5 @@ const PATH_STATUS: u32 = 14;
 const ADVERTISE: u32 = 15;
 const MODE: u32 = 16;
 const CLOSE: u32 = 17;
+const SYMBOL: u32 = 18;
+const REPAIR: u32 = 19;

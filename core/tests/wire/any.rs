@@ -19,6 +19,8 @@ pub(crate) enum Owned {
     Stream { stream: StreamId, offset: u64, fin: bool, data: Vec<u8>, raw: bool },
     Datagram { data: Vec<u8>, raw: bool },
     Close { code: u32, reason: String },
+    Symbol { number: u32, contents: Vec<u8> },
+    Repair { first: u32, count: u8, key: u16, data: Vec<u8> },
 }
 
 impl Owned {
@@ -35,6 +37,10 @@ impl Owned {
             Self::Datagram { data, raw: true } => Frame::Datagram { data },
             Self::Datagram { data, raw: false } => Frame::DatagramSized { data },
             Self::Close { code, reason } => Frame::Close { code: *code, reason },
+            Self::Symbol { number, contents } => Frame::Symbol { number: *number, contents },
+            Self::Repair { first, count, key, data } => {
+                Frame::Repair { first: *first, count: *count, key: *key, data }
+            }
         }
     }
 }
@@ -52,7 +58,15 @@ pub(crate) fn frame(raw: bool) -> impl Strategy<Value = Owned> {
     let datagram = (vec(any::<u8>(), 0..300), any::<bool>())
         .prop_map(move |(data, raw_too)| Owned::Datagram { data, raw: raw && raw_too });
     let close = (number32(), "\\PC{0,40}").prop_map(|(code, reason)| Owned::Close { code, reason });
+    let bytes = || vec(any::<u8>(), 0..300);
+    let symbol =
+        (number32(), bytes()).prop_map(|(number, contents)| Owned::Symbol { number, contents });
+    let repair = (number32(), any::<u8>(), any::<u16>(), bytes())
+        .prop_map(|(first, count, key, data)| Owned::Repair { first, count, key, data });
+    let raws = if raw { 1 } else { 0 };
     prop_oneof![
+        raws => symbol,
+        raws => repair,
         1 => Just(Owned::Plain(Frame::Padding.into())),
         1 => Just(Owned::Plain(Frame::Ping.into())),
         4 => ack().prop_map(Owned::Ack),

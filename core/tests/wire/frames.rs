@@ -41,7 +41,10 @@ proptest! {
         prop_assume!(cut > 0);
         // Raw data may end anywhere: only the frame's head can be cut.
         let head = match &frame {
-            Frame::Stream { data, .. } | Frame::Datagram { data } => bytes.len() - data.len(),
+            Frame::Stream { data, .. }
+            | Frame::Datagram { data }
+            | Frame::Symbol { contents: data, .. }
+            | Frame::Repair { data, .. } => bytes.len() - data.len(),
             _ => bytes.len(),
         };
         prop_assert_eq!(decoded(&bytes[..cut]).is_err(), cut < head);
@@ -123,7 +126,7 @@ fn what_lies_outside_a_types_values_is_malformed() {
     // spec: 1.2-3
     // spec: 6.1-2
     let refused: [(&str, &[u8]); 12] = [
-        ("a frame type beyond the last", &[18]),
+        ("a frame type beyond the last", &[20]),
         ("a boolean of two", &[3, 0, 0, 2]),
         ("a class beyond the last", &[12, 1, 0, 4]),
         ("a status beyond the last", &[14, 0, 0, 3]),
@@ -177,7 +180,7 @@ fn acknowledged_ranges_go_down_and_stay_above_zero() {
 
 #[test]
 fn nothing_comes_after_a_malformed_frame() {
-    let mut frames = Frames::new(&[1, 18, 1, 1]);
+    let mut frames = Frames::new(&[1, 20, 1, 1]);
     assert_eq!(frames.next(), Some(Ok(Frame::Ping)));
     assert_eq!(frames.next(), Some(Err(Malformed)));
     assert_eq!(frames.next(), None);

@@ -27,6 +27,8 @@ pub(crate) enum MirrorFrame<'d> {
     Advertise { sequence: u32, addresses: &'d [Advertised] },
     Mode { sequence: u32, mode: Mode },
     Close { code: u32, reason: &'d str },
+    Symbol { number: u32 },
+    Repair { first: u32, count: u8, key: u16 },
 }
 
 #[derive(Serialize)]
@@ -92,6 +94,10 @@ pub(crate) fn frame(frame: &Frame<'_>) -> Vec<u8> {
         }
         Frame::Datagram { data } => (MirrorFrame::Datagram, data),
         Frame::DatagramSized { data } => (MirrorFrame::DatagramSized { data }, &[]),
+        Frame::Symbol { number, contents } => (MirrorFrame::Symbol { number: *number }, contents),
+        Frame::Repair { first, count, key, data } => {
+            (MirrorFrame::Repair { first: *first, count: *count, key: *key }, data)
+        }
         rare => (control(rare), &[]),
     };
     [&serialized(&mirror), raw].concat()

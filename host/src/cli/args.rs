@@ -1,5 +1,6 @@
 //! What can be said on the command line. The names here are an interface: scripts depend on them.
 
+use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -215,9 +216,19 @@ Example:
     /// Send as fast as the links allow; the receiver's clock counts
     #[command(after_help = "\
 Examples:
-  ropewalk bench bulk @ticket.txt --seconds 10
+  ropewalk bench bulk @ticket.txt --seconds 10 --plot rates.svg
   ropewalk bench bulk rope1... --bytes 1G --json")]
     Bulk(BenchBulk),
+    /// Send messages at a steady rate over one reliable stream; the receiver tells how late each was
+    #[command(after_help = "\
+Latency is one way, from the moment at which a message was due to the moment at which the receiver
+has read it. Both ends must run on one machine, for example in two network namespaces: the clock is
+the machine's own.
+
+Examples:
+  ropewalk bench messages @ticket.txt --rate 100 --size 1000 --seconds 14
+  ropewalk bench messages rope1... --rate 10000 --size 64 --seconds 5 --json")]
+    Messages(BenchMessages),
 }
 
 /// `bench serve`.
@@ -226,6 +237,9 @@ pub struct BenchServe {
     /// How to listen.
     #[command(flatten)]
     pub listen: Listen,
+    /// Draw the rate of each path over time; a later measurement replaces the picture
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// How to connect.
     #[command(flatten)]
     pub connect: Connect,
@@ -242,6 +256,34 @@ pub struct BenchBulk {
     /// One JSON object a line on standard output
     #[arg(long)]
     pub json: bool,
+    /// Draw the rate of each path over time
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// `bench messages`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchMessages {
+    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    pub peer: String,
+    /// Messages a second, at most 10000
+    #[arg(long, value_name = "HZ", value_parser = rate)]
+    pub rate: f64,
+    /// Length of each message: 16 bytes to 1M
+    #[arg(long, value_name = "BYTES", value_parser = message_size)]
+    pub size: usize,
+    /// Send for S seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    pub seconds: f64,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw the rate of each path over time
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
     /// How to connect.
     #[command(flatten)]
     pub connect: Connect,
@@ -325,6 +367,24 @@ fn size(text: &str) -> Result<u64, String> {
     if size == 0 { Err("it must be more than nothing".into()) } else { Ok(size) }
 }
 
+fn message_size(text: &str) -> Result<usize, String> {
+    let most = SIZE_MAX as u64;
+    match size(text)? {
+        size if size < SIZE_MIN as u64 => {
+            Err(format!("a message has {SIZE_MIN} bytes at least: its number and its time"))
+        }
+        size if size > most => Err(format!("a message has {most} bytes at most")),
+        size => usize::try_from(size).map_err(|_| "that is too much".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (RATE_MIN..=RATE_MAX).contains(&rate) => Ok(rate),
+        _ => Err(format!("write a number of messages a second, {RATE_MIN} to {RATE_MAX}")),
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
@@ -366,7 +426,10 @@ mod tests {
             "ropewalk send PEER --message TEXT --mode spread --explain",
             "ropewalk bench serve --once --ticket-file F --json",
             "ropewalk bench bulk PEER --bytes 100M --json",
-            "ropewalk bench bulk PEER --seconds 2.5",
+            "ropewalk bench bulk PEER --seconds 2.5 --plot F.svg",
+            "ropewalk bench messages PEER --rate 100 --size 1000 --seconds 14 --json",
+            "ropewalk bench messages PEER --rate 10000 --size 16 --seconds 0.5 --mode spread --plot F",
+            "ropewalk bench messages PEER --rate 0.5 --size 1M --seconds 4 --link eth0",
             "ropewalk -v send PEER a --mode bulk --link eth0 --link wlan0 --not-link lo --address h:1 --port 7 --window 4M",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -388,6 +451,14 @@ mod tests {
             "ropewalk bench bulk PEER --bytes 1 --seconds 1",
             "ropewalk bench bulk PEER --bytes 0",
             "ropewalk bench bulk PEER --seconds -1",
+            "ropewalk bench messages PEER --rate 0 --size 100 --seconds 1",
+            "ropewalk bench messages PEER --rate -1 --size 100 --seconds 1",
+            "ropewalk bench messages PEER --rate 10001 --size 100 --seconds 1",
+            "ropewalk bench messages PEER --rate NaN --size 100 --seconds 1",
+            "ropewalk bench messages PEER --rate 1 --size 15 --seconds 1",
+            "ropewalk bench messages PEER --rate 1 --size 1048577 --seconds 1",
+            "ropewalk bench messages PEER --rate 1 --size 100 --seconds 0",
+            "ropewalk bench messages PEER --rate 1 --size 100",
             "ropewalk peers",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -1,13 +1,16 @@
-//! `ropewalk bench`: how much the links carry together, as the receiver sees it.
+//! `ropewalk bench`: how much the links carry together and how late messages are, as the receiver
+//! sees it, and what that costs.
 
-use super::args::{Amount, BenchBulk, BenchServe};
+use super::args::{Amount, BenchBulk, BenchMessages, BenchServe, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
+use super::plot::Plot;
 use super::progress::Progress;
 use super::report::{Line, PathLine, Report};
 use super::session::{self, Direction, close_code};
 use crate::admission::Admission;
-use crate::bench::{self, Outcome};
+use crate::bench::clocks::Processor;
+use crate::bench::{bulk as bytes, messages as latencies};
 use crate::connection::Connection;
 use crate::home::Home;
 use crate::human;
@@ -17,7 +20,7 @@ use ropewalk_core::error::code;
 use std::sync::Arc;
 use std::time::Instant;
 
-const SERVICES: &[&str] = &[bench::SERVICE];
+const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE];
 
 /// `ropewalk bench serve`: one measurement at a time, so that none disturbs another.
 ///
@@ -29,6 +32,7 @@ pub async fn serve(
     mut interrupt: Interrupt,
 ) -> Result<Code, Failure> {
     let home = Home::from_environment()?;
+    let plot = args.plot.map(Plot::create).transpose()?;
     let admission = Admission::peers_and_tickets(home.clone());
     let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
     let good = if args.listen.once { Use::Once } else { Use::Lasting };
@@ -55,7 +59,8 @@ pub async fn serve(
             continue;
         }
         session::introduce(&connection, &home, &report);
-        let working = measure(&connection, since, &report);
+        let meter = Meter::new(&connection, Direction::Receiving, &report, plot.as_ref());
+        let working = measure(&meter, since);
         let ended =
             session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
         match ended {
@@ -66,14 +71,32 @@ pub async fn serve(
     }
 }
 
-async fn measure(connection: &Connection, since: Instant, report: &Report) -> Result<(), Failure> {
+async fn measure(meter: &Meter<'_>, since: Instant) -> Result<(), Failure> {
+    let connection = meter.connection;
     let mut measured = false;
-    while let Some((_, send, recv)) = connection.accept().await {
+    while let Some((service, send, recv)) = connection.accept().await {
         measured = true;
-        match bench::serve(recv, send, since).await {
-            Ok(outcome) => tell(&outcome, connection, Direction::Receiving, report),
-            Err(error) => return Err(session::failure(connection, error).await),
-        }
+        let error = if service == latencies::SERVICE {
+            match meter.drawing(latencies::serve(recv, send)).await? {
+                Ok(outcome) => {
+                    meter.tell_messages(&outcome);
+                    continue;
+                }
+                Err((seen, error)) => {
+                    seen.iter().for_each(|outcome| meter.tell_messages(outcome));
+                    error
+                }
+            }
+        } else {
+            match meter.drawing(bytes::serve(recv, send, since)).await? {
+                Ok(outcome) => {
+                    meter.tell_bulk(&outcome);
+                    continue;
+                }
+                Err(error) => error,
+            }
+        };
+        return Err(session::failure(connection, error).await);
     }
     if measured { Ok(()) } else { Err(session::nothing_came(connection).await) }
 }
@@ -85,55 +108,169 @@ async fn measure(connection: &Connection, since: Instant, report: &Report) -> Re
 pub async fn bulk(
     args: BenchBulk,
     report: Arc<Report>,
-    mut interrupt: Interrupt,
+    interrupt: Interrupt,
 ) -> Result<Code, Failure> {
-    let (endpoint, connection) =
-        session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
-    let working = work(args.amount, &connection, &report);
-    let ended = session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
+    let plot = args.plot.map(Plot::create).transpose()?;
+    let amount = args.amount;
+    dialled(&args.connect, &args.peer, &report, interrupt, plot, async |meter| {
+        send_bulk(meter, amount).await
+    })
+    .await
+}
+
+/// `ropewalk bench messages`.
+///
+/// # Errors
+/// When the peer cannot be reached, or the connection broke.
+pub async fn messages(
+    args: BenchMessages,
+    report: Arc<Report>,
+    interrupt: Interrupt,
+) -> Result<Code, Failure> {
+    let plot = args.plot.map(Plot::create).transpose()?;
+    let time = Duration::from_secs_f64(args.seconds);
+    let plan = latencies::Plan { rate: args.rate, size: args.size, time };
+    dialled(&args.connect, &args.peer, &report, interrupt, plot, async |meter| {
+        send_messages(meter, plan).await
+    })
+    .await
+}
+
+/// Dials, does `work`, and hangs up.
+async fn dialled(
+    connect: &Connect,
+    peer: &str,
+    report: &Arc<Report>,
+    mut interrupt: Interrupt,
+    plot: Option<Plot>,
+    work: impl AsyncFnOnce(&Meter<'_>) -> Result<(), Failure>,
+) -> Result<Code, Failure> {
+    let (endpoint, connection) = session::dial(connect, peer, report, &mut interrupt).await?;
+    let meter = Meter::new(&connection, Direction::Sending, report, plot.as_ref());
+    let working = work(&meter);
+    let ended = session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended.map(|()| Code::Done)
 }
 
-async fn work(
-    amount: Amount,
-    connection: &Connection,
-    report: &Arc<Report>,
-) -> Result<(), Failure> {
-    let (send, recv) = session::open(connection, bench::SERVICE).await?;
-    let progress = Progress::new(
-        Arc::clone(report),
-        amount.bytes,
-        session::paths(connection, Direction::Sending),
-    );
+async fn send_bulk(meter: &Meter<'_>, amount: Amount) -> Result<(), Failure> {
+    let (send, recv) = session::open(meter.connection, bytes::SERVICE).await?;
+    let progress = meter.progress(amount.bytes);
     let amount = match (amount.bytes, amount.seconds) {
-        (Some(bytes), _) => bench::Amount::Bytes(bytes),
+        (Some(bytes), _) => bytes::Amount::Bytes(bytes),
         (None, seconds) => {
-            bench::Amount::Time(Duration::from_secs_f64(seconds.unwrap_or_default()))
+            bytes::Amount::Time(Duration::from_secs_f64(seconds.unwrap_or_default()))
         }
     };
     let moved = |bytes| progress.moved(bytes);
-    let ended = progress.while_drawing(bench::bulk(recv, send, amount, &moved)).await;
+    let work = progress.while_drawing(bytes::run(recv, send, amount, &moved));
+    let ended = meter.drawing(work).await?;
     drop(progress);
     match ended {
-        Ok(outcome) => tell(&outcome, connection, Direction::Sending, report),
-        Err(error) => return Err(session::failure(connection, error).await),
+        Ok(outcome) => meter.tell_bulk(&outcome),
+        Err(error) => return Err(session::failure(meter.connection, error).await),
     }
     Ok(())
 }
 
-fn tell(outcome: &Outcome, connection: &Connection, direction: Direction, report: &Report) {
-    let Outcome { bytes, time, gap_max } = *outcome;
-    let (rate, gap) = (human::mbit_s(bytes, time), human::millis(gap_max));
-    let paths = session::paths(connection, direction)();
-    let size = human::bytes(bytes);
-    report.say(&format!(
-        "{size} in {}: {rate:.1} Mbit/s, longest gap {gap:.1} ms",
-        human::time(time)
-    ));
-    paths.iter().for_each(|path| report.say(&format!("  {}", path.text)));
-    let paths: Vec<PathLine> = paths.into_iter().map(|path| path.line).collect();
-    let seconds = human::seconds(time);
-    report.line(&Line::Bulk { bytes, seconds, mbit_s: rate, max_gap_ms: gap, paths: &paths });
+async fn send_messages(meter: &Meter<'_>, plan: latencies::Plan) -> Result<(), Failure> {
+    let (send, recv) = session::open(meter.connection, latencies::SERVICE).await?;
+    let progress = Arc::new(meter.progress(None));
+    let counting = Arc::clone(&progress);
+    let moved = move |bytes| counting.moved(bytes);
+    let work = progress.while_drawing(latencies::run(recv, send, plan, moved));
+    let ended = meter.drawing(work).await?;
+    drop(progress);
+    match ended {
+        Ok(outcome) => meter.tell_messages(&outcome),
+        Err(error) => return Err(session::failure(meter.connection, error).await),
+    }
+    Ok(())
+}
+
+/// A connection that is measured, from one of its ends.
+struct Meter<'m> {
+    connection: &'m Connection,
+    direction: Direction,
+    report: &'m Arc<Report>,
+    plot: Option<&'m Plot>,
+    processor: Processor,
+}
+
+impl<'m> Meter<'m> {
+    fn new(
+        connection: &'m Connection,
+        direction: Direction,
+        report: &'m Arc<Report>,
+        plot: Option<&'m Plot>,
+    ) -> Self {
+        Self { connection, direction, report, plot, processor: Processor::new() }
+    }
+
+    fn progress(&self, total: Option<u64>) -> Progress {
+        Progress::new(
+            Arc::clone(self.report),
+            total,
+            session::paths(self.connection, self.direction),
+        )
+    }
+
+    /// Does `work`, and draws each path's rate into the picture that was asked for.
+    async fn drawing<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let Some(plot) = self.plot else { return Ok(work.await) };
+        plot.of(session::paths(self.connection, self.direction), work).await
+    }
+
+    fn tell_bulk(&self, outcome: &bytes::Outcome) {
+        let bytes::Outcome { bytes, time, gap_max } = *outcome;
+        let (rate, gap) = (human::mbit_s(bytes, time), human::millis(gap_max));
+        self.report.say(&format!(
+            "{} in {}: {rate:.1} Mbit/s, longest gap {gap:.1} ms",
+            human::bytes(bytes),
+            human::time(time)
+        ));
+        let paths = self.tell_paths();
+        self.report.line(&Line::Bulk {
+            bytes,
+            seconds: human::seconds(time),
+            mbit_s: rate,
+            max_gap_ms: gap,
+            paths: &paths,
+            cpu_s: self.cost(),
+        });
+    }
+
+    fn tell_messages(&self, outcome: &latencies::Outcome) {
+        let latencies::Outcome { count, lost, p50, p99, max } = *outcome;
+        let [p50_ms, p99_ms, max_ms] = [p50, p99, max].map(human::millis);
+        let head = ["messages", "lost", "half within", "99 % within", "all within"];
+        let ms = |millis: f64| format!("{millis:.2} ms");
+        let row = [count.to_string(), lost.to_string(), ms(p50_ms), ms(p99_ms), ms(max_ms)];
+        let table = human::table(&[head.map(str::to_owned), row]);
+        table.lines().for_each(|line| self.report.say(line));
+        self.tell_paths();
+        self.report.line(&Line::Messages {
+            count,
+            lost,
+            p50_ms,
+            p99_ms,
+            max_ms,
+            cpu_s: self.cost(),
+        });
+    }
+
+    /// What each path did, and what all of it cost this end.
+    fn tell_paths(&self) -> Vec<PathLine> {
+        if let Some(cost) = self.cost() {
+            self.report.say(&format!("  {cost:.2} s of processor time at this end"));
+        }
+        let paths = session::paths(self.connection, self.direction)();
+        paths.iter().for_each(|path| self.report.say(&format!("  {}", path.text)));
+        paths.into_iter().map(|path| path.line).collect()
+    }
+
+    fn cost(&self) -> Option<f64> {
+        self.processor.used().map(human::seconds)
+    }
 }

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod interrupt;
 pub mod links;
 pub mod peers;
+pub mod plot;
 pub mod progress;
 pub mod recv;
 pub mod report;
@@ -32,6 +33,7 @@ pub fn run(line: CommandLine) -> Code {
         Command::Send(send) => send.json,
         Command::Bench(Bench::Serve(serve)) => serve.listen.json,
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
+        Command::Bench(Bench::Messages(messages)) => messages.json,
         _ => false,
     };
     let report = match Report::new(json, line.log.as_deref()) {
@@ -70,6 +72,7 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
             Command::Send(args) => send::send(args, report, interrupt).await,
             Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
             Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
+            Command::Bench(Bench::Messages(args)) => bench::messages(args, report, interrupt).await,
             _ => Ok(Code::Done),
         }
     });

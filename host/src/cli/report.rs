@@ -117,6 +117,25 @@ pub enum Line<'l> {
         max_gap_ms: f64,
         /// What each path did.
         paths: &'l [PathLine],
+        /// The processor time that this end used, where the system says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cpu_s: Option<f64>,
+    },
+    /// A measurement of latency is over.
+    Messages {
+        /// Messages that arrived.
+        count: u64,
+        /// Messages that did not.
+        lost: u64,
+        /// One way, from the moment at which a message was due: the median.
+        p50_ms: f64,
+        /// What 99 of a hundred do not exceed.
+        p99_ms: f64,
+        /// What none exceeds.
+        max_ms: f64,
+        /// The processor time that this end used, where the system says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cpu_s: Option<f64>,
     },
     /// A link that would be used, or is left out.
     Link(&'l LinkLine),
@@ -305,14 +324,32 @@ mod tests {
             json(&Line::Ticket { ticket: "rope1x" }),
             r#"{"event":"ticket","ticket":"rope1x"}"#
         );
-        let bulk =
-            Line::Bulk { bytes: 10, seconds: 0.5, mbit_s: 0.00016, max_gap_ms: 1.5, paths: &paths };
+        let bulk = Line::Bulk {
+            bytes: 10,
+            seconds: 0.5,
+            mbit_s: 0.00016,
+            max_gap_ms: 1.5,
+            paths: &paths,
+            cpu_s: Some(0.25),
+        };
         assert_eq!(
             json(&bulk),
             concat!(
                 r#"{"event":"bulk","bytes":10,"seconds":0.5,"mbit_s":0.00016,"max_gap_ms":1.5,"#,
-                r#""paths":[{"link":"eth0","local":"10.0.0.1:7","remote":"10.0.0.2:7","bytes":5,"state":"active"}]}"#
+                r#""paths":[{"link":"eth0","local":"10.0.0.1:7","remote":"10.0.0.2:7","bytes":5,"state":"active"}],"cpu_s":0.25}"#
             )
+        );
+        let messages = Line::Messages {
+            count: 9,
+            lost: 1,
+            p50_ms: 1.5,
+            p99_ms: 2.0,
+            max_ms: 3.25,
+            cpu_s: None,
+        };
+        assert_eq!(
+            json(&messages),
+            r#"{"event":"messages","count":9,"lost":1,"p50_ms":1.5,"p99_ms":2.0,"max_ms":3.25}"#
         );
         let file = Line::File {
             path: "a/b",

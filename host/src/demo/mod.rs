@@ -14,7 +14,7 @@ pub mod outcome;
 
 mod noise;
 
-use crate::bench::Gaps;
+use crate::bench::bulk::Gaps;
 use crate::connection::{Connection, PathReport};
 use crate::endpoint::{Endpoint, EndpointConfig, FixedLink};
 use crate::identity::Identity;

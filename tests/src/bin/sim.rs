@@ -11,6 +11,7 @@ use ropewalk_core::time::Duration;
 use ropewalk_tests::sim::swarm::Scenario;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Plays drawn scenarios on a virtual clock.
 #[derive(Parser)]
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let target = Duration::from_secs(60 * args.minutes.unwrap_or(0));
-    let (mut played, mut scenarios) = (Duration::ZERO, 0_u64);
+    let (mut played, mut scenarios, began) = (Duration::ZERO, 0_u64, Instant::now());
     loop {
         let scenario = Scenario::draw(seed);
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario.play(args.trace)));
@@ -61,7 +62,12 @@ fn main() -> ExitCode {
         }
         seed = seed.wrapping_add(1);
     }
-    println!("{scenarios} scenarios, {} simulated seconds, no failure", played.as_millis() / 1_000);
+    let seconds = played.as_millis() / 1_000;
+    let real = began.elapsed().as_secs_f64().max(0.001);
+    println!(
+        "{scenarios} scenarios, {seconds} simulated seconds in {real:.1} real ones ({:.0} times as fast), no failure",
+        seconds as f64 / real
+    );
     ExitCode::SUCCESS
 }
 

@@ -189,7 +189,7 @@ impl Drop for Link {
     }
 }
 
-fn bring_up(index: usize, node: Node, namespace: &Namespace) -> io::Result<()> {
+pub(super) fn bring_up(index: usize, node: Node, namespace: &Namespace) -> io::Result<()> {
     let name = interface(index);
     namespace.ip(&["link", "set", "dev", &name, "mtu", "1500", "txqueuelen", "1000", "up"])?;
     namespace.ip(&["address", "add", &format!("{}/24", ipv4(index, node)), "dev", &name])?;

@@ -16,7 +16,10 @@ pub mod damage;
 pub mod emulator;
 pub mod link;
 pub mod namespace;
+pub mod peer;
 pub mod pipe;
+pub mod plot;
+pub mod results;
 pub mod scenario;
 pub mod tap;
 
@@ -72,16 +75,46 @@ impl Lab {
     /// # Errors
     /// Without root, without `/dev/net/tun` or without the `ip` program, with a text that says so.
     pub fn new(links: &[LinkSpec]) -> io::Result<Self> {
+        let mut lab = Self::empty()?;
+        for spec in links {
+            lab.add_link(spec)?;
+        }
+        Ok(lab)
+    }
+
+    /// Builds both namespaces and joins them by one pair of the kernel's own virtual Ethernet
+    /// interfaces, which nothing shapes: what the machine's processors allow.
+    ///
+    /// # Errors
+    /// Without root, or if the kernel refuses.
+    pub fn unshaped() -> io::Result<Self> {
+        let lab = Self::empty()?;
+        let name = interface(0);
+        let [a, b] = &lab.namespaces;
+        let ends = ["link", "add", &name, "type", "veth", "peer", "name", &name, "netns", b.name()];
+        a.ip(&ends)?;
+        for node in [Node::A, Node::B] {
+            link::bring_up(0, node, &lab.namespaces[node.index()])?;
+        }
+        Ok(lab)
+    }
+
+    fn empty() -> io::Result<Self> {
         check_requirements()?;
         namespace::sweep()?;
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
-        let mut lab = Self { links: Vec::new(), namespaces };
-        for spec in links {
-            lab.add_link(spec)?;
+        Ok(Self { links: Vec::new(), namespaces })
+    }
+
+    /// Gives the links the shapes that they were built with.
+    pub fn restore(&self, links: &[LinkSpec]) {
+        for (link, spec) in self.links().zip(links) {
+            for node in [Node::A, Node::B] {
+                link.set_from(node, |shape| *shape = spec.shapes[node.index()]);
+            }
         }
-        Ok(lab)
     }
 
     /// Link number `index`.
@@ -178,7 +211,7 @@ pub fn check_requirements() -> io::Result<()> {
         return missing("the lab needs root (network namespaces and TAP devices)");
     }
     if !std::path::Path::new("/dev/net/tun").exists() {
-        return missing("the lab needs /dev/net/tun");
+        return missing("the lab needs /dev/net/tun (modprobe tun; a container must be given it)");
     }
     if Command::new("ip").arg("-Version").output().is_err() {
         return missing("the lab needs the `ip` program (Debian: iproute2)");

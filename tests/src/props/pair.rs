@@ -1,17 +1,19 @@
 //! Two nodes under a hostile wire: every datagram may be delivered late, twice, damaged or never,
 //! and time passes in leaps. Nothing is lost, doubled or reordered; once the wire behaves, whatever
-//! was begun ends.
+//! was begun ends. When the dialer hears that the peer was restarted, its streams are gone and it
+//! begins anew.
 
 use super::Choices;
 use crate::sim::node::{Node, Outgoing};
 use crate::sim::{VecStorage, oracle};
 use fastrand::Rng;
 use ropewalk_core::config::Config;
-use ropewalk_core::connection::{Event, Peer};
+use ropewalk_core::connection::{CloseReason, Event, Peer};
 use ropewalk_core::error::ReadError;
-use ropewalk_core::id::StreamId;
+use ropewalk_core::id::{ConnectionId, StreamId};
 use ropewalk_core::stream::Service;
 use ropewalk_core::time::{Duration, Instant};
+use ropewalk_core::wire::{Kind, destination, kind};
 use std::collections::BTreeMap;
 
 /// A pair, what is under way, and what was written and read.
@@ -20,8 +22,19 @@ pub(super) struct Pair {
     pub(super) now: Instant,
     /// To which node, by which link.
     pub(super) under_way: Vec<(usize, usize, Vec<u8>)>,
-    written: BTreeMap<StreamId, (u64, bool)>,
-    read: BTreeMap<StreamId, (u64, bool)>,
+    /// How often the dialer had to begin anew.
+    life: u64,
+    /// The responder's connection ids, and the life of the dialer's that each belongs to.
+    lives: BTreeMap<ConnectionId, u64>,
+    /// By the dialer's life and the stream: how far, and whether to the end.
+    written: BTreeMap<(u64, StreamId), (u64, bool)>,
+    /// By the responder's connection and the stream.
+    read: BTreeMap<(ConnectionId, StreamId), (u64, bool)>,
+}
+
+/// Numbers repeat from life to life; what the streams carry must not.
+fn tag(life: u64, id: StreamId) -> u64 {
+    life << 32 | u64::from(id.0)
 }
 
 /// Plays what `data` says, then heals the wire.
@@ -56,7 +69,15 @@ impl Pair {
                 node.link_up(link, 1_400, now);
             }
         }
-        Self { nodes, now, under_way: vec![], written: BTreeMap::new(), read: BTreeMap::new() }
+        Self {
+            nodes,
+            now,
+            under_way: vec![],
+            life: 0,
+            lives: BTreeMap::new(),
+            written: BTreeMap::new(),
+            read: BTreeMap::new(),
+        }
     }
 
     pub(super) fn dial(&mut self) {
@@ -135,8 +156,9 @@ impl Pair {
     fn write(&mut self, choices: &mut Choices<'_>) {
         let Some(connection) = &mut self.nodes[0].connection else { return };
         let len = usize::from(choices.short());
-        let open: Vec<_> =
-            self.written.iter().filter(|(_, (_, done))| !done).map(|(id, _)| *id).collect();
+        let life = self.life;
+        let open = self.written.iter().filter(|((when, _), (_, done))| *when == life && !done);
+        let open: Vec<_> = open.map(|((_, id), _)| *id).collect();
         let id = match open.get(choices.below(open.len() + 1)) {
             Some(id) => *id,
             None => match connection.open(&Service::new("file").expect("a name")) {
@@ -144,9 +166,9 @@ impl Pair {
                 Err(_) => return,
             },
         };
-        let (written, finished) = self.written.entry(id).or_default();
+        let (written, finished) = self.written.entry((life, id)).or_default();
         let mut bytes = vec![0; len];
-        oracle::fill(u64::from(id.0), *written, &mut bytes);
+        oracle::fill(tag(life, id), *written, &mut bytes);
         let mut stream = connection.stream(id);
         if let Ok(taken) = stream.write(&bytes) {
             *written += taken as u64;
@@ -170,6 +192,9 @@ impl Pair {
 
     fn send(&mut self, from: usize, outgoing: Outgoing) {
         let Outgoing { link, remote, datagram } = outgoing;
+        if let (0, Some(Kind::Packet), Some(id)) = (from, kind(&datagram), destination(&datagram)) {
+            self.lives.entry(id).or_insert(self.life);
+        }
         if remote == Node::address(1 - from as u8, link as u8) && self.under_way.len() < 512 {
             self.under_way.push((1 - from, link, datagram));
         }
@@ -177,42 +202,56 @@ impl Pair {
 
     pub(super) fn pump(&mut self) {
         for from in 0..2 {
-            for outgoing in self.nodes[from].poll(self.now) {
-                self.send(from, outgoing);
-            }
+            let outgoing = self.nodes[from].poll(self.now);
             let events = core::mem::take(&mut self.nodes[from].events);
             for event in events {
-                match (from, event) {
-                    (1, Event::StreamOpened { stream, .. }) => {
-                        self.read.entry(stream).or_default();
-                    }
-                    // The responder forgot us before it heard a first packet: all begins anew.
-                    (0, Event::Restarted) => {
-                        assert!(self.read.is_empty(), "it had heard us");
-                        self.written.clear();
-                    }
-                    _ => {}
-                }
+                self.on_event(from, &event);
+            }
+            for outgoing in outgoing {
+                self.send(from, outgoing);
             }
         }
         self.read_all();
     }
 
+    fn on_event(&mut self, node: usize, event: &Event) {
+        match (node, event) {
+            (0, Event::Restarted) => {
+                // The responder forgot us before it heard a first packet: all begins anew.
+                let heard = |(of, _): &(ConnectionId, StreamId)| self.lives[of] == self.life;
+                assert!(!self.read.keys().any(heard), "it had heard us");
+                self.life += 1;
+            }
+            (1, Event::StreamOpened { stream, .. }) => {
+                let connection = self.nodes[1].connection.as_ref().expect("it spoke");
+                self.read.entry((connection.id(), *stream)).or_default();
+            }
+            (_, Event::Closed(why)) => {
+                // Nobody closes here, and what the wire does to packets no seal lets through.
+                let quiet = matches!(why, CloseReason::Idle | CloseReason::Unreachable { .. });
+                assert!(quiet, "node {node} is closed: {why:?}");
+            }
+            _ => {}
+        }
+    }
+
     fn read_all(&mut self) {
         let Some(connection) = &mut self.nodes[1].connection else { return };
         let mut buffer = [0; 4_096];
-        for (id, (read, ended)) in &mut self.read {
+        let current = connection.id();
+        for ((_, id), (read, ended)) in self.read.iter_mut().filter(|((of, _), _)| *of == current) {
+            let life = self.lives[&current];
             while !*ended {
                 match connection.stream(*id).read(&mut buffer) {
                     Ok(len) => {
                         for (index, byte) in buffer[..len].iter().enumerate() {
-                            let expected = oracle::pattern(u64::from(id.0), *read + index as u64);
+                            let expected = oracle::pattern(tag(life, *id), *read + index as u64);
                             assert_eq!(*byte, expected, "{id:?} at {}", *read + index as u64);
                         }
                         *read += len as u64;
                     }
                     Err(ReadError::Finished) => {
-                        let (written, finished) = self.written[id];
+                        let (written, finished) = self.written[&(life, *id)];
                         assert!(
                             finished && written == *read,
                             "{id:?} ends at {read}, not {written}"
@@ -220,10 +259,25 @@ impl Pair {
                         *ended = true;
                         let _ = connection.stream(*id).finish();
                     }
-                    Err(_) => break,
+                    Err(ReadError::Blocked) => break,
+                    Err(error) => panic!("{id:?} at {read}: {error}"),
                 }
             }
         }
+    }
+
+    /// Whether everything that the dialer finished in its present life was read to its end.
+    fn all_read(&self) -> bool {
+        let read = |stream: StreamId| {
+            self.read.iter().any(|((connection, id), (_, ended))| {
+                *id == stream && *ended && self.lives.get(connection) == Some(&self.life)
+            })
+        };
+        let mut finished = self
+            .written
+            .iter()
+            .filter(|((life, _), (_, finished))| *life == self.life && *finished);
+        finished.all(|((_, id), _)| read(*id))
     }
 
     /// Everything under way arrives, and time moves on to whatever is next.
@@ -256,8 +310,7 @@ impl Pair {
             {
                 return;
             }
-            let done = |id: &StreamId| self.read.get(id).is_some_and(|(_, ended)| *ended);
-            if self.written.iter().all(|(id, (_, finished))| !finished || done(id)) {
+            if self.all_read() {
                 return;
             }
             self.advance();

@@ -273,13 +273,7 @@ fn honest(data: &[u8]) {
             }
             11 if also => rooms[side].reset_some(choices.below(8)),
             11 => rooms[side].stop_some(choices.below(8)),
-            _ if also => rooms[side].grow(),
-            _ => {
-                let (streams, mut memory) = rooms[side].lend();
-                let max = choices.below(2_000) as u64;
-                let queued = streams.requeue_tail(max, &mut memory);
-                assert!(queued <= max);
-            }
+            _ => rooms[side].grow(),
         }
     }
     heal(&mut rooms, &mut under_way);

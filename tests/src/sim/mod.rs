@@ -9,14 +9,25 @@
 //! The clock jumps from event to event; nothing sleeps, nothing is random but the seed. The same
 //! seed gives the same bytes, so every failure is a line that can be pasted.
 
+pub mod act;
+pub mod cadence;
+pub mod draw;
+mod half;
+mod messages;
 pub mod net;
 pub mod node;
 pub mod oracle;
+pub mod plan;
+mod stall;
 pub mod storage;
 pub mod swarm;
+mod traffic;
 pub mod world;
 
+pub use act::Act;
+pub use cadence::{Cadence, Lateness};
 pub use net::{Direction, LinkSpec};
 pub use oracle::completion_bound;
+pub use plan::{HalfPlan, MessagePlan, Pace, StreamPlan};
 pub use storage::VecStorage;
-pub use world::{Act, Report, World};
+pub use world::{Report, World};

@@ -61,6 +61,8 @@ pub struct Direction {
     pub open: bool,
     /// When the line is free again.
     free_at: Instant,
+    /// Nothing leaves the queue before.
+    held_until: Instant,
     /// Datagrams still to be lost in the present burst.
     burst_left: u32,
     /// How many were carried.
@@ -76,13 +78,22 @@ impl Direction {
     /// An idle line.
     #[must_use]
     pub const fn new(spec: LinkSpec) -> Self {
-        Self { spec, open: true, free_at: Instant::ZERO, burst_left: 0, carried: 0, dropped: 0 }
+        Self {
+            spec,
+            open: true,
+            free_at: Instant::ZERO,
+            held_until: Instant::ZERO,
+            burst_left: 0,
+            carried: 0,
+            dropped: 0,
+        }
     }
 
     /// Puts a datagram on the line; returns the copies that will arrive.
     pub fn send(&mut self, datagram: &[u8], now: Instant, rng: &mut Rng) -> Vec<Flight> {
         let wire_bytes = datagram.len() as u64 + FRAME_OVERHEAD;
-        let waiting = self.free_at.since(now).bytes_at(self.spec.rate / 8);
+        let moves_from = now.max(self.held_until);
+        let waiting = self.free_at.since(moves_from).bytes_at(self.spec.rate / 8);
         let lost = self.loses(rng);
         if !self.open || datagram.len() > self.spec.mtu || waiting + wire_bytes > self.spec.queue {
             self.dropped += 1;
@@ -110,6 +121,12 @@ impl Direction {
             flights.push((self.free_at + self.spec.delay + held, bytes));
         }
         flights
+    }
+
+    /// Nothing leaves before `end`; what comes meanwhile waits in the queue.
+    pub fn hold_until(&mut self, end: Instant) {
+        self.free_at = self.free_at.max(end);
+        self.held_until = self.held_until.max(end);
     }
 
     fn loses(&mut self, rng: &mut Rng) -> bool {

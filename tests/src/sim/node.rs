@@ -35,10 +35,14 @@ pub struct Node {
     pub identity: Identity,
     /// The secret of the one ticket that it honours.
     pub ticket: Option<(TicketId, Psk)>,
-    /// Its connection, once there is one.
+    /// Its connection, once there is one: the one that the peer last spoke on.
     pub connection: Option<SimConnection>,
+    /// Connections that a fresh one replaced and that nobody has ended yet.
+    others: Vec<SimConnection>,
     /// Which of its links are up.
     pub links: BTreeMap<u8, LinkInfo>,
+    /// How often each link's address has changed.
+    moves: BTreeMap<u8, u8>,
     listener: Listener<Software>,
     config: Config,
     rng: Rng,
@@ -65,7 +69,9 @@ impl Node {
             identity,
             ticket: None,
             connection: None,
+            others: Vec::new(),
             links: BTreeMap::new(),
+            moves: BTreeMap::new(),
             listener,
             config,
             rng: rng.fork(),
@@ -74,10 +80,27 @@ impl Node {
         }
     }
 
-    /// The address of link `link` of node `node`.
+    /// The first address of link `link` of node `node`.
     #[must_use]
     pub fn address(node: u8, link: u8) -> Address {
         Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, link, node + 1)), 7_000))
+    }
+
+    /// The address that this node's link has now.
+    #[must_use]
+    pub fn local(&self, link: u8) -> Address {
+        let moves = self.moves.get(&link).copied().unwrap_or(0);
+        let host = Ipv4Addr::new(10, moves, link, self.index + 1);
+        Address::Ip(SocketAddr::new(IpAddr::V4(host), 7_000))
+    }
+
+    /// The link gets another address. One that is down has it when it comes up.
+    pub fn readdress(&mut self, link: u8, now: Instant) {
+        let moves = self.moves.entry(link).or_default();
+        *moves = moves.wrapping_add(1);
+        if let Some(info) = self.links.get(&link) {
+            self.link_up(link, info.mtu, now);
+        }
     }
 
     /// Begins to dial; whoever came before is forgotten.
@@ -100,6 +123,7 @@ impl Node {
     /// Loses all state but the key, as a restart does.
     pub fn restart(&mut self, now: Instant) {
         self.connection = None;
+        self.others.clear();
         let mut rng = self.rng.fork();
         self.listener = new_listener(&self.identity, self.storage, self.index == 1, &mut rng, now);
         for (link, info) in &self.links {
@@ -110,7 +134,7 @@ impl Node {
     /// A link comes up.
     pub fn link_up(&mut self, link: u8, mtu: u16, now: Instant) {
         let mut addresses = heapless::Vec::new();
-        addresses.push(Self::address(self.index, link)).expect("one address fits");
+        addresses.push(self.local(link)).expect("one address fits");
         let info = LinkInfo { mtu, class: CostClass::Wired, addresses, hidden: false };
         self.links.insert(link, info.clone());
         self.change(link, LinkChange::Up(info), now);
@@ -124,8 +148,8 @@ impl Node {
 
     fn change(&mut self, link: u8, change: LinkChange, now: Instant) {
         self.listener.handle_link(LinkId(link), &change);
-        if let Some(connection) = &mut self.connection {
-            connection.handle_link(LinkId(link), change, now);
+        for connection in self.connection.iter_mut().chain(&mut self.others) {
+            connection.handle_link(LinkId(link), change.clone(), now);
         }
     }
 
@@ -137,13 +161,14 @@ impl Node {
         mut datagram: Vec<u8>,
         now: Instant,
     ) -> Option<Outgoing> {
-        let local = match Self::address(self.index, link) {
+        let local = match self.local(link) {
             Address::Ip(address) => Some(address.ip()),
             Address::Serial => None,
         };
         let at = Arrival { link: LinkId(link), local, remote: from };
-        let known = self.connection.as_ref().map(Connection::id);
-        let is_known = move |id: ConnectionId| known == Some(id);
+        let known: Vec<_> =
+            self.connection.iter().chain(&self.others).map(Connection::id).collect();
+        let is_known = |id: ConnectionId| known.contains(&id);
         let ticket = self.ticket;
         let mut admit = |_, shown: Option<TicketId>| match (ticket, shown) {
             (Some((id, psk)), Some(shown)) if id == shown => Some(psk),
@@ -160,10 +185,8 @@ impl Node {
             now,
         );
         match route {
-            Route::Known(_) => {
-                if let Some(connection) = &mut self.connection {
-                    let _ = connection.handle_datagram(at, &mut datagram, now);
-                }
+            Route::Known(id) => {
+                self.hand_over(id, at, &mut datagram, now);
                 None
             }
             Route::Reply(len) => {
@@ -179,50 +202,82 @@ impl Node {
                     connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
                 }
                 let _ = connection.handle_datagram(at, &mut datagram, now);
-                self.connection = Some(connection);
+                self.others.extend(self.connection.replace(connection));
                 None
             }
             Route::Discard(_) => None,
         }
     }
 
+    /// A datagram for one connection. Whichever the peer last spoke on is the current one: a late
+    /// packet may bring an older first message to life after a newer one.
+    fn hand_over(&mut self, id: ConnectionId, at: Arrival, datagram: &mut [u8], now: Instant) {
+        if let Some(connection) = self.connection.as_mut().filter(|current| current.id() == id) {
+            let _ = connection.handle_datagram(at, datagram, now);
+            return;
+        }
+        let Some(place) = self.others.iter().position(|other| other.id() == id) else { return };
+        if self.others[place].handle_datagram(at, datagram, now).is_ok()
+            && let Some(current) = &mut self.connection
+        {
+            core::mem::swap(current, &mut self.others[place]);
+        }
+    }
+
     /// Polls until every poll says that there is nothing, in a shuffled order.
     pub fn poll(&mut self, now: Instant) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
-        let Some(connection) = &mut self.connection else { return outgoing };
-        if connection.poll_timeout().is_some_and(|moment| moment <= now) {
-            connection.handle_timeout(now);
+        if let Some(connection) = &mut self.connection {
+            drain(connection, &mut self.events, &mut outgoing, &mut self.rng, now);
         }
-        let mut buffer = vec![0; 1_200 * self.rng.usize(1..=16)];
-        let mut idle = [false; 2];
-        while idle != [true; 2] {
-            let which = self.rng.usize(..2);
-            let busy = if which == 0 {
-                connection.poll_event().map(|event| self.events.push(event)).is_some()
-            } else if let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
-                assert!(transmit.len > 0 && transmit.segment_size > 0, "an empty transmit");
-                for datagram in buffer[..transmit.len].chunks(transmit.segment_size) {
-                    outgoing.push(Outgoing {
-                        link: usize::from(transmit.link.0),
-                        remote: transmit.remote,
-                        datagram: datagram.to_vec(),
-                    });
-                }
-                true
-            } else {
-                false
-            };
-            // Sending may raise an event and the other way round.
-            idle = if busy { [false; 2] } else { idle };
-            idle[which] = !busy;
+        for other in &mut self.others {
+            // Nobody is left to hear what happens on it.
+            drain(other, &mut Vec::new(), &mut outgoing, &mut self.rng, now);
         }
+        self.others.retain(|other| !other.is_drained());
         outgoing
     }
 
     /// When the node wants to be woken.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        self.connection.as_ref()?.poll_timeout()
+        self.connection.iter().chain(&self.others).filter_map(Connection::poll_timeout).min()
+    }
+}
+
+/// Calls every poll of one connection until all say that there is nothing.
+fn drain(
+    connection: &mut SimConnection,
+    events: &mut Vec<Event>,
+    outgoing: &mut Vec<Outgoing>,
+    rng: &mut Rng,
+    now: Instant,
+) {
+    if connection.poll_timeout().is_some_and(|moment| moment <= now) {
+        connection.handle_timeout(now);
+    }
+    let mut buffer = vec![0; 1_200 * rng.usize(1..=16)];
+    let mut idle = [false; 2];
+    while idle != [true; 2] {
+        let which = rng.usize(..2);
+        let busy = if which == 0 {
+            connection.poll_event().map(|event| events.push(event)).is_some()
+        } else if let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+            assert!(transmit.len > 0 && transmit.segment_size > 0, "an empty transmit");
+            for datagram in buffer[..transmit.len].chunks(transmit.segment_size) {
+                outgoing.push(Outgoing {
+                    link: usize::from(transmit.link.0),
+                    remote: transmit.remote,
+                    datagram: datagram.to_vec(),
+                });
+            }
+            true
+        } else {
+            false
+        };
+        // Sending may raise an event and the other way round.
+        idle = if busy { [false; 2] } else { idle };
+        idle[which] = !busy;
     }
 }
 

@@ -30,17 +30,40 @@ pub fn completion_bound(bytes: u64, links: &[(u64, Duration)]) -> Duration {
 /// The byte that a stream with this tag carries at this offset: any slip shows.
 #[must_use]
 pub fn pattern(tag: u64, offset: u64) -> u8 {
-    let mixed = ((offset / 8) ^ tag.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let word = (mixed ^ (mixed >> 32)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    (word >> (8 * (offset % 8))) as u8
+    (word(tag, offset / 8) >> (8 * (offset % 8))) as u8
+}
+
+/// Eight bytes of the pattern at once.
+fn word(tag: u64, place: u64) -> u64 {
+    let mixed =
+        (place ^ tag.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    (mixed ^ (mixed >> 32)).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
 }
 
 /// Fills a buffer with the pattern from `offset` on.
 pub fn fill(tag: u64, offset: u64, into: &mut [u8]) {
-    for (index, byte) in into.iter_mut().enumerate() {
+    let odd = ((8 - offset % 8) % 8).min(into.len() as u64) as usize;
+    let (head, body) = into.split_at_mut(odd);
+    for (index, byte) in head.iter_mut().enumerate() {
         *byte = pattern(tag, offset + index as u64);
     }
+    let first = (offset + odd as u64) / 8;
+    for (index, bytes) in body.chunks_mut(8).enumerate() {
+        let whole = word(tag, first + index as u64).to_le_bytes();
+        bytes.copy_from_slice(&whole[..bytes.len()]);
+    }
+}
+
+/// Where `bytes`, read from `offset` on, first differ from the pattern.
+#[must_use]
+pub fn first_slip(tag: u64, offset: u64, bytes: &[u8]) -> Option<u64> {
+    let mut expected = vec![0; bytes.len()];
+    fill(tag, offset, &mut expected);
+    if expected == bytes {
+        return None;
+    }
+    let place = expected.iter().zip(bytes).position(|(left, right)| left != right);
+    place.map(|place| offset + place as u64)
 }
 
 #[cfg(test)]
@@ -55,6 +78,18 @@ mod tests {
         assert_eq!(completion_bound(1_000_000, &one), Duration::from_secs(1));
         let two = [(1_000_000, Duration::ZERO), (1_000_000, Duration::from_millis(500))];
         assert_eq!(completion_bound(1_000_000, &two), Duration::from_millis(750));
+    }
+
+    #[test]
+    fn a_slip_shows_wherever_the_reading_began() {
+        let mut bytes = [0; 100];
+        for offset in 0..20 {
+            fill(3, offset, &mut bytes);
+            assert_eq!(bytes[41], pattern(3, offset + 41));
+            assert_eq!(first_slip(3, offset, &bytes), None);
+            bytes[41] ^= 1;
+            assert_eq!(first_slip(3, offset, &bytes), Some(offset + 41));
+        }
     }
 
     #[test]

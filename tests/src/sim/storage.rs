@@ -3,6 +3,7 @@
 use ropewalk_core::connection::{Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::repair::MEMORY_BYTES;
 use ropewalk_core::stream::StreamSlot;
 
 /// Memory that was taken once.
@@ -14,6 +15,7 @@ pub struct VecStorage {
     receive: Vec<u8>,
     datagrams_out: Vec<u8>,
     datagrams_in: Vec<u8>,
+    repair: Vec<u8>,
     block_bytes: usize,
 }
 
@@ -29,14 +31,33 @@ impl VecStorage {
             receive: vec![0; window],
             datagrams_out: vec![0; 4_096],
             datagrams_in: vec![0; 4_096],
+            repair: vec![],
             block_bytes,
         }
+    }
+
+    /// The same, and memory for error correction.
+    #[must_use]
+    pub fn with_repair(mut self) -> Self {
+        self.repair = vec![0; MEMORY_BYTES];
+        self
+    }
+
+    /// What a board has: 2 paths, 2 streams, 16 packets in flight, 8 KiB each way; the blocks are
+    /// those of the core's own memory of this size.
+    #[must_use]
+    pub fn board() -> Self {
+        let mut storage = Self::new(8 << 10, 2, 16, (8 << 10) / 12);
+        storage.paths.truncate(2);
+        storage.datagrams_out.truncate(1_280);
+        storage.datagrams_in.truncate(1_280);
+        storage
     }
 
     /// What a PC would have: 4 MiB each way.
     #[must_use]
     pub fn ample() -> Self {
-        Self::new(4 << 20, 16, 8_192, 4_096)
+        Self::new(4 << 20, 16, 8_192, 4_096).with_repair()
     }
 }
 
@@ -50,6 +71,7 @@ impl Storage for VecStorage {
             receive: &mut self.receive,
             datagrams_out: &mut self.datagrams_out,
             datagrams_in: &mut self.datagrams_in,
+            repair: &mut self.repair,
         }
     }
 

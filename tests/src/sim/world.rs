@@ -1,48 +1,24 @@
 //! Two nodes, the links between them and the clock.
 
+use super::act::Act;
+use super::cadence::{Cadence, Lateness};
+use super::messages::Messages;
 use super::net::{Direction, LinkSpec};
 use super::node::{Node, Outgoing};
-use super::oracle;
+use super::plan::{MessagePlan, SERVICES, StreamPlan};
+use super::stall::{LOSS_WELL, Watch};
 use super::storage::VecStorage;
+use super::traffic::Traffic;
 use core::cmp::Reverse;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use fastrand::Rng;
 use ropewalk_core::config::Config;
-use ropewalk_core::connection::{Event, Peer};
-use ropewalk_core::error::{ReadError, WriteError};
-use ropewalk_core::id::StreamId;
-use ropewalk_core::stream::Service;
+use ropewalk_core::connection::{CloseReason, Event, Peer};
+use ropewalk_core::id::{Address, StreamId};
+use ropewalk_core::path::{PathReport, PathState};
 use ropewalk_core::time::{Duration, Instant};
+use ropewalk_core::wire::{Kind, destination, kind};
 use std::collections::{BTreeMap, BinaryHeap};
-
-/// Something that is done to the world at a given moment.
-#[derive(Clone, Copy, Debug)]
-pub enum Act {
-    /// Both directions of a link swallow everything.
-    Cut(usize),
-    /// Only the direction away from this node does.
-    CutFrom(u8, usize),
-    /// The link works again, both ways.
-    Heal(usize),
-    /// The link becomes like this.
-    Change(usize, LinkSpec),
-    /// The node's interface goes away.
-    LinkDown(u8, usize),
-    /// The node's interface comes (back).
-    LinkUp(u8, usize),
-    /// The responder loses all its state.
-    Restart,
-}
-
-/// What the application of a node does with one stream.
-#[derive(Default)]
-struct Flow {
-    tag: u64,
-    to_write: u64,
-    written: u64,
-    finished: bool,
-    read: u64,
-    ended: bool,
-}
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -53,16 +29,37 @@ pub struct Report {
     pub longest_gap: Duration,
     /// When that gap began, since the start.
     pub gap_at: Duration,
-    /// Bytes read in order at the responder.
+    /// Bytes read in order at the responder, and at the dialer.
     pub delivered: u64,
+    /// The same at the dialer.
+    pub answered: u64,
     /// Stream bytes sent more than once by the dialer.
     pub again: u64,
     /// Times that the dialer heard `Restarted`.
     pub restarts: u32,
+    /// Key changes that the dialer saw.
+    pub key_changes: u64,
+    /// Unreliable messages that were sent, and those that arrived.
+    pub messages: (usize, usize),
+    /// How late the messages of a cadence came.
+    pub lateness: Lateness,
+    /// When bytes were last read in order at the responder, since the start.
+    pub last_read: Duration,
 }
 
-/// A datagram under way: when it arrives, its turn, to which node, by which link, its bytes.
-type Arriving = (Instant, u64, u8, usize, Vec<u8>);
+/// A datagram under way.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    arrives: Instant,
+    /// Its turn, among those that arrive at the same moment.
+    turn: u64,
+    to: u8,
+    link: usize,
+    from: Address,
+    /// Where it was sent: nobody is there any more if the address has changed meanwhile.
+    remote: Address,
+    bytes: Vec<u8>,
+}
 
 /// Two nodes joined by links.
 pub struct World {
@@ -74,12 +71,26 @@ pub struct World {
     pub wires: Vec<[Direction; 2]>,
     /// One line for each datagram on standard error.
     pub trace: bool,
+    /// Why each node's connection is over.
+    pub closed: [Option<CloseReason>; 2],
     rng: Rng,
-    flights: BinaryHeap<Reverse<Arriving>>,
+    flights: BinaryHeap<Reverse<Flight>>,
     acts: BinaryHeap<Reverse<(Instant, u64)>>,
     act_list: BTreeMap<u64, Act>,
+    /// When an application wants to go on.
+    alarms: BinaryHeap<Reverse<(Instant, u8)>>,
     sequence: u64,
-    flows: [BTreeMap<StreamId, Flow>; 2],
+    /// Where each node's links seem to be, seen from the other side.
+    seen_at: Vec<[Address; 2]>,
+    /// Links whose end at this node has another address that the other side cannot know yet.
+    unheard: Vec<[bool; 2]>,
+    traffic: Traffic,
+    messages: Messages,
+    watch: Watch,
+    /// When the responder lost its state, until the dialer has heard of it.
+    lost_state: Option<Instant>,
+    /// A path of the dialer's had nothing under way when the oracle last looked.
+    was_quiet: bool,
     started: Option<Instant>,
     progress: Instant,
     report: Report,
@@ -89,7 +100,7 @@ impl World {
     /// A world of these links; all are up on both sides. The dialer begins at once.
     #[must_use]
     pub fn new(seed: u64, links: &[LinkSpec], config: Config) -> Self {
-        Self::with_storage(seed, links, config, VecStorage::ample)
+        Self::with_storage(seed, links, config, [VecStorage::ample; 2])
     }
 
     /// The same with other memory.
@@ -98,37 +109,44 @@ impl World {
         seed: u64,
         links: &[LinkSpec],
         config: Config,
-        storage: fn() -> VecStorage,
+        storage: [fn() -> VecStorage; 2],
     ) -> Self {
         let mut rng = Rng::with_seed(seed);
         let now = Instant::from_micros(1_000_000);
-        let config = Config { services: &["file", "echo"], ..config };
+        let config = Config { services: SERVICES, ..config };
         let nodes = [
-            Node::new(0, config, storage, &mut rng, now),
-            Node::new(1, config, storage, &mut rng, now),
+            Node::new(0, config, storage[0], &mut rng, now),
+            Node::new(1, config, storage[1], &mut rng, now),
         ];
         let mut world = Self {
             now,
             nodes,
-            wires: links
-                .iter()
-                .map(|spec| [Direction::new(*spec), Direction::new(*spec)])
-                .collect(),
+            wires: Vec::new(),
             trace: false,
+            closed: [None, None],
             rng,
             flights: BinaryHeap::new(),
             acts: BinaryHeap::new(),
             act_list: BTreeMap::new(),
+            alarms: BinaryHeap::new(),
             sequence: 0,
-            flows: [BTreeMap::new(), BTreeMap::new()],
+            seen_at: Vec::new(),
+            unheard: Vec::new(),
+            traffic: Traffic::default(),
+            messages: Messages::default(),
+            watch: Watch::new(now),
+            lost_state: None,
+            was_quiet: false,
             started: None,
             progress: now,
             report: Report::default(),
         };
-        for link in 0..links.len() {
+        for spec in links {
+            let link = world.add_link(*spec);
             for node in &mut world.nodes {
                 node.link_up(link as u8, 1_472, now);
             }
+            world.look_at(link);
         }
         world
     }
@@ -137,7 +155,7 @@ impl World {
     pub fn dial(&mut self) {
         let mut addresses = heapless::Vec::new();
         for link in self.nodes[1].links.keys() {
-            addresses.push(Node::address(1, *link)).expect("few links");
+            addresses.push(self.nodes[1].local(*link)).expect("few links");
         }
         let ticket = self.nodes[1].ticket;
         let peer = Peer {
@@ -152,8 +170,11 @@ impl World {
 
     /// Adds a link, up on neither side.
     pub fn add_link(&mut self, spec: LinkSpec) -> usize {
+        let link = self.wires.len();
         self.wires.push([Direction::new(spec), Direction::new(spec)]);
-        self.wires.len() - 1
+        self.seen_at.push([0, 1].map(|node| Node::address(node, link as u8)));
+        self.unheard.push([false; 2]);
+        link
     }
 
     /// Has `act` done at `after` from now.
@@ -167,22 +188,85 @@ impl World {
     ///
     /// # Panics
     /// When it cannot be opened.
-    pub fn send(&mut self, node: u8, service: &str, bytes: u64) -> StreamId {
-        let service = Service::new(service).expect("a good name");
-        let connection = self.nodes[usize::from(node)].connection.as_mut().expect("connected");
-        let id = connection.open(&service).expect("a stream");
-        let flow = Flow { tag: u64::from(id.0), to_write: bytes, ..Flow::default() };
-        self.flows[usize::from(node)].insert(id, flow);
-        self.started.get_or_insert(self.now);
-        self.progress = self.now;
+    pub fn send(&mut self, node: u8, service: &'static str, bytes: u64) -> StreamId {
+        self.traffic.plan(StreamPlan::new(node, service, bytes));
+        let id = self.traffic.open(node, &mut self.nodes[usize::from(node)]).expect("a stream");
+        self.begin();
         self.pump(node);
         id
+    }
+
+    /// Opens a stream of `service` at node 0 and writes `count` messages of `bytes` to it, one
+    /// each `every`.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub fn send_messages(
+        &mut self,
+        service: &'static str,
+        bytes: u64,
+        every: Duration,
+        count: u64,
+    ) -> StreamId {
+        let mut plan = StreamPlan::new(0, service, 0);
+        plan.there.cadence = Some(Cadence::new(bytes, every, count, self.now));
+        self.traffic.plan(plan);
+        let id = self.traffic.open(0, &mut self.nodes[0]).expect("a stream");
+        self.begin();
+        self.pump(0);
+        id
+    }
+
+    /// Has a stream opened as soon as there is room for it.
+    pub fn plan(&mut self, plan: StreamPlan) {
+        self.traffic.plan(plan);
+        self.begin();
+        self.pump(plan.opener);
+    }
+
+    /// Has unreliable messages sent, from now on.
+    pub fn plan_messages(&mut self, plan: MessagePlan) {
+        self.messages.plan(plan, self.now);
+        self.pump(plan.node);
+    }
+
+    fn begin(&mut self) {
+        self.started.get_or_insert(self.now);
+        self.progress = self.now;
+    }
+
+    /// A node's application ends the connection.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn close(&mut self, node: u8, code: u32, reason: &str) {
+        let connection = self.nodes[usize::from(node)].connection.as_mut().expect("connected");
+        connection.close(code, reason, self.now);
+        self.pump(node);
     }
 
     /// Whether both nodes hold an established connection.
     #[must_use]
     pub fn connected(&self) -> bool {
         self.nodes.iter().all(|node| node.connection.as_ref().is_some_and(|c| c.is_connected()))
+    }
+
+    /// Whether both nodes have a path that carries data to where the other is now.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        let paths = self.paths();
+        [0, 1].iter().all(|node: &usize| {
+            paths[*node].iter().any(|path| {
+                let there = self.seen_at[usize::from(path.link.0)][1 - node];
+                path.state == PathState::Active && path.remote == there
+            })
+        })
+    }
+
+    /// Each node's paths.
+    #[must_use]
+    pub fn paths(&self) -> [Vec<PathReport>; 2] {
+        [0, 1].map(|node| self.nodes[node].connection.iter().flat_map(|c| c.paths()).collect())
     }
 
     /// Runs until `done`, or until `limit` has passed; returns whether it was done.
@@ -205,31 +289,34 @@ impl World {
     /// What came of it so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut report = self.report.clone();
+        let (messages, lateness) = (self.messages.counts(), self.traffic.lateness());
+        let mut report = Report { messages, lateness, ..self.report.clone() };
         if let Some(connection) = &self.nodes[0].connection {
             report.again = connection.stats().again_bytes;
+            report.key_changes = connection.stats().key_changes;
         }
         report
     }
 
-    /// Whether all streams were read to their ends on the other side.
+    /// Whether both sides of every stream know how it ended.
     #[must_use]
     pub fn all_done(&self) -> bool {
-        (0..2).all(|node: usize| {
-            self.flows[node].iter().all(|(id, flow)| {
-                let other = self.flows[1 - node].get(id);
-                flow.to_write == 0 && flow.tag == ANSWER
-                    || flow.finished && other.is_some_and(|other| other.ended)
-            })
-        })
+        self.lost_state.is_none() && self.traffic.all_done()
+    }
+
+    /// The streams that are not over.
+    #[must_use]
+    pub fn unsettled(&self) -> String {
+        self.traffic.unsettled()
     }
 
     /// One event; false when nothing happens before `end`.
     fn step(&mut self, end: Instant) -> bool {
-        let flight = self.flights.peek().map(|Reverse((at, ..))| *at);
+        let flight = self.flights.peek().map(|Reverse(flight)| flight.arrives);
         let act = self.acts.peek().map(|Reverse((at, _))| *at);
+        let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
         let wake = self.nodes.iter().filter_map(Node::timeout).min();
-        let Some(next) = [flight, act, wake].into_iter().flatten().min() else {
+        let Some(next) = [flight, act, alarm, wake].into_iter().flatten().min() else {
             self.now = end;
             return false;
         };
@@ -243,31 +330,70 @@ impl World {
             let act = self.act_list.remove(&sequence).expect("listed");
             self.perform(act);
         } else if flight == Some(next) {
-            let Some(Reverse((_, _, to, link, bytes))) = self.flights.pop() else { return true };
-            self.arrive(to, link, bytes);
+            let Some(Reverse(flight)) = self.flights.pop() else { return true };
+            self.arrive(flight);
+        } else if alarm == Some(next) {
+            let Some(Reverse((_, node))) = self.alarms.pop() else { return true };
+            self.pump(node);
         } else {
-            for node in 0..2 {
-                if self.nodes[usize::from(node)].timeout().is_some_and(|moment| moment <= self.now)
-                {
-                    self.pump(node);
-                    let again = self.nodes[usize::from(node)].timeout();
-                    assert!(
-                        again.is_none_or(|moment| moment > self.now),
-                        "node {node} would spin at {:?}: {again:?}",
-                        self.now
-                    );
-                }
-            }
+            self.wake();
+        }
+        if self.watch.due(self.now) {
+            self.look();
         }
         true
     }
 
-    fn arrive(&mut self, to: u8, link: usize, bytes: Vec<u8>) {
+    fn wake(&mut self) {
+        for node in 0..2 {
+            if self.nodes[usize::from(node)].timeout().is_some_and(|moment| moment <= self.now) {
+                self.pump(node);
+                let again = self.nodes[usize::from(node)].timeout();
+                assert!(
+                    again.is_none_or(|moment| moment > self.now),
+                    "node {node} would spin at {:?}: {again:?}",
+                    self.now
+                );
+            }
+        }
+    }
+
+    /// Asks the oracle against stalls.
+    fn look(&mut self) {
+        if let Some(since) = self.lost_state {
+            // A path with nothing under way notices when it asks for a sign of life.
+            let quiet = |path: &PathReport| path.in_flight == 0 && path.state == PathState::Active;
+            let quiet = self.paths()[0].iter().any(quiet);
+            if core::mem::replace(&mut self.was_quiet, quiet) || quiet {
+                self.lost_state = Some(self.now);
+                return;
+            }
+            let grace = self.watch.longest_round_trip() * 4 + Duration::from_secs(1);
+            let late = self.watch.well_since(since, grace, self.now);
+            assert!(late.is_none(), "the dialer has not noticed the restart, {:?}", self.watch);
+        }
+        let lives = [0, 1].map(|node| self.traffic.life_of(node, &self.nodes[usize::from(node)]));
+        let together = self.lost_state.is_none() && lives[0].is_some() && lives[0] == lives[1];
+        for node in 0..2 {
+            self.watch.check(node, together && self.traffic.waits(node), self.now);
+        }
+    }
+
+    fn arrive(&mut self, flight: Flight) {
+        let Flight { to, link, from, remote, bytes, .. } = flight;
+        if remote != self.seen_at[link][usize::from(to)] {
+            return;
+        }
         let node = &mut self.nodes[usize::from(to)];
         if !node.links.contains_key(&(link as u8)) {
             return;
         }
-        let from = Node::address(1 - to, link as u8);
+        if from == self.seen_at[link][usize::from(1 - to)]
+            && core::mem::take(&mut self.unheard[link][usize::from(1 - to)])
+        {
+            self.look_at(link);
+        }
+        let node = &mut self.nodes[usize::from(to)];
         let reply = node.receive(link as u8, from, bytes, self.now);
         if let Some(reply) = reply {
             self.transmit(to, reply);
@@ -283,6 +409,7 @@ impl World {
             Act::Cut(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = false),
             Act::CutFrom(node, link) => self.wires[link][usize::from(node)].open = false,
             Act::Heal(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = true),
+            Act::Stall(link, length) => self.stall(link, length),
             Act::Change(link, spec) => {
                 self.wires[link].iter_mut().for_each(|wire| wire.spec = spec);
             }
@@ -294,23 +421,79 @@ impl World {
                 self.nodes[usize::from(node)].link_up(link as u8, 1_472, self.now);
                 self.pump(node);
             }
+            Act::Readdress(node, link) => {
+                self.nodes[usize::from(node)].readdress(link as u8, self.now);
+                self.seen_at[link][usize::from(node)] =
+                    self.nodes[usize::from(node)].local(link as u8);
+                self.unheard[link][usize::from(node)] = true;
+                self.pump(node);
+            }
+            Act::Rebind { node, link, host } => self.rebind(node, link, host),
+            Act::SetMode(mode) => {
+                if let Some(connection) = &mut self.nodes[0].connection {
+                    connection.set_mode(mode);
+                }
+                self.pump(0);
+            }
             Act::Restart => {
                 self.nodes[1].restart(self.now);
-                self.flows[1].clear();
+                (self.lost_state, self.was_quiet) = (Some(self.now), true);
             }
         }
+        for link in 0..self.wires.len() {
+            self.look_at(link);
+        }
+    }
+
+    fn stall(&mut self, link: usize, length: Duration) {
+        let end = self.now + length;
+        for wire in &mut self.wires[link] {
+            wire.hold_until(end);
+        }
+        let held = |Reverse(mut flight): Reverse<Flight>| {
+            if flight.link == link {
+                flight.arrives = flight.arrives.max(end);
+            }
+            Reverse(flight)
+        };
+        self.flights = core::mem::take(&mut self.flights).into_iter().map(held).collect();
+    }
+
+    /// A translator gives the node's link another port or another host of its own.
+    fn rebind(&mut self, node: u8, link: usize, host: bool) {
+        let Address::Ip(SocketAddr::V4(now)) = self.seen_at[link][usize::from(node)] else {
+            return;
+        };
+        self.sequence += 1;
+        let place = self.sequence as u8;
+        let [a, b, c, d] = now.ip().octets();
+        let ip = if host { Ipv4Addr::new(100, place, c, d) } else { Ipv4Addr::new(a, b, c, d) };
+        let port = now.port() + 1;
+        self.seen_at[link][usize::from(node)] = Address::Ip(SocketAddr::new(IpAddr::V4(ip), port));
+        self.unheard[link][usize::from(node)] = true;
+    }
+
+    /// Tells the oracle how a link fares.
+    fn look_at(&mut self, link: usize) {
+        let up = |node: &Node| node.links.contains_key(&(link as u8));
+        let open = |wire: &Direction| wire.open && wire.spec.loss <= LOSS_WELL;
+        let well = self.nodes.iter().all(up)
+            && self.wires[link].iter().all(open)
+            && self.unheard[link] == [false; 2];
+        self.watch.on_link(link, well, &self.wires[link][0].spec, self.now);
     }
 
     /// Drives one node until it has nothing left to do now.
     fn pump(&mut self, node: u8) {
         loop {
-            for outgoing in self.nodes[usize::from(node)].poll(self.now) {
-                self.transmit(node, outgoing);
-            }
+            let outgoing = self.nodes[usize::from(node)].poll(self.now);
             let events = core::mem::take(&mut self.nodes[usize::from(node)].events);
             let mut busy = !events.is_empty();
             for event in events {
                 self.on_event(node, event);
+            }
+            for outgoing in outgoing {
+                self.transmit(node, outgoing);
             }
             busy |= self.work(node);
             if !busy {
@@ -321,8 +504,12 @@ impl World {
 
     fn transmit(&mut self, node: u8, outgoing: Outgoing) {
         let Outgoing { link, remote, datagram } = outgoing;
-        // Nothing routes between the links: a pair across them is a black hole.
-        if remote != Node::address(1 - node, link as u8) {
+        if let (0, Some(Kind::Packet), Some(id)) = (node, kind(&datagram), destination(&datagram)) {
+            self.traffic.on_dialers_packet(id);
+        }
+        // Nothing routes between the links: a pair across them is a black hole, and so is an
+        // address that nobody has any more.
+        if remote != self.seen_at[link][usize::from(1 - node)] {
             return;
         }
         let wire = &mut self.wires[link][usize::from(node)];
@@ -335,9 +522,12 @@ impl World {
                 datagram.len()
             );
         }
-        for (at, bytes) in flights {
+        let from = self.seen_at[link][usize::from(node)];
+        for (arrives, bytes) in flights {
             self.sequence += 1;
-            self.flights.push(Reverse((at, self.sequence, 1 - node, link, bytes)));
+            let turn = self.sequence;
+            let flight = Flight { arrives, turn, to: 1 - node, link, from, remote, bytes };
+            self.flights.push(Reverse(flight));
         }
     }
 
@@ -346,81 +536,61 @@ impl World {
             eprintln!("{:>12} us  node {node} {event:?}", self.now.as_micros());
         }
         match event {
-            Event::StreamOpened { stream, .. } => {
-                // Whoever answers only reads, and ends its own direction at once.
-                let flow = Flow { tag: ANSWER, ..Flow::default() };
-                self.flows[usize::from(node)].insert(stream, flow);
-            }
             Event::Restarted => {
                 self.report.restarts += 1;
-                self.flows[usize::from(node)].clear();
+                self.lost_state = None;
+                self.traffic.on_restarted();
             }
-            _ => {}
+            Event::DatagramReceived => {
+                let index = usize::from(node);
+                if let Some(life) = self.traffic.life_of(node, &self.nodes[index]) {
+                    self.messages.receive(node, life, &mut self.nodes[index]);
+                }
+            }
+            Event::Closed(why) => self.closed[usize::from(node)] = Some(why),
+            event => self.traffic.on_event(node, &self.nodes[usize::from(node)], &event),
         }
     }
 
-    /// The applications write what fits and read what is there; returns whether anything moved.
-    fn work(&mut self, node: u8) -> bool {
-        let mut moved = false;
-        let Some(connection) = &mut self.nodes[usize::from(node)].connection else { return false };
-        let mut buffer = [0; 16_384];
-        for (id, flow) in &mut self.flows[usize::from(node)] {
-            let mut stream = connection.stream(*id);
-            while flow.written < flow.to_write {
-                let len = (flow.to_write - flow.written).min(buffer.len() as u64) as usize;
-                oracle::fill(flow.tag, flow.written, &mut buffer[..len]);
-                match stream.write(&buffer[..len]) {
-                    Ok(taken) => {
-                        flow.written += taken as u64;
-                        moved = true;
-                    }
-                    Err(WriteError::Blocked) => break,
-                    Err(error) => panic!("node {node} writes to {id:?}: {error}"),
-                }
-            }
-            if flow.written == flow.to_write && !flow.finished {
-                stream.finish().expect("still open");
-                flow.finished = true;
-                moved = true;
-            }
-            while !flow.ended {
-                match stream.read(&mut buffer) {
-                    Ok(len) => {
-                        // The opener's tag is the stream's number; the answer is empty.
-                        for (index, byte) in buffer[..len].iter().enumerate() {
-                            let offset = flow.read + index as u64;
-                            let expected = oracle::pattern(u64::from(id.0), offset);
-                            assert_eq!(*byte, expected, "node {node}, {id:?}, offset {offset}");
-                        }
-                        flow.read += len as u64;
-                        moved = true;
-                        if node == 1 {
-                            self.report.delivered += len as u64;
-                            let gap = self.now.since(self.progress);
-                            if flow.read > len as u64 && gap > self.report.longest_gap {
-                                self.report.longest_gap = gap;
-                                self.report.gap_at =
-                                    self.progress.since(self.started.unwrap_or(self.now));
-                            }
-                            self.progress = self.now;
-                        }
-                    }
-                    Err(ReadError::Blocked) => break,
-                    Err(ReadError::Finished) => {
-                        flow.ended = true;
-                        moved = true;
-                        if node == 1 && self.report.completed.is_none() {
-                            self.report.completed =
-                                self.started.map(|started| self.now.since(started));
-                        }
-                    }
-                    Err(error) => panic!("node {node} reads from {id:?}: {error}"),
-                }
+    /// The applications do what they can; returns whether anything moved.
+    fn work(&mut self, index: u8) -> bool {
+        let node = &mut self.nodes[usize::from(index)];
+        let moved = self.traffic.work(index, node, self.now);
+        let life = self.traffic.life_of(index, node);
+        let (sent, next) =
+            life.map_or((false, None), |life| self.messages.work(index, life, node, self.now));
+        for at in [moved.wake, next].into_iter().flatten() {
+            // Asked for again and again: one alarm for each moment is enough.
+            if self.alarms.iter().all(|Reverse(known)| *known != (at, index)) {
+                self.alarms.push(Reverse((at, index)));
             }
         }
-        moved
+        if moved.read > 0 {
+            self.watch.on_progress(1 - index, self.now);
+        }
+        if index == 1 {
+            self.count(moved.read, moved.within);
+        } else {
+            self.report.answered += moved.read;
+        }
+        if moved.ended && index == 1 && self.report.completed.is_none() {
+            self.report.completed = self.started.map(|started| self.now.since(started));
+        }
+        moved.any || sent
+    }
+
+    /// Bytes were read at the responder; whether some were not the first of a stream.
+    fn count(&mut self, read: u64, within: bool) {
+        if read == 0 {
+            return;
+        }
+        self.report.delivered += read;
+        let gap = self.now.since(self.progress);
+        if within && gap > self.report.longest_gap {
+            self.report.longest_gap = gap;
+            self.report.gap_at = self.progress.since(self.started.unwrap_or(self.now));
+        }
+        self.progress = self.now;
+        self.report.last_read = self.now.since(self.started.unwrap_or(self.now));
     }
 }
-
-/// The tag of a flow that only reads.
-const ANSWER: u64 = u64::MAX;

@@ -5,5 +5,6 @@ mod acknowledgements;
 mod closing;
 mod paths;
 mod puppet;
+mod repair;
 mod restarts;
 mod streams;

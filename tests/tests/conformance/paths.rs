@@ -65,10 +65,16 @@ fn an_unknown_path_is_the_peers_and_new_or_nothing() {
 fn a_connection_has_eight_paths_and_no_more() {
     // spec: 9.1-2
     let mut puppet = Puppet::answering(Setup::default());
+    let from = |port| Arrival {
+        remote: Address::Ip(format!("10.0.0.2:{port}").parse().unwrap()),
+        ..at(0)
+    };
     for path in 0..7 {
-        assert_eq!(puppet.say(2 * path + 1, 0, &[Frame::Ping]), Ok(()));
+        let opened = puppet.say_from(2 * path + 1, from(8_000 + path), &payload(&[Frame::Ping]));
+        assert_eq!(opened, Ok(()));
     }
-    assert_eq!(puppet.say(15, 0, &[Frame::Ping]), Err(Discard::NoRoom));
+    let ninth = puppet.say_from(15, from(8_015), &payload(&[Frame::Ping]));
+    assert_eq!(ninth, Err(Discard::NoRoom));
     assert_eq!(puppet.subject.paths().count(), 8);
     // Of its own accord it opens no more either.
     let mut puppet = Puppet::answering(Setup { links: 8, ..Setup::default() });

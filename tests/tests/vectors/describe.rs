@@ -50,6 +50,12 @@ pub(crate) fn frame(frame: &Frame<'_>) -> String {
         }
         Frame::Mode { sequence, mode } => format!("Mode sequence={sequence} mode={mode:?}"),
         Frame::Close { code, reason } => format!("Close code={code} reason={reason:?}"),
+        Frame::Symbol { number, contents } => {
+            format!("Symbol number={number} contents={}", hex(contents))
+        }
+        Frame::Repair { first, count, key, data } => {
+            format!("Repair first={first} count={count} key={key} data={}", hex(data))
+        }
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame<'static>)> {
         ("datagram", Frame::Datagram { data: b"hello" }),
         ("datagram_empty", Frame::Datagram { data: b"" }),
         ("datagram_sized", Frame::DatagramSized { data: b"hello" }),
+        ("symbol", Frame::Symbol { number: 300, contents: b"\x0ahello" }),
+        ("repair", Frame::Repair { first: 290, count: 12, key: 513, data: b"\x06\x00sums" }),
     ];
     frames.extend(about_paths());
     frames

@@ -16,6 +16,7 @@ mod connection;
 mod crypto;
 mod opaque;
 mod recovery;
+mod repair;
 mod storage;
 mod stream;
 mod values;
@@ -29,6 +30,7 @@ pub extern "C" fn reset() -> ! {
     wire::all();
     crypto::all();
     recovery::all();
+    repair::all();
     stream::all();
     connection::all();
     loop {}

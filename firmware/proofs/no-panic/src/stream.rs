@@ -57,7 +57,6 @@ fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     see(any(&mut *streams).write_frames(&mut writer, &mut cargo, memory));
     any(&mut *streams).on_acked(any(Carried::MaxData), memory);
     any(&mut *streams).on_lost(any(Carried::MaxData), memory);
-    see(any(&mut *streams).requeue_tail(any(0), memory));
 }
 
 fn messages() {
@@ -66,6 +65,6 @@ fn messages() {
     see(datagrams.send(bytes.any(), ring.any()));
     see(any(&mut datagrams).receive(bytes.any(), PathId(any(0)), ring.any()));
     see(any(&mut datagrams).read(bytes.any(), ring.any()));
-    see(any(&mut datagrams).write(&mut Writer::new(bytes.any()), ring.any()));
+    see(any(&mut datagrams).write(&mut Writer::new(bytes.any()), any(true), ring.any()));
     see(datagrams.waiting());
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Lab, LinkSpec, Node};
 use super::Stage;
-use super::rates::Bulk;
+use super::measure::Measurement;
 use super::transfer::S1;
 use core::time::Duration;
 use std::io;
@@ -20,10 +20,10 @@ pub(super) fn black_hole(stage: &mut Stage, which: usize) -> io::Result<()> {
     transfer.finish(LIMIT)?;
     stage.intact(&transfer)?;
 
-    let mut bulk = Bulk::begin(stage, &lab, BYTES)?;
+    let bulk = Measurement::bulk(stage, &lab, BYTES)?;
     let back = swallow(&lab, which);
     stage.returned("`bench` uses the link again after", back);
-    let result = bulk.finish(LIMIT)?;
+    let result = bulk.outcome(LIMIT)?;
     stage.at_most("longest gap", result.max_gap_ms, 300.0, "ms");
     Ok(())
 }

@@ -1,16 +1,14 @@
-//! Measurements over one stream of the service `bench`: how much arrives, in which time, with which gaps.
+//! How much arrives, in which time, with which gaps.
 //!
 //! ```text
 //! sender    noise ... end of stream
-//! receiver                          postcard's form of [`Outcome`], end of stream
+//! receiver                          [`Outcome`], end of stream
 //! ```
-//!
-//! The receiver's clock counts: a sender only knows what it handed to its system.
 
+use super::{hear, noise, tell};
 use crate::transfer::TransferError;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -18,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 pub const SERVICE: &str = "bench";
 
 const CHUNK_BYTES: usize = 128 << 10;
-const OUTCOME_BYTES_MAX: u64 = 64;
 
 /// What the receiver saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +63,7 @@ impl Gaps {
 ///
 /// # Errors
 /// When the stream breaks, or the receiver's word is none.
-pub async fn bulk<R, W>(
+pub async fn run<R, W>(
     reader: R,
     mut writer: W,
     amount: Amount,
@@ -76,7 +73,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let noise = noise();
+    let noise = noise(CHUNK_BYTES);
     let start = Instant::now();
     let mut sent = 0;
     loop {
@@ -95,18 +92,14 @@ where
         moved(written);
     }
     writer.shutdown().await.map_err(TransferError::Lost)?;
-    outcome(reader).await
+    hear(reader).await
 }
 
 /// Counts what arrives since `since`, and says so.
 ///
 /// # Errors
 /// When the stream breaks.
-pub async fn serve<R, W>(
-    mut reader: R,
-    mut writer: W,
-    since: Instant,
-) -> Result<Outcome, TransferError>
+pub async fn serve<R, W>(mut reader: R, writer: W, since: Instant) -> Result<Outcome, TransferError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -122,37 +115,15 @@ where
         gaps.arrived(last);
     }
     let outcome = Outcome { bytes, time: last - since, gap_max: gaps.longest() };
-    let mut room = [0; OUTCOME_BYTES_MAX as usize];
-    let word =
-        postcard::to_slice(&outcome, &mut room).map_err(|_| TransferError::Protocol("no room"))?;
-    writer.write_all(word).await.map_err(TransferError::Lost)?;
-    // A sender that has heard this may hang up before we hear that it has.
-    let _ = writer.shutdown().await;
+    tell(&outcome, writer).await?;
     Ok(outcome)
-}
-
-async fn outcome<R: AsyncRead + Unpin>(reader: R) -> Result<Outcome, TransferError> {
-    let mut word = Vec::new();
-    reader.take(OUTCOME_BYTES_MAX).read_to_end(&mut word).await.map_err(TransferError::Lost)?;
-    if word.is_empty() {
-        return Err(TransferError::Lost(io::ErrorKind::UnexpectedEof.into()));
-    }
-    postcard::from_bytes(&word)
-        .map_err(|_| TransferError::Protocol("the measurement's outcome is none"))
-}
-
-/// A chunk that no link compresses.
-fn noise() -> Vec<u8> {
-    let mut noise = vec![0; CHUNK_BYTES];
-    blake3::Hasher::new().finalize_xof().fill(&mut noise);
-    noise
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn run(amount: Amount) -> (Outcome, Outcome, u64) {
+    async fn measured(amount: Amount) -> (Outcome, Outcome, u64) {
         let (left, right) = tokio::io::duplex(10_000);
         let (left_read, left_write) = tokio::io::split(left);
         let (right_read, right_write) = tokio::io::split(right);
@@ -161,7 +132,7 @@ mod tests {
             counted.fetch_add(bytes, core::sync::atomic::Ordering::Relaxed);
         };
         let (sent, served) = tokio::join!(
-            bulk(left_read, left_write, amount, &moved),
+            run(left_read, left_write, amount, &moved),
             serve(right_read, right_write, Instant::now())
         );
         (sent.unwrap(), served.unwrap(), counted.into_inner())
@@ -169,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_ends_say_what_the_receiver_saw() {
-        let (sent, served, moved) = run(Amount::Bytes(1_000_003)).await;
+        let (sent, served, moved) = measured(Amount::Bytes(1_000_003)).await;
         assert_eq!(sent, served);
         assert_eq!((sent.bytes, moved), (1_000_003, 1_000_003));
         assert!(sent.time > Duration::ZERO && sent.gap_max <= sent.time);
@@ -177,14 +148,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_time_is_kept() {
-        let (sent, ..) = run(Amount::Time(Duration::from_millis(50))).await;
+        let (sent, ..) = measured(Amount::Time(Duration::from_millis(50))).await;
         assert!(sent.bytes > 0 && sent.time >= Duration::from_millis(45), "{sent:?}");
     }
 
     #[tokio::test]
     async fn a_receiver_that_says_nothing_is_noticed() {
         let (reader, writer) = (tokio::io::empty(), tokio::io::sink());
-        let error = bulk(reader, writer, Amount::Bytes(1), &|_| {}).await.unwrap_err();
+        let error = run(reader, writer, Amount::Bytes(1), &|_| {}).await.unwrap_err();
         assert!(matches!(error, TransferError::Lost(_)), "{error}");
     }
 

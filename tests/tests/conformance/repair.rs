@@ -1,0 +1,86 @@
+//! Section 9.9: symbols, sums of them, and what is computed.
+
+use crate::puppet::{Puppet, Setup};
+use ropewalk_core::config::Config;
+use ropewalk_core::id::Mode;
+use ropewalk_core::repair::{ENCODER_BYTES, Encoder};
+use ropewalk_core::wire::{Frame, Writer};
+
+fn puppet() -> Puppet {
+    let standard = Setup::default();
+    let config = Config { mode: Mode::Repair, ..standard.config };
+    Puppet::answering(Setup { config, storage: standard.storage.with_repair(), ..standard })
+}
+
+/// A message, coded as the contents of a symbol.
+fn contents(message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; 200];
+    let mut writer = Writer::new(&mut bytes);
+    Frame::DatagramSized { data: message }.encode(&mut writer).unwrap();
+    writer.as_slice().to_vec()
+}
+
+/// The sum of these symbols, and its key.
+fn sum(symbols: &[Vec<u8>]) -> (u16, Vec<u8>) {
+    let (mut encoder, mut memory) = (Encoder::new(), vec![0; ENCODER_BYTES]);
+    for symbol in symbols {
+        encoder.push(symbol, &mut memory).unwrap();
+    }
+    let mixture = encoder.mixture(&memory).unwrap();
+    let mut data = vec![0; mixture.len];
+    encoder.mix(&mixture, &mut data, &memory);
+    (mixture.key, data)
+}
+
+fn heard(puppet: &mut Puppet) -> Vec<Vec<u8>> {
+    let mut buffer = [0; 1_200];
+    core::iter::from_fn(|| {
+        puppet.subject.recv_datagram(&mut buffer).map(|(len, _)| buffer[..len].to_vec())
+    })
+    .collect()
+}
+
+#[test]
+fn a_lost_symbol_is_computed_and_its_message_comes_once() {
+    // spec: 9.9-2
+    let mut puppet = puppet();
+    let symbols = [contents(b"first"), contents(b"second"), contents(b"third")];
+    let symbol = |number: u32| Frame::Symbol { number, contents: &symbols[number as usize] };
+    puppet.say(0, 0, &[symbol(0)]).unwrap();
+    puppet.say(0, 0, &[symbol(2)]).unwrap();
+    assert_eq!(heard(&mut puppet), [b"first".to_vec(), b"third".to_vec()]);
+    let (key, data) = sum(&symbols);
+    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 3, key, data: &data }]).unwrap();
+    assert_eq!(heard(&mut puppet), [b"second".to_vec()]);
+    puppet.say(0, 0, &[symbol(1)]).unwrap();
+    assert_eq!(heard(&mut puppet), Vec::<Vec<u8>>::new(), "it was computed before");
+    assert_eq!(puppet.subject.stats().recovered, 1);
+}
+
+#[test]
+fn without_memory_symbols_are_taken_and_sums_are_dropped() {
+    let mut puppet = Puppet::answering(Setup::default());
+    let symbols = [contents(b"first"), contents(b"second")];
+    let (key, data) = sum(&symbols);
+    puppet.say(0, 0, &[Frame::Symbol { number: 0, contents: &symbols[0] }]).unwrap();
+    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 2, key, data: &data }]).unwrap();
+    puppet.say(0, 0, &[Frame::Symbol { number: 1, contents: &symbols[1] }]).unwrap();
+    assert_eq!(heard(&mut puppet), [b"first".to_vec(), b"second".to_vec()]);
+}
+
+#[test]
+fn other_frames_in_a_symbol_break_the_protocol() {
+    // spec: 9.9-3
+    for inner in [
+        Frame::Ping,
+        Frame::Response { token: 1 },
+        Frame::Close { code: 0, reason: "" },
+        Frame::Symbol { number: 9, contents: &[] },
+        Frame::Repair { first: 0, count: 1, key: 0, data: &[0, 0] },
+    ] {
+        let mut bytes = [0; 40];
+        let mut writer = Writer::new(&mut bytes);
+        inner.encode(&mut writer).unwrap();
+        puppet().is_violated_by(&[Frame::Symbol { number: 0, contents: writer.as_slice() }]);
+    }
+}

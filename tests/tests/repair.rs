@@ -1,0 +1,61 @@
+//! Error correction where it pays: messages over long links that lose packets.
+
+use ropewalk_core::config::Config;
+use ropewalk_core::connection::Stats;
+use ropewalk_core::id::Mode;
+use ropewalk_core::time::Duration;
+use ropewalk_tests::sim::{LinkSpec, Report, World};
+
+const MESSAGES: u64 = 10_000;
+
+/// A thousand messages a second over two links of 100 ms round trip.
+fn messages(mode: Mode, loss: u32, seed: u64) -> (Report, Stats, Stats) {
+    let mut link = LinkSpec::new(20, 50, 256);
+    link.loss = loss;
+    let config = Config { mode, ..Config::default() };
+    let mut world = World::new(seed, &[link, link], config);
+    world.dial();
+    assert!(world.run_until(Duration::from_secs(4), World::connected), "no connection");
+    world.send_messages("file", 200, Duration::from_millis(1), MESSAGES);
+    let report = world.run_to_completion(Duration::from_secs(30));
+    assert_eq!(report.lateness.messages, MESSAGES, "{report:?}");
+    let stats = |node: usize| world.nodes[node].connection.as_ref().map(|c| c.stats());
+    (report, stats(0).unwrap_or_default(), stats(1).unwrap_or_default())
+}
+
+#[test]
+fn with_losses_messages_come_sooner_than_by_sending_again() {
+    for seed in 1..=3 {
+        let (bulk, ..) = messages(Mode::Bulk, 50, seed);
+        let (repair, sender, receiver) = messages(Mode::Repair, 50, seed);
+        let (slow, fast) = (bulk.lateness.per_mille(990), repair.lateness.per_mille(990));
+        assert!(fast * 10 <= slow * 7, "{fast:?} against {slow:?}");
+        assert!(receiver.recovered * 2 > MESSAGES / 20, "{receiver:?}");
+        // Twice the loss rate, of what is sent.
+        assert!(sender.repairs_sent * 10 <= sender.sent_packets, "{sender:?}");
+    }
+}
+
+#[test]
+fn without_losses_it_costs_nothing() {
+    let (_, sender, receiver) = messages(Mode::Repair, 0, 1);
+    assert_eq!((sender.repairs_sent, receiver.recovered), (0, 0));
+}
+
+#[test]
+fn bytes_arrive_whole_whatever_is_lost() {
+    for (seed, loss) in (1..).zip([0, 10, 50, 100, 200]) {
+        let mut link = LinkSpec::new(20, 10, 128);
+        link.loss = loss;
+        link.burst = 3;
+        link.reorder = loss;
+        link.duplicate = loss;
+        let config = Config { mode: Mode::Repair, ..Config::default() };
+        let mut world = World::new(seed, &[link, link], config);
+        world.dial();
+        assert!(world.run_until(Duration::from_secs(9), World::connected), "no connection");
+        world.send(0, "file", 3_000_000);
+        let report = world.run_to_completion(Duration::from_secs(60));
+        assert!(world.all_done() && report.delivered == 3_000_000, "loss {loss}: {report:?}");
+    }
+}
