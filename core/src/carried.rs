@@ -34,6 +34,8 @@ pub enum Carried {
     PathStatus(u32),
     /// The mode with this sequence number.
     Mode(u32),
+    /// Padding to this length, to find out whether it passes.
+    LengthProbe(u16),
     /// A symbol that repair symbols may replace.
     Symbol(u32),
     /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.

@@ -91,5 +91,5 @@ impl Buffers {
 
 /// Packets in one call to the system; 16 already give most of what there is to gain.
 const RUN_PACKETS: usize = 32;
-const BUFFER_BYTES: usize = 1_200 * RUN_PACKETS;
+const BUFFER_BYTES: usize = 1_472 * RUN_PACKETS;
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);

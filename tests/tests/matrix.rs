@@ -334,7 +334,7 @@ const fn link(kbit: u64, delay: Duration) -> LinkSpec {
 const PAIR: [LinkSpec; 2] = [LinkSpec::new(100, 10, 256), LinkSpec::new(50, 20, 256)];
 /// Bytes of the line that a full packet takes, and the stream bytes in it: Ethernet, IPv4 and UDP
 /// take 42, and header, tag and frame head at most 36 of ours.
-const FRAME_BYTES: u64 = 1_200 + 42;
-const CARRIED_BYTES: u64 = 1_200 - 36;
+const FRAME_BYTES: u64 = 1_472 + 42;
+const CARRIED_BYTES: u64 = 1_472 - 36;
 /// Ten full packets, as RFC 9002 section 7.2 has it.
 const INITIAL_WINDOW: u64 = 12_000;

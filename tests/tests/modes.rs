@@ -79,7 +79,7 @@ fn messages(world: &mut World, seconds: u64, acts: &[(u64, Act)]) -> Report {
 
 #[test]
 fn the_spare_carries_probes_and_nothing_else() {
-    // spec: 9.10-1
+    // spec: 9.11-1
     for (named, spare) in [(None, 1), (Some((0, 0)), 0), (Some((1, 0)), 0), (Some((1, 1)), 1)] {
         let mut world = world(60, &S1, Mode::Backup);
         if let Some((node, link)) = named {
@@ -101,7 +101,7 @@ fn the_spare_carries_probes_and_nothing_else() {
 
 #[test]
 fn the_dearer_link_is_the_spare_however_short_it_is() {
-    // spec: 9.10-2
+    // spec: 9.11-2
     for node in 0..2 {
         let mut world = world(61, &S1, Mode::Backup);
         world.nodes[node].set_class(0, CostClass::Metered, world.now);
@@ -117,7 +117,7 @@ fn the_dearer_link_is_the_spare_however_short_it_is() {
 
 #[test]
 fn the_spare_takes_over_within_80_ms_and_gives_back_after_a_second() {
-    // spec: 9.10-3
+    // spec: 9.11-3
     for seed in 100..110 {
         let mut world = settled(seed, &S1, Mode::Backup);
         let acts = [(2_000 + seed, Act::Cut(0)), (5_000, Act::Heal(0))];
@@ -176,7 +176,7 @@ fn a_link_that_goes_away_gives_way_to_the_spare_at_once() {
 
 #[test]
 fn either_link_may_die_and_no_message_is_late() {
-    // spec: 9.11-1
+    // spec: 9.12-1
     for seed in 200..205 {
         for link in 0..2 {
             for act in [Act::Cut(link), Act::CutFrom(0, link), Act::CutFrom(1, link)] {
@@ -193,7 +193,7 @@ fn either_link_may_die_and_no_message_is_late() {
 
 #[test]
 fn the_first_copy_wins() {
-    // spec: 9.11-1
+    // spec: 9.12-1
     let mut world = settled(210, &S1, Mode::Redundant);
     let report = messages(&mut world, 5, &[]);
     assert!(report.lateness.max <= ms(12), "{report:?}");
@@ -223,7 +223,7 @@ fn one_link_is_as_fast_as_in_bulk() {
 
 #[test]
 fn a_slow_link_does_not_hold_back_the_fast_one() {
-    // spec: 9.11-2
+    // spec: 9.12-2
     for (seed, slow) in [(230, S1[1]), (231, LinkSpec::new(2, 150, 256)), (232, S1[1].lossy(50))] {
         let alone = completed(seed, &S1[..1], Mode::Bulk, 30 * MEGABYTES);
         let both = completed(seed, &[S1[0], slow], Mode::Redundant, 30 * MEGABYTES);
@@ -238,7 +238,9 @@ fn a_transfer_goes_on_where_a_link_dies() {
         world.schedule(ms(700), Act::Cut(link));
         world.schedule(ms(2_500), Act::Heal(link));
         let report = transfer(&mut world, 30 * MEGABYTES, ms(30_000));
-        assert!(report.longest_gap <= ms(80), "link {link}: {report:?}");
+        // The slow lane is behind by what the fast one had under way: 20 ms of round trip and 20 ms
+        // of queue, which it sends at half the rate, behind 10 ms of its own queue.
+        assert!(report.longest_gap <= ms(100), "link {link}: {report:?}");
     }
 }
 
@@ -261,7 +263,7 @@ fn a_metered_link_is_left_alone_until_it_is_needed() {
 
 #[test]
 fn a_quota_is_never_exceeded_and_all_arrives_all_the_same() {
-    // spec: 9.12-1
+    // spec: 9.13-1
     // Who sends, and at whose end the quota is.
     for (sender, owner) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         for quota in [50_000, 3 * MEGABYTES, 12 * MEGABYTES] {

@@ -13,7 +13,7 @@ use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::Mode;
 use crate::path::PathState;
-use crate::stream::StreamMemory;
+use crate::stream::{Departed, StreamMemory};
 use crate::time::Instant;
 use crate::wire::{Frame, Writer};
 
@@ -66,8 +66,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let own = slot == plan.slot;
             // What is still owed on its own path goes there first.
             let copy = carries_copies && copies & bit(slot) != 0 && !path.acks.pending();
-            let wanted =
-                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
+            let wanted = if own {
+                path.acks.due(now) || !plan.what.is_data() && path.acks.pending()
+            } else {
+                copy
+            };
             if !wanted {
                 continue;
             }
@@ -103,9 +106,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         };
         let parts = self.storage.parts();
         let mut alone = alone;
-        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
+        while let Some(message) = self.datagrams.write(writer, alone, parts.datagrams_out) {
+            let number = match message {
+                Departed::Sent(number) => number,
+                Departed::Dropped(number) => {
+                    self.notices.datagram_left(number, None);
+                    continue;
+                }
+            };
             alone = false;
-            self.notices.datagram_sent(number, path);
+            self.notices.datagram_left(number, Some(path));
             if self.mode.mode == Mode::Spread {
                 break; // One message a packet, so that each takes a path of its own.
             }

@@ -55,12 +55,12 @@ pub enum Event {
     },
     /// An unreliable message can be read.
     DatagramReceived,
-    /// An unreliable message left. Reported for the newest eight only.
+    /// An unreliable message left. Reported for the newest eight only, in their order.
     DatagramSent {
         /// The number that `send_datagram` gave it.
         number: u32,
-        /// The path it took.
-        path: PathId,
+        /// The path it took; none if it was dropped, since packets had become too short for it.
+        path: Option<PathId>,
     },
     /// The connection is over. The last event.
     Closed(CloseReason),
@@ -109,7 +109,7 @@ pub(super) struct Notices {
     pub(super) gone: heapless::Deque<PathId, 8>,
     /// Links whose quota is spent; the oldest is forgotten when it overflows.
     pub(super) spent: heapless::Deque<LinkId, 8>,
-    pub(super) datagrams_sent: heapless::Deque<(u32, PathId), 8>,
+    pub(super) datagrams_sent: heapless::Deque<(u32, Option<PathId>), 8>,
 }
 
 impl Notices {
@@ -131,7 +131,7 @@ impl Notices {
         let _ = self.spent.push_back(link);
     }
 
-    pub(super) fn datagram_sent(&mut self, number: u32, path: PathId) {
+    pub(super) fn datagram_left(&mut self, number: u32, path: Option<PathId>) {
         if self.datagrams_sent.is_full() {
             self.datagrams_sent.pop_front();
         }

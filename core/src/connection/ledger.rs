@@ -21,11 +21,16 @@ pub(super) struct Ledger<'a> {
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
+    /// What became of a probe for the path's length; there is one at a time.
+    pub(super) length_probe: Option<(Fate, u16)>,
 }
 
 impl Ledger<'_> {
     /// Tells the owner of `carried` what became of it.
     pub(super) fn settle(&mut self, fate: Fate, carried: Carried) {
+        if let Carried::LengthProbe(bytes) = carried {
+            self.length_probe = Some((fate, bytes));
+        }
         match fate {
             Fate::Acked => self.acked(carried),
             Fate::Lost => self.lost(carried),
@@ -35,7 +40,7 @@ impl Ledger<'_> {
     fn acked(&mut self, carried: Carried) {
         match carried {
             Carried::PathStatus(sequence) => self.told.on_acked(sequence),
-            Carried::Mode(_) | Carried::Advertise(_) => {}
+            Carried::Mode(_) | Carried::Advertise(_) | Carried::LengthProbe(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
             Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_acked(stream, &mut self.memory),
@@ -48,7 +53,7 @@ impl Ledger<'_> {
             Carried::Advertise(sequence) => self.advertise.on_lost(sequence),
             Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
-            Carried::Acknowledgement { .. } => {}
+            Carried::Acknowledgement { .. } | Carried::LengthProbe(_) => {}
             // What it contained goes out again, in another symbol.
             Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_lost(stream, &mut self.memory),

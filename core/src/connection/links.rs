@@ -4,13 +4,15 @@ use crate::id::{Address, CostClass, LinkId};
 use crate::path::{LocalLink, Meter};
 use crate::time::{Duration, Instant};
 use crate::wire::Advertised;
+use core::net::SocketAddr;
 use heapless::Vec;
 
 /// What a link is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LinkInfo {
-    /// Largest datagram it carries, in bytes: UDP payload, or serial frame contents.
+    /// Largest datagram it carries, in bytes: UDP payload by IPv4 (by IPv6 it is 20 bytes less), or
+    /// serial frame contents.
     pub mtu: u16,
     /// What it costs.
     pub class: CostClass,
@@ -18,6 +20,16 @@ pub struct LinkInfo {
     pub addresses: Vec<Address, LINK_ADDRESSES_MAX>,
     /// Peers are not told of it: its addresses mean nothing to them.
     pub hidden: bool,
+}
+
+impl LinkInfo {
+    /// The largest datagram that it carries to this address.
+    pub(super) const fn carries(&self, remote: &Address) -> u16 {
+        match remote {
+            Address::Ip(SocketAddr::V6(_)) => self.mtu.saturating_sub(IPV6_LONGER),
+            Address::Ip(SocketAddr::V4(_)) | Address::Serial => self.mtu,
+        }
+    }
 }
 
 /// What happened to a link.
@@ -156,6 +168,8 @@ impl Links {
     }
 }
 
+/// By how much IPv6's header is longer than IPv4's.
+const IPV6_LONGER: u16 = 20;
 /// Links of one node that a connection can use.
 pub(super) const LINKS_MAX: usize = 16;
 /// Links that the user said something of.

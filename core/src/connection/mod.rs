@@ -26,6 +26,7 @@ mod control;
 mod dial;
 mod event;
 mod ledger;
+mod length;
 mod links;
 mod listener;
 mod memory;
@@ -237,7 +238,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Counters of the connection.
     pub const fn stats(&self) -> Stats {
-        self.stats
+        Stats { messages_dropped: self.datagrams.dropped, ..self.stats }
     }
 
     /// Every live path, as it is now.

@@ -7,7 +7,7 @@
 use super::event::Notices;
 use super::links::LinkPolicy;
 use super::memory::PATHS_MAX;
-use super::transmit::{Plan, bit};
+use super::transmit::{Plan, What, bit};
 use super::{Connection, Phase, Storage};
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode, PathId, Side};
@@ -160,7 +160,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let _ = lanes.push(Lane::of(path, waits, now));
         }
         match copy(&lanes, common) {
-            Choice::Send { index } => Some(Plan::data(index, leader(&lanes) == Some(index))),
+            Choice::Send { index } => {
+                let again = leader(&lanes) == Some(index);
+                Some(Plan { slot: index, what: What::Data { again } })
+            }
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None

@@ -169,6 +169,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.link = at.link;
             path.moved(at.remote, token, now);
         }
+        self.limit_lengths(at.link, now);
         self.notices.path_changed(slot);
         self.reinject();
     }
@@ -297,6 +298,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             mode: &mut self.mode,
             symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         let each = &mut |fate, carried| ledger.settle(fate, carried);
         let result = if slot == arrived {
@@ -309,6 +311,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
+        let length_probe = ledger.length_probe;
         self.repairs.demand.on_lost(path.count_losses());
         let oldest = path.recovery.oldest_unacked_sent_at();
         path.on_settled(oldest);
@@ -320,6 +323,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
+        self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot, now);
         }

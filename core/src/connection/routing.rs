@@ -83,6 +83,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     dial.stop(); // A shorter first message takes its place.
                 }
                 self.drop_local_addresses(link, &addresses);
+                self.limit_lengths(link, now);
                 if self.phase == Phase::Handshake && self.dial.is_some() {
                     self.start_race(None, now);
                 }
@@ -165,11 +166,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<usize> {
         let Arrival { link, local, remote } = at;
-        let class = self.links.find(link)?.class;
+        let info = self.links.find(link)?;
+        let (class, datagram_bytes_max) = (info.class, info.carries(&remote));
         let token = self.random.u64();
         let slots = self.storage.parts().paths;
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
-        let opening = Opening { id, link, local, remote, class, token, standing };
+        let opening =
+            Opening { id, link, local, remote, class, datagram_bytes_max, token, standing };
         let mut path = Path::new(opening, &self.config, now);
         path.remote_link = self.routing.remotes.link_of(&remote);
         *slots.get_mut(slot)? = Some(path);
@@ -224,6 +227,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             mode: &mut self.mode,
             symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
         self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);

@@ -5,10 +5,11 @@
 //! same path go out as one run of equal lengths, so that a host can hand them to its network card
 //! in one call.
 
+use super::length::{LengthProbe, write_probe};
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
-use crate::carried::Cargo;
+use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
@@ -37,33 +38,39 @@ pub struct Transmit {
     pub segment_size: usize,
 }
 
-/// The next packet: on which path, and whether it may carry data.
+/// The next packet: on which path, and what for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) slot: usize,
-    pub(super) data: bool,
-    /// Data that was lost goes on it too.
-    pub(super) again: bool,
+    pub(super) what: What,
+}
+
+/// What a packet is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// What the application wants, and all else that fits.
+    Data {
+        /// What was lost may be among it.
+        again: bool,
+    },
+    /// What cannot wait for data.
+    Urgent,
     /// A repair symbol and nothing else.
-    pub(super) repair: bool,
+    Repair,
+    /// It only asks whether its length passes.
+    LengthProbe(LengthProbe),
+}
+
+impl What {
+    pub(super) const fn is_data(self) -> bool {
+        matches!(self, Self::Data { .. })
+    }
 }
 
 impl Written {
     /// So many bytes of a packet that needs no acknowledgement.
     pub(super) const fn unacknowledged(len: usize) -> Self {
         Self { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false }
-    }
-}
-
-impl Plan {
-    /// Only what cannot wait.
-    const fn urgent(slot: usize) -> Self {
-        Self { slot, data: false, again: false, repair: false }
-    }
-
-    /// Data, and whatever else there is.
-    pub(super) const fn data(slot: usize, again: bool) -> Self {
-        Self { data: true, again, ..Self::urgent(slot) }
     }
 }
 
@@ -80,8 +87,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Fills `buffer` with a run of packets for one path. `None`: nothing to send now; when that
     /// may change by itself, `poll_timeout` tells.
     ///
-    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) gives one packet
-    /// at a time; sixteen times that is what a host should lend.
+    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) or less gives one
+    /// packet at a time, never longer than itself; a host lends what holds sixteen and more.
     pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let now = self.advance(now);
         let run = self.next_run(buffer, now)?;
@@ -133,6 +140,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
+        let single = buffer.len() <= self.config.datagram_bytes_max.into();
         loop {
             let room = buffer.get_mut(len..).unwrap_or_default();
             let Some(bytes) = self.transmit_one(plan, room, now) else { break };
@@ -142,9 +150,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             // A run ends with its first short packet, and before a packet that would be longer.
             let next_fits = buffer.len().saturating_sub(len) >= segment_size;
-            let full =
-                bytes == segment_size && bytes == usize::from(self.config.datagram_bytes_max);
-            if !plan.data || !full || !next_fits {
+            let full = bytes == segment_size && bytes == self.length_limit(plan.slot);
+            if single || !plan.what.is_data() || !full || !next_fits {
                 break;
             }
             match self.plan(0, now) {
@@ -166,17 +173,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
-    /// `skip`, bit `i`: not on the path in slot `i`.
+    /// What only asks goes last. `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         if let Some(slot) = self.plan_repair(skip, now) {
-            return Some(Plan { repair: true, ..Plan::urgent(slot) });
+            return Some(Plan { slot, what: What::Repair });
         }
         let data = self.plan_data(skip, now).filter(|plan| skip & bit(plan.slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
             Some(plan) if urgent & bit(plan.slot) != 0 || urgent == 0 => Some(plan),
-            _ if urgent == 0 => None,
-            _ => Some(Plan::urgent(urgent.trailing_zeros() as usize)),
+            _ if urgent == 0 => {
+                let probe = self.length_probe(skip, now)?;
+                Some(Plan { slot: probe.slot, what: What::LengthProbe(probe) })
+            }
+            _ => {
+                let slot = urgent.trailing_zeros() as usize;
+                Some(Plan { slot, what: What::Urgent })
+            }
         }
     }
 
@@ -250,7 +263,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             _ => choose(&candidates, &backlog, now),
         };
         match choice {
-            Choice::Send { index } => Some(Plan::data(index, true)),
+            Choice::Send { index } => Some(Plan { slot: index, what: What::Data { again: true } }),
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None
@@ -283,7 +296,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Writes, seals and books one packet; returns its length.
     fn transmit_one(&mut self, plan: Plan, buffer: &mut [u8], now: Instant) -> Option<usize> {
         let header = self.header(plan.slot)?;
-        let limit = self.length_limit(plan.slot).min(buffer.len());
+        let limit = match plan.what {
+            What::LengthProbe(probe) if !self.fits_buffer(probe, buffer.len(), now) => return None,
+            What::LengthProbe(probe) => probe.bytes.into(),
+            _ => self.length_limit(plan.slot).min(buffer.len()),
+        };
         let buffer = buffer.get_mut(..limit)?;
         let head_len = header.encoded_len();
         let payload_max = buffer.len().checked_sub(head_len)?.checked_sub(TAG_BYTES)?;
@@ -323,14 +340,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         })
     }
 
-    /// How long a packet on this path may be.
-    pub(super) fn length_limit(&self, slot: usize) -> usize {
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
-        let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
-        let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
-        limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
-    }
-
     /// Fills the payload. `None`: there was nothing to write after all.
     fn write_frames(
         &mut self,
@@ -339,21 +348,29 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
-        if plan.repair {
-            self.write_repair(writer)?;
-            let (len, kind) = (writer.len(), SentKind::Data);
-            return Some(Written { len, cargo, kind, drained: false });
+        match plan.what {
+            What::LengthProbe(probe) => {
+                let wrote = write_probe(probe, writer, &mut cargo);
+                let (len, kind, drained) = (writer.len(), SentKind::Probe, true);
+                return wrote.then_some(Written { len, cargo, kind, drained });
+            }
+            What::Repair => {
+                self.write_repair(writer)?;
+                let (len, kind) = (writer.len(), SentKind::Data);
+                return Some(Written { len, cargo, kind, drained: false });
+            }
+            What::Data { .. } | What::Urgent => {}
         }
+        let data = plan.what.is_data();
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
-        // What goes out alone on an idle path, a probe, says nothing of the path's rate.
-        let mut drained = !plan.data && self.is_idle(plan.slot);
+        let mut drained = false;
         if room {
-            if plan.data {
+            if let What::Data { again } = plan.what {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_protected(plan.slot, plan.again, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, again, writer, &mut cargo);
                 let redundant = self.mode.mode == Mode::Redundant;
                 let (streams, memory) = self.streaming();
                 let lanes = if redundant { streams.lanes_waiting(&memory) } else { 0 };
@@ -368,13 +385,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if writer.is_empty() {
             return None;
         }
-        if challenged && !plan.data {
+        if eliciting && !data {
+            // A probe while nothing waits, or alone on its path, says nothing of the path's rate.
+            let (streams, memory) = self.streaming();
+            drained = streams.waiting(&memory).fresh == 0 || self.is_idle(plan.slot);
+        }
+        if challenged && !data {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
             while Frame::Padding.encode(writer).is_ok() {}
         }
         let kind = match eliciting {
             false => SentKind::AckOnly,
-            true if plan.data || challenged => SentKind::Data,
+            true if data || challenged => SentKind::Data,
             true => SentKind::Probe,
         };
         Some(Written { len: writer.len(), cargo, kind, drained })
@@ -403,6 +425,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         };
         path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
+        if let [Carried::LengthProbe(bytes)] = *written.cargo {
+            path.on_length_probe_sent(bytes);
+        }
     }
 }
 

@@ -17,6 +17,7 @@
 //! | Is a path that came back to be relied on? | `trust` |
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
+//! | How long may a packet be? | `mtu` |
 //! | Who can be reached where? | `advertise` |
 //! | How much may a link still carry? | `quota` |
 //! | What was the peer told of our paths? | `told` |
@@ -33,6 +34,7 @@ mod advertise;
 mod backup;
 mod elsewhere;
 mod failover;
+mod mtu;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
@@ -49,6 +51,7 @@ pub use advertise::{Advertise, Remotes};
 pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
 pub use failover::{down_after, probe_interval, quiet_after, suspect_after};
+pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;

@@ -2,15 +2,16 @@
 //!
 //! It has its own round trip, losses, congestion window, packet numbers, replay window and
 //! acknowledgements. [`super::state`] says what it can be used for, [`super::failover`] when that
-//! changes, [`super::probe`] whether its address is proved.
+//! changes, [`super::probe`] whether its address is proved, [`super::mtu`] how long its packets are.
 
 use super::failover::{down_after, probe_interval, quiet_after, suspect_after};
+use super::mtu::{self, Mtu};
 use super::pairs::PairInUse;
 use super::probe::Validation;
 use super::schedule::Candidate;
 use super::state::{PathInput, PathState};
-use super::trust::Trust;
 use super::throughput::{News, Throughput};
+use super::trust::Trust;
 use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
@@ -42,6 +43,8 @@ pub struct Path {
     pub replay: ReplayWindow,
     /// Whether the address is proved.
     pub validation: Validation,
+    /// How long packets may be.
+    pub mtu: Mtu,
     /// What it has done so far.
     pub counters: PathCounters,
     /// Something that wants an acknowledgement should be sent, whatever the window says.
@@ -62,7 +65,6 @@ pub struct Path {
     last_probe: Option<Instant>,
     /// When something that wants an acknowledgement was last sent.
     last_eliciting: Instant,
-    datagram: u64,
     held: Duration,
 }
 
@@ -115,6 +117,8 @@ pub struct PathReport {
     pub window: u64,
     /// Bytes in flight.
     pub in_flight: u64,
+    /// Bytes of a full packet: the longest that is known to pass.
+    pub datagram_bytes: u16,
     /// What it has done so far.
     pub counters: PathCounters,
 }
@@ -145,6 +149,8 @@ pub struct Opening {
     pub remote: Address,
     /// What the link costs.
     pub class: CostClass,
+    /// The longest datagram that the link carries to that address.
+    pub datagram_bytes_max: u16,
     /// The token of its challenge, not to be guessed.
     pub token: u64,
     /// Why we may send to the address.
@@ -168,9 +174,14 @@ impl Path {
     pub fn new(opening: Opening, config: &Config, now: Instant) -> Self {
         let proved = opening.standing == Standing::Proved;
         let mut validation = Validation::new(opening.token, proved, now);
+        let most = opening.datagram_bytes_max.min(config.datagram_bytes_max);
+        let mtu = Mtu::new(&opening.remote, most);
         if opening.standing == Standing::Named {
-            validation.grant(config.datagram_bytes_max.into());
+            validation.grant(mtu.length().into());
         }
+        // The first window is that of packets of usual length.
+        let mut recovery = Recovery::new(config.datagram_bytes_max.min(USUAL_BYTES), now);
+        recovery.set_datagram_bytes(mtu.length());
         Self {
             id: opening.id,
             link: opening.link,
@@ -178,10 +189,11 @@ impl Path {
             remote: opening.remote,
             remote_link: None,
             class: opening.class,
-            recovery: Recovery::new(config.datagram_bytes_max, now),
+            recovery,
             acks: Acks::new(config.acknowledgement_delay),
             replay: ReplayWindow::new(),
             validation,
+            mtu,
             counters: PathCounters::default(),
             wants_probe: false,
             trust: Trust::default(),
@@ -194,7 +206,6 @@ impl Path {
             doubted_from: 0,
             last_probe: None,
             last_eliciting: now,
-            datagram: config.datagram_bytes_max.into(),
             held: config.acknowledgement_delay,
         }
     }
@@ -249,7 +260,7 @@ impl Path {
             queue: Duration::of_bytes(in_flight.saturating_sub(carried), rate),
             in_flight,
             window: self.recovery.window(),
-            datagram: self.datagram,
+            datagram: self.mtu.length().into(),
             overdue: self.overdue(now),
             allowance: self.recovery.allowance(now),
             class: self.class,
@@ -268,6 +279,9 @@ impl Path {
         self.validation.on_sent(bytes as u64);
         self.counters.sent_packets = self.counters.sent_packets.saturating_add(1);
         self.counters.sent_bytes = self.counters.sent_bytes.saturating_add(bytes as u64);
+        if bytes >= self.mtu.length().into() {
+            self.mtu.on_full_packet(now);
+        }
         if eliciting {
             self.wants_probe = false;
             self.last_eliciting = now;
@@ -314,6 +328,10 @@ impl Path {
         let changed = self.change(PathInput::Acknowledged);
         if changed {
             self.suspect_since = None;
+            // Pings were lost as well, so nothing is said of lengths.
+            if silent > self.silence_of_long() {
+                self.recovery.forget_long_losses();
+            }
             self.recovery.on_resumed(silent, now);
         }
         changed
@@ -331,13 +349,59 @@ impl Path {
             (Address::Ip(before), Address::Ip(after)) => before.ip() == after.ip(),
             (before, after) => before == after,
         };
+        self.remote = remote;
         if !same_host {
             self.recovery.on_moved(now);
+            self.mtu.on_black_hole(now);
+            self.recovery.set_datagram_bytes(self.mtu.length());
         }
         self.throughput = Throughput::new();
-        self.remote = remote;
         self.validation.restart(token, now);
         self.change(PathInput::Moved);
+    }
+
+    /// The length of the probe that should be sent now, to learn whether packets may be longer.
+    pub fn length_probe_due(&mut self, now: Instant) -> Option<u16> {
+        if self.may_carry_data() { self.mtu.probe_due(now) } else { None }
+    }
+
+    /// It went out. A short one goes with it: if nothing else does, its acknowledgement tells that
+    /// the long one was lost, and that the path is alive.
+    pub const fn on_length_probe_sent(&mut self, bytes: u16) {
+        self.mtu.on_probe_sent(bytes);
+        self.wants_probe = true;
+    }
+
+    /// It arrived.
+    pub fn on_length_probe_acked(&mut self, bytes: u16, now: Instant) {
+        if self.mtu.on_probe_acked(bytes, now) {
+            self.recovery.set_datagram_bytes(self.mtu.length());
+        }
+    }
+
+    /// The link, or the caller's buffer, carries no more than this.
+    pub fn limit_length(&mut self, bytes: u16, now: Instant) {
+        if self.mtu.set_limit(bytes, now) {
+            self.recovery.set_datagram_bytes(self.mtu.length());
+        }
+    }
+
+    /// Whether long packets vanish since lately; if so, they are short from now on.
+    pub fn shrank(&mut self, now: Instant) -> bool {
+        let shrank = self.recovery.long_losses() >= BLACK_HOLE_LOSSES
+            && self.mtu.length() > mtu::base(&self.remote);
+        if shrank {
+            self.mtu.on_black_hole(now);
+            self.recovery.set_datagram_bytes(self.mtu.length());
+            self.recovery.forget_long_losses();
+        }
+        shrank
+    }
+
+    /// The longest silence of a path that swallows long packets alone: the first Ping is answered.
+    fn silence_of_long(&self) -> Duration {
+        let rtt = &self.recovery.rtt;
+        suspect_after(rtt, self.held) + rtt.smoothed() * 2 + Duration::from_millis(20)
     }
 
     /// Whether the moment of the next probe has come: to find out whether a silent path is back,
@@ -386,6 +450,7 @@ impl Path {
                 self.suspect_since = Some(now);
                 self.doubted_from = self.recovery.next_number().0;
                 self.wants_probe = true;
+                self.mtu.on_silence();
                 self.change(PathInput::Silence)
             }
             PathState::Suspect if reached(self.down_at()) => self.change(PathInput::GaveUp),
@@ -408,6 +473,7 @@ impl Path {
             rate: self.recovery.rate(),
             window: self.recovery.window(),
             in_flight: self.recovery.in_flight(),
+            datagram_bytes: self.mtu.length(),
             counters: self.counters,
         }
     }
@@ -458,6 +524,10 @@ impl Path {
     }
 }
 
+/// What full packets have on most paths, header and tag included.
+const USUAL_BYTES: u16 = 1_200;
+/// Long packets lost in a row that are more than chance.
+const BLACK_HOLE_LOSSES: u16 = 3;
 /// Between challenges at first.
 const CHALLENGE_MIN: Duration = Duration::from_millis(200);
 const CHALLENGE_MAX: Duration = Duration::from_secs(1);

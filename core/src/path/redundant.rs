@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn who_sends_next() {
-        // spec: 9.11-2
+        // spec: 9.12-2
         let wait = |until| Choice::Wait { until };
         let send = |index| Choice::Send { index };
         let paced = Allowance::At(LATER);

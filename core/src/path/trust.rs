@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_path_that_comes_and_goes_is_trusted_later_each_time() {
-        // spec: 9.10-3
+        // spec: 9.11-3
         let mut trust = Trust::default();
         assert!(trust.holds(at(0)), "a path that never fell");
         let mut now = 1_000;

@@ -7,12 +7,14 @@
 //! packets declared lost are remembered by number.
 
 use crate::packet_number::PacketNumber;
+use crate::recovery::lengths::Lengths;
 use crate::recovery::rtt::Rtt;
 use crate::time::{Duration, Instant};
 
 /// The thresholds of one path, and what was declared lost lately.
 #[derive(Debug)]
 pub(super) struct LossDetector {
+    pub(super) lengths: Lengths,
     packets: u32,
     /// The time threshold beyond a round trip, in sixteenths of it.
     sixteenths: u8,
@@ -45,6 +47,7 @@ impl Declared {
 impl LossDetector {
     pub(super) const fn new() -> Self {
         Self {
+            lengths: Lengths::new(),
             packets: PACKETS_MIN,
             sixteenths: SIXTEENTHS_MIN,
             quiet_rounds: 0,

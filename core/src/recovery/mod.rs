@@ -17,6 +17,7 @@ mod congestion;
 mod cubic;
 mod delivery;
 mod drain;
+mod lengths;
 mod loss;
 mod pacing;
 mod probe;
@@ -384,6 +385,17 @@ impl Recovery {
     #[must_use]
     pub const fn in_flight(&self) -> u64 {
         self.flight.bytes()
+    }
+
+    /// Long packets that were lost in a row while shorter ones arrived.
+    #[must_use]
+    pub const fn long_losses(&self) -> u16 {
+        self.loss.lengths.lost()
+    }
+
+    /// What was sent so far says nothing of the lengths that pass.
+    pub const fn forget_long_losses(&mut self) {
+        self.loss.lengths.restart(self.next.0);
     }
 
     /// The size of a full packet changed.

@@ -128,6 +128,7 @@ impl Recovery {
         let packet = sent.packet(at)?;
         let bytes = u64::from(packet.bytes);
         self.delivery.on_acked(packet.stamp, packet.sent_at, packet.bytes, now);
+        self.loss.lengths.on_acked(packet.number.0, packet.bytes);
         result.newly_acked = result.newly_acked.saturating_add(bytes);
         result.packets = result.packets.saturating_add(1);
         self.stats.acked_packets = self.stats.acked_packets.saturating_add(1);
@@ -181,10 +182,14 @@ impl Recovery {
             self.flight.remove(at, sent);
             let Some(packet) = sent.packet(at) else { break };
             self.loss.declare(packet.number, packet.sent_at, packet.bytes);
-            self.stats.lost_packets = self.stats.lost_packets.saturating_add(1);
+            // That a length does not pass is found out, not suffered.
+            if !packet.cargo.iter().any(|item| matches!(item, Carried::LengthProbe(_))) {
+                self.stats.lost_packets = self.stats.lost_packets.saturating_add(1);
+            }
             lost_bytes = lost_bytes.saturating_add(u64::from(packet.bytes));
             // A lost probe says only what its timeout said before: the path was silent.
             if !packet.probe {
+                self.loss.lengths.on_lost(packet.number.0, packet.bytes);
                 lost.bytes = lost.bytes.saturating_add(u64::from(packet.bytes));
                 lost.packets = lost.packets.saturating_add(1);
                 lost.newest_sent_at = packet.sent_at;

@@ -47,6 +47,8 @@ const SILENCE_TOLD: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a closing connection may take to tell the peer.
 const CLOSE_TIME: Duration = Duration::from_millis(500);
+/// How long work on a connection that was closed here may take to come to its end.
+const ORDERLY_END: Duration = Duration::from_secs(2);
 /// In the configuration folder: the port that tickets given out so far name.
 const PORT_FILE: &str = "port";
 
@@ -127,13 +129,30 @@ pub fn introduce(connection: &Connection, home: &Home, report: &Report) {
     report.say(&format!("connected to {}", self::name(&peer)));
 }
 
-/// Does `work`, and meanwhile tells when no link reaches the peer, when one does again, and when a
-/// quota is spent.
-pub async fn watched<T>(
+/// Does `work` on the connection. On Ctrl-C the peer is told, and what `work` had begun ends in
+/// order: it says of each file what became of it.
+///
+/// # Errors
+/// When Ctrl-C was pressed.
+pub async fn unless_interrupted<T>(
     connection: &Connection,
     report: &Report,
+    interrupt: &mut Interrupt,
     work: impl Future<Output = T>,
-) -> T {
+) -> Result<T, Failure> {
+    let mut work = core::pin::pin!(watched(connection, report, work));
+    tokio::select! {
+        done = &mut work => return Ok(done),
+        () = interrupt.pressed() => {}
+    }
+    close(connection, close_code::INTERRUPTED, "interrupted").await;
+    let _ = tokio::time::timeout(ORDERLY_END, work).await;
+    Err(Interrupt::failure())
+}
+
+/// Does `work`, and meanwhile tells when no link reaches the peer, when one does again, and when a
+/// quota is spent.
+async fn watched<T>(connection: &Connection, report: &Report, work: impl Future<Output = T>) -> T {
     let mut work = core::pin::pin!(work);
     let mut tick = tokio::time::interval(LOOK_EVERY);
     let (mut silent, mut spent) = (None, 0);
@@ -354,6 +373,7 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
         local: path.local.clone(),
         remote: path.remote.clone(),
         bytes,
+        datagram_bytes: path.datagram_bytes,
         state,
     };
     let text = format!(

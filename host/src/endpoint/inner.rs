@@ -307,18 +307,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an error of sending says that the interface or its address went away. Others, such as
-/// an unreachable host or a full queue, say nothing of the link.
+/// Whether an error of sending says that the interface or its address went away, or that its MTU is
+/// smaller than we think. Others, such as an unreachable host or a full queue, say nothing of the link.
 pub(super) fn means_change(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, InvalidInput, NetworkDown};
     matches!(error.kind(), NetworkDown | AddrNotAvailable | InvalidInput)
-        || cfg!(unix) && matches!(error.raw_os_error(), Some(ENXIO | ENODEV))
+        || cfg!(unix) && matches!(error.raw_os_error(), Some(ENXIO | ENODEV | EMSGSIZE))
 }
 
 /// No such device or address, by POSIX.
 const ENXIO: i32 = 6;
 /// No such device, by POSIX.
 const ENODEV: i32 = 19;
+/// Longer than the interface carries. Packets are never cut on their way: quinn-udp sees to that.
+const EMSGSIZE: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 90 } else { 40 };
 
 #[cfg(test)]
 mod tests {
@@ -339,7 +341,9 @@ mod tests {
             ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, WouldBlock,
         };
         assert!(means_change(&NetworkDown.into()));
-        assert!(!cfg!(unix) || means_change(&io::Error::from_raw_os_error(ENODEV)));
+        for number in [ENODEV, EMSGSIZE] {
+            assert!(!cfg!(unix) || means_change(&io::Error::from_raw_os_error(number)));
+        }
         for kind in [ConnectionRefused, HostUnreachable, NetworkUnreachable, WouldBlock] {
             assert!(!means_change(&kind.into()), "{kind}");
         }

@@ -21,6 +21,7 @@ pub mod pipe;
 pub mod plot;
 pub mod results;
 pub mod scenario;
+pub mod stranger;
 pub mod tap;
 
 pub use link::{Link, LinkSpec, Shape, Stats};
@@ -66,6 +67,7 @@ pub struct Lab {
     // Declared first, dropped first: the emulators let go of their devices before the
     // namespaces that hold these go away.
     links: Vec<Option<Link>>,
+    number: u32,
     namespaces: [Namespace; 2],
 }
 
@@ -105,7 +107,7 @@ impl Lab {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
-        Ok(Self { links: Vec::new(), namespaces })
+        Ok(Self { links: Vec::new(), number, namespaces })
     }
 
     /// Gives the links the shapes that they were built with.

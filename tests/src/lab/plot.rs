@@ -57,7 +57,7 @@ impl Plot {
                 svg,
                 "<rect x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\" fill=\"#fbe3dc\"/>"
             );
-            text(&mut svg, f64::midpoint(from, to), TOP + 14.0, "middle", why);
+            text(&mut svg, f64::midpoint(from, to), TOP - 8.0, "middle", why);
         }
         self.draw_axes(&mut svg, &across, &up);
         for (index, (name, points)) in self.series.iter().enumerate() {

@@ -44,6 +44,20 @@ impl LinkSpec {
         }
     }
 
+    /// The same link, carrying IP packets of up to `bytes`.
+    #[must_use]
+    pub const fn with_mtu(mut self, bytes: usize) -> Self {
+        self.mtu = bytes - 28;
+        self
+    }
+
+    /// What the nodes believe that the link carries: Ethernet's 1,500 bytes less the headers of IPv4
+    /// and UDP, or more where the link does. That it carries less is theirs to find out.
+    #[must_use]
+    pub fn interface_mtu(&self) -> u16 {
+        u16::try_from(self.mtu.max(1_472)).unwrap_or(u16::MAX)
+    }
+
     /// The same link, losing `permille` of its datagrams.
     #[must_use]
     pub const fn lossy(mut self, permille: u32) -> Self {

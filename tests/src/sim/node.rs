@@ -195,7 +195,7 @@ impl Node {
             (None, None) => Some([0; 32]),
             _ => None,
         };
-        let mut scratch = [0; 2_048];
+        let mut scratch = [0; 9_216];
         let route = self.listener.handle_datagram(
             at,
             &mut datagram,
@@ -248,12 +248,14 @@ impl Node {
     /// Polls until every poll says that there is nothing, in a shuffled order.
     pub fn poll(&mut self, now: Instant) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
+        let longest = self.links.values().map(|link| link.mtu).max().unwrap_or(1_200);
+        let longest = usize::from(longest.min(9_000));
         if let Some(connection) = &mut self.connection {
-            drain(connection, &mut self.events, &mut outgoing, &mut self.rng, now);
+            drain(connection, &mut self.events, &mut outgoing, &mut self.rng, longest, now);
         }
         for other in &mut self.others {
             // Nobody is left to hear what happens on it.
-            drain(other, &mut Vec::new(), &mut outgoing, &mut self.rng, now);
+            drain(other, &mut Vec::new(), &mut outgoing, &mut self.rng, longest, now);
         }
         self.others.retain(|other| !other.is_drained());
         outgoing
@@ -272,12 +274,14 @@ fn drain(
     events: &mut Vec<Event>,
     outgoing: &mut Vec<Outgoing>,
     rng: &mut Rng,
+    longest: usize,
     now: Instant,
 ) {
     if connection.poll_timeout().is_some_and(|moment| moment <= now) {
         connection.handle_timeout(now);
     }
-    let mut buffer = vec![0; 1_200 * rng.usize(1..=16)];
+    // From one Ethernet packet on; at least one jumbo frame where links carry such.
+    let mut buffer = vec![0; longest * rng.usize(1..=16)];
     let mut idle = [false; 2];
     while idle != [true; 2] {
         let which = rng.usize(..2);

@@ -147,7 +147,7 @@ impl World {
         for spec in links {
             let link = world.add_link(*spec);
             for node in &mut world.nodes {
-                node.link_up(link as u8, 1_472, now);
+                node.link_up(link as u8, spec.interface_mtu(), now);
             }
             world.look_at(link);
         }
@@ -421,7 +421,8 @@ impl World {
                 self.pump(node);
             }
             Act::LinkUp(node, link) => {
-                self.nodes[usize::from(node)].link_up(link as u8, 1_472, self.now);
+                let mtu = self.wires[link][usize::from(node)].spec.interface_mtu();
+                self.nodes[usize::from(node)].link_up(link as u8, mtu, self.now);
                 self.pump(node);
             }
             Act::Readdress(node, link) => {

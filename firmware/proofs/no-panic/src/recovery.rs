@@ -40,6 +40,9 @@ fn path() {
     any(&mut recovery).for_each_in_flight(&mut sent, &mut |item| see(item));
     any(&mut recovery).on_resumed(Duration::from_micros(any(0)), now());
     any(&mut recovery).on_moved(now());
+    any(&mut recovery).set_datagram_bytes(any(0));
+    any(&mut recovery).forget_long_losses();
+    see(recovery.long_losses());
     any(&mut recovery).drop_all(&mut sent, &mut |item| see(item));
     looks(any(&recovery));
 }

@@ -19,7 +19,7 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
         let (mut ours, mut quinn) = (None, None);
         for peer in &peers {
             let lab = Lab::unshaped()?;
-            let running = stage.measure(&lab, peer, Workload::Bulk { bytes })?;
+            let mut running = stage.measure(&lab, peer, Workload::Bulk { bytes })?;
             let outcome = match running.outcome(Duration::from_secs(120)) {
                 Ok(outcome) => outcome,
                 Err(error) if !peer.is_ours() => {

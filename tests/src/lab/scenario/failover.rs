@@ -129,7 +129,7 @@ fn draw(stage: &mut Stage, event: &Event, seen: &[(String, Lateness)]) {
     for (peer, lateness) in seen.iter().filter(|(_, lateness)| lateness.samples.is_empty()) {
         let Lateness { p50_ms, p99_ms, max_ms, .. } = *lateness;
         let quantiles = vec![(p50_ms, 50.0), (p99_ms, 99.0), (max_ms, 100.0)];
-        distribution.series.insert(0, (peer.clone(), quantiles));
+        distribution.series.insert(0, (format!("{peer} (3 points)"), quantiles));
     }
     stage.plot(distribution);
     let in_seconds = |lateness: &Lateness| {

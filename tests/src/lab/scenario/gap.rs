@@ -18,7 +18,7 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
     let mut series = Vec::new();
     for peer in &peers {
         let lab = Lab::new(&S1)?;
-        let running = stage.measure(&lab, peer, Workload::Bulk { bytes: BYTES })?;
+        let mut running = stage.measure(&lab, peer, Workload::Bulk { bytes: BYTES })?;
         let (outcome, points) = watch(&lab, || {
             sleep(BEFORE);
             lab.link(0).cut();

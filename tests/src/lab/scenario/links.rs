@@ -20,7 +20,7 @@ pub(super) fn black_hole(stage: &mut Stage, which: usize) -> io::Result<()> {
     transfer.finish(LIMIT)?;
     stage.intact(&transfer)?;
 
-    let bulk = Measurement::bulk(stage, &lab, BYTES)?;
+    let mut bulk = Measurement::bulk(stage, &lab, BYTES)?;
     let back = swallow(&lab, which);
     stage.returned("`bench` uses the link again after", back);
     let result = bulk.outcome(LIMIT)?;

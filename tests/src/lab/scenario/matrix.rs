@@ -36,7 +36,7 @@ pub(super) fn failures(stage: &mut Stage) -> io::Result<()> {
     let links = [LinkSpec::new(20, 1, 64); 4];
     for down in 1..=3 {
         let lab = Lab::new(&links)?;
-        let bulk = Measurement::bulk(stage, &lab, 24_000_000)?;
+        let mut bulk = Measurement::bulk(stage, &lab, 24_000_000)?;
         sleep(Duration::from_secs(1));
         for index in 0..down {
             lab.unplug(index, if index % 2 == 0 { Node::A } else { Node::B })?;
@@ -87,7 +87,7 @@ pub(super) fn picoquic(stage: &mut Stage) -> io::Result<()> {
     compare(stage, "sat_plus", &satellite, 10_000_000, &ours, 8.5)?;
     for index in 0..2 {
         let lab = Lab::new(&[narrow(10); 2])?;
-        let bulk = Measurement::bulk(stage, &lab, 2_000_000)?;
+        let mut bulk = Measurement::bulk(stage, &lab, 2_000_000)?;
         sleep(Duration::from_millis(640));
         lab.link(index).cut();
         let gap = bulk.outcome(LIMIT)?.max_gap_ms;
@@ -96,7 +96,7 @@ pub(super) fn picoquic(stage: &mut Stage) -> io::Result<()> {
         stage.at_most(&format!("{row}: longest gap"), gap, 60.0, "ms");
     }
     let lab = Lab::new(&[narrow(10); 2])?;
-    let bulk = Measurement::bulk(stage, &lab, 2_000_000)?;
+    let mut bulk = Measurement::bulk(stage, &lab, 2_000_000)?;
     sleep(Duration::from_millis(640));
     lab.links().for_each(super::super::Link::cut);
     sleep(Duration::from_secs(5));

@@ -137,7 +137,7 @@ impl Measurement {
     }
 
     /// Waits for the outcome of bulk.
-    pub(super) fn outcome(mut self, limit: Duration) -> io::Result<Outcome> {
+    pub(super) fn outcome(&mut self, limit: Duration) -> io::Result<Outcome> {
         self.finish(limit)?;
         let bytes = self.sink.number("bulk", "bytes")?;
         if !matches!(self.workload, Workload::Bulk { bytes: sent } if sent as f64 == bytes) {

@@ -9,10 +9,12 @@ mod addresses;
 mod check;
 mod cost;
 mod failover;
+mod flood;
 mod gap;
 mod links;
 mod matrix;
 mod measure;
+mod mtu;
 mod process;
 mod rates;
 mod transfer;
@@ -161,6 +163,16 @@ pub const ALL: &[Scenario] = &[
         name: "matrix-e",
         about: "round trips 1 to 60 times and rates 1 to 50 times apart; one to eight links",
         run: matrix::apart,
+    },
+    Scenario {
+        name: "mtu",
+        about: "links of 576, 1,280 and 1,500 bytes, and one that shrinks",
+        run: mtu::all,
+    },
+    Scenario {
+        name: "flood",
+        about: "50,000 first messages a second, forged, half-made and replayed, beside a transfer",
+        run: flood::all,
     },
 ];
 

@@ -107,14 +107,15 @@ impl Process {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if waitid(WaitId::Pid(pid), look)?.is_some() {
-            self.cpu = cpu_seconds(&self.proc("stat")).unwrap_or(0.0);
+        let ended = waitid(WaitId::Pid(pid), look)?.is_some();
+        self.cpu = cpu_seconds(&self.proc("stat")).unwrap_or(self.cpu);
+        if ended {
             self.ended = Some(self.child.wait()?);
         }
         Ok(self.ended.is_some())
     }
 
-    /// The processor time that it used, in seconds, once it has ended.
+    /// The processor time that it used, in seconds, as far as it was looked at.
     pub(super) const fn cpu_seconds(&self) -> f64 {
         self.cpu
     }

@@ -84,7 +84,7 @@ pub(super) fn measure(
     bytes: u64,
 ) -> io::Result<Outcome> {
     let lab = Lab::new(links)?;
-    let running = stage.measure(&lab, peer, Workload::Bulk { bytes })?;
+    let mut running = stage.measure(&lab, peer, Workload::Bulk { bytes })?;
     let outcome = running.outcome(Duration::from_secs(90))?;
     let idle = lab.links().filter(|link| link.stats(Node::A).delivered_large == 0).count();
     if peer.is_multipath() && idle > 0 {
@@ -98,6 +98,14 @@ impl Measurement {
     /// Starts to send `bytes` from A to B by ropewalk.
     pub(super) fn bulk(stage: &Stage, lab: &Lab, bytes: u64) -> io::Result<Self> {
         stage.measure(lab, &Peer::Ropewalk("bulk"), Workload::Bulk { bytes })
+    }
+
+    /// Bytes of a full packet on the path over this interface, as the sender said at its end.
+    pub(super) fn datagram_bytes(&self, link: &str) -> io::Result<f64> {
+        let paths = self.source.event("bulk").and_then(|line| line["paths"].as_array());
+        let path = paths.into_iter().flatten().find(|path| path["link"] == link);
+        let bytes = path.and_then(|path| path["datagram_bytes"].as_f64());
+        bytes.ok_or_else(|| io::Error::other(format!("the sender named no path on {link}")))
     }
 }
 
