@@ -323,7 +323,7 @@ fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Res
     let tag = tag.first_chunk().ok_or(Discard::Malformed)?;
     let number = PacketNumber::expand(header.number, header.number_len.into(), PacketNumber(0));
     PacketKeys::<C>::new(secrets)
-        .open(header.key_phase, header.path, number, head, payload, tag, now)
+        .open(header.key_phase, header.path, number, true, head, payload, tag, now)
         .map(|_| ())
 }
 

@@ -9,7 +9,7 @@ use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::{Acknowledged, PathState};
+use crate::path::{Acknowledged, Path, PathState};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -140,7 +140,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(Discard::Replayed);
         }
         let keys = self.keys.as_mut().ok_or(Discard::Unexpected)?;
-        let opened = keys.open(header.key_phase, header.path, number, head, payload, tag, now)?;
+        let after = |path: &Path| number >= expected && path.epoch == keys.epoch();
+        let late = !known.is_some_and(after);
+        let opened =
+            keys.open(header.key_phase, header.path, number, late, head, payload, tag, now)?;
+        let epoch = keys.epoch();
         if opened.key_changed {
             self.on_key_changed(now);
         }
@@ -148,6 +152,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Some(slot) => slot,
             None => self.install_peers(header.path, at, now).ok_or(Discard::NoRoom)?,
         };
+        if let Some(path) = self.path_mut(slot).filter(|_| number >= expected) {
+            path.epoch = epoch;
+        }
         Ok((slot, number, payload))
     }
 

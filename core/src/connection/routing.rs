@@ -194,7 +194,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path that the peer opened: the first packet on it has just been opened.
     pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
-        self.make_room(&at, now);
+        self.make_room(id, &at, now);
         let slot = self.install(id, at, Standing::Seen, now)?;
         self.routing.used.record(PacketNumber(id.0.into()));
         Some(slot)

@@ -41,6 +41,8 @@ pub struct Path {
     pub acks: Acks,
     /// What we received.
     pub replay: ReplayWindow,
+    /// The epoch of the keys that opened the packet with the largest number.
+    pub epoch: u32,
     /// Whether the address is proved.
     pub validation: Validation,
     /// How long packets may be.
@@ -192,6 +194,7 @@ impl Path {
             recovery,
             acks: Acks::new(config.acknowledgement_delay),
             replay: ReplayWindow::new(),
+            epoch: 0,
             validation,
             mtu,
             counters: PathCounters::default(),

@@ -354,6 +354,8 @@ pub enum Mode {
     Backup,
     /// Every byte on every link, the first copy wins
     Redundant,
+    /// As bulk, and what is lost is computed from repair symbols that took another link
+    Repair,
 }
 
 impl From<Mode> for ropewalk_core::id::Mode {
@@ -363,6 +365,7 @@ impl From<Mode> for ropewalk_core::id::Mode {
             Mode::Spread => Self::Spread,
             Mode::Backup => Self::Backup,
             Mode::Redundant => Self::Redundant,
+            Mode::Repair => Self::Repair,
         }
     }
 }
@@ -449,6 +452,7 @@ mod tests {
             "ropewalk bench serve --once --ticket-file F --json",
             "ropewalk bench bulk PEER --bytes 100M --json",
             "ropewalk send PEER a --mode redundant",
+            "ropewalk bench messages PEER --rate 9 --size 99 --seconds 9 --mode repair",
             "ropewalk send PEER a --mode backup --backup-link wlan0 --backup-link wwan0",
             "ropewalk recv --backup-link wwan0 --metered wwan0 --quota wwan0=500M --quota a=b=1G",
             "ropewalk bench bulk PEER --seconds 2.5 --plot F.svg",

@@ -378,7 +378,8 @@ impl World {
         let lives = [0, 1].map(|node| self.traffic.life_of(node, &self.nodes[usize::from(node)]));
         let together = self.lost_state.is_none() && lives[0].is_some() && lives[0] == lives[1];
         for node in 0..2 {
-            self.watch.check(node, together && self.traffic.waits(node), self.now);
+            let waits = together && self.traffic.waits(node);
+            self.watch.check(node, waits, &self.nodes[usize::from(1 - node)], self.now);
         }
     }
 
@@ -397,8 +398,7 @@ impl World {
             self.look_at(link);
         }
         let node = &mut self.nodes[usize::from(to)];
-        let reply = node.receive(link as u8, from, bytes, self.now);
-        if let Some(reply) = reply {
+        if let Some(reply) = node.receive(link as u8, from, bytes, self.now) {
             self.transmit(to, reply);
         }
         self.pump(to);
