@@ -71,10 +71,12 @@ fn compare(args: &Args) -> Result<bool, String> {
     let comparisons = now.against(&committed);
     println!("{:12} {:>12} {:>10} {:>8}", "hot path", "instructions", "committed", "ratio");
     for (row, path) in comparisons.iter().zip(HotPath::ALL) {
-        let then = row.committed.unwrap_or(0);
-        let ratio = 100.0 * row.now as f64 / then.max(1) as f64;
         let (name, now) = (&row.name, row.now);
-        println!("{name:12} {now:>12} {then:>10} {ratio:>6.1} %   {}", path.meaning());
+        let then = row.committed.map_or_else(|| "none".into(), |then| then.to_string());
+        let percent = |then| 100.0 * now as f64 / then as f64;
+        let ratio =
+            row.committed.map_or_else(String::new, |then| format!("{:.1} %", percent(then)));
+        println!("{name:12} {now:>12} {then:>10} {ratio:>8}   {}", path.meaning());
     }
     comparisons.iter().filter_map(|row| row.advice()).for_each(|line| println!("{line}"));
     if now.origin != committed.origin {
