@@ -123,6 +123,7 @@ pub enum TimeoutAction {
     /// Packets were found lost and reported.
     Lost,
     /// Send a packet that asks for an acknowledgement ([`SentKind::Probe`]), whatever the window.
+    /// Packets may have been found lost and reported, too.
     Probe,
 }
 
@@ -283,15 +284,16 @@ impl Recovery {
         sent: &mut Sent<'_>,
         each: &mut dyn FnMut(Fate, Carried),
     ) -> TimeoutAction {
+        let mut lost = 0;
         if let Some(at) = self.loss_at {
             if at > now {
                 return TimeoutAction::None;
             }
-            let lost = self.detect_lost(now, sent, each);
-            return if lost > 0 { TimeoutAction::Lost } else { TimeoutAction::None };
+            lost = self.detect_lost(now, sent, each);
         }
-        if self.probe_deadline().is_none_or(|at| at > now) {
-            return TimeoutAction::None;
+        // What is left may have been silent for so long, behind what was overdue, that it is asked too.
+        if self.loss_at.is_some() || self.probe_deadline().is_none_or(|at| at > now) {
+            return if lost > 0 { TimeoutAction::Lost } else { TimeoutAction::None };
         }
         let since = self.silence_began().unwrap_or(now);
         self.probe.on_expired(since, now);

@@ -28,11 +28,11 @@ impl ProbeTimer {
     /// When it expires: `since` is the later of the last progress and the sending of the oldest
     /// packet in flight, `timeout` the probe timeout of now.
     pub(super) fn deadline(&self, since: Instant, timeout: Duration) -> Instant {
-        match self.expired_at {
-            None => since + timeout,
-            Some(at) if at.since(self.silent_since) < PATIENCE => at + timeout.max(INTERVAL_MIN),
-            Some(at) => at + timeout.max(INTERVAL_SLOW),
-        }
+        let Some(at) = self.expired_at else { return since + timeout };
+        let patient = at.since(self.silent_since) < PATIENCE;
+        let interval = timeout.max(if patient { INTERVAL_MIN } else { INTERVAL_SLOW });
+        // All that it had waited for may have been given up, and this be the first packet since.
+        at.max(since) + interval
     }
 
     /// It expired.
@@ -80,5 +80,14 @@ mod tests {
         assert!(gaps.iter().skip(quick).all(|gap| *gap == 1_000));
         timer.on_answer();
         assert_eq!(timer.deadline(ms(90_000), timeout), ms(90_008));
+    }
+
+    #[test]
+    fn a_packet_is_not_overdue_when_it_is_sent() {
+        let ms = |ms: u64| Instant::from_micros(ms * 1_000);
+        let mut timer = ProbeTimer::new();
+        timer.on_expired(ms(1_000), ms(1_100));
+        // What it had waited for was dropped with its place; the next goes out later.
+        assert_eq!(timer.deadline(ms(2_000), Duration::from_millis(50)), ms(2_050));
     }
 }

@@ -179,10 +179,8 @@ impl Pair {
         let action =
             recovery.on_timeout(self.now, &mut sent, &mut |fate, item| lost.push((fate, item)));
         assert!(due.is_some() || action == TimeoutAction::None);
-        // Asked to probe, it is not due again at the same moment, so that callers may loop.
-        assert!(
-            action != TimeoutAction::Probe || recovery.timeout().is_some_and(|at| at > self.now)
-        );
+        // It is never due again at the same moment, whatever it did: callers need not loop.
+        assert!(recovery.timeout().is_none_or(|at| at > self.now));
         for (fate, item) in lost {
             let Carried::Advertise(item) = item else { unreachable!() };
             assert!(fate == Fate::Lost && self.models[path].open.remove(&item).is_some());
