@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test sim canary fuzz no_std cross proofs docs deny lab_quick)
+QUICK=(format lint test sim canary fuzz no_std cross proofs counts docs deny lab_quick)
 FULL=("${QUICK[@]}" sim_long lab huge)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
@@ -78,6 +78,12 @@ check_no_std() {
 check_proofs() {
     rust_target thumbv7m-none-eabi || { skip proofs "no thumbv7m-none-eabi here"; return; }
     cargo run --quiet -p ropewalk-tests --bin proof
+}
+
+# Instructions of the core's hot paths beside those of tests/counts.txt; the build is the lab's as well.
+check_counts() {
+    packages valgrind:valgrind || { skip counts "valgrind cannot be installed here"; return; }
+    cargo run --quiet --release -p ropewalk-tests --bin counts
 }
 
 check_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --document-private-items --features ropewalk-core/software; }
