@@ -11,8 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test sim canary fuzz no_std cross proofs docs deny)
-FULL=("${QUICK[@]}" sim_long lab)
+QUICK=(format lint test sim canary fuzz no_std cross proofs counts docs deny lab_quick)
+FULL=("${QUICK[@]}" sim_long lab huge)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
 have() { command -v "$1" > /dev/null; }
@@ -35,6 +35,7 @@ check_format() {
     rust_component rustfmt
     cargo fmt --all --check
     (cd firmware && cargo fmt --all --check)
+    (cd tests/peers && cargo fmt --all --check)
 }
 
 check_lint() {
@@ -79,6 +80,12 @@ check_proofs() {
     cargo run --quiet -p ropewalk-tests --bin proof
 }
 
+# Instructions of the core's hot paths beside those of tests/counts.txt; the build is the lab's as well.
+check_counts() {
+    packages valgrind:valgrind || { skip counts "valgrind cannot be installed here"; return; }
+    cargo run --quiet --release -p ropewalk-tests --bin counts
+}
+
 check_docs() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --document-private-items --features ropewalk-core/software; }
 
 check_deny() {
@@ -115,6 +122,7 @@ check_fuzz() {
     done
 }
 
+# Runs `lab ARGS`, where a lab can be built.
 lab() {
     packages ip:iproute2 || { skip lab "no iproute2 here"; return; }
     [ "$(id -u)" -eq 0 ] || { skip lab "it makes network namespaces and needs root"; return; }
@@ -122,9 +130,15 @@ lab() {
     local out program
     out=$(mktemp -d)
     program=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
-    (cd "$out" && "$program/lab" run "$@")
+    "$program/lab" "$@" --out "$out"
 }
-check_lab() { lab two-links black-hole-fast black-hole-slow hostile outage come-and-go memory; }
+# Loose bounds, under five minutes: that it works, not how well.
+check_lab_quick() { lab quick; }
+check_lab() { lab run two-links black-hole-fast black-hole-slow hostile outage come-and-go address-change ipv6-only \
+    link-local cable memory; }
+
+# A file of 5 GiB between two processes: it takes the room on the disk twice.
+check_huge() { cargo test --quiet --release -p ropewalk --test disk -- --ignored --nocapture; }
 
 run() {
     local name started

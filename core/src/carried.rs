@@ -30,10 +30,14 @@ pub enum Carried {
     MaxStreams,
     /// The list of our addresses with this sequence number.
     Advertise(u32),
-    /// The word on a path's status.
-    PathStatus(PathId),
+    /// The word on a path's status with this sequence number.
+    PathStatus(u32),
     /// The mode with this sequence number.
     Mode(u32),
+    /// Padding to this length, to find out whether it passes.
+    LengthProbe(u16),
+    /// A symbol that repair symbols may replace.
+    Symbol(u32),
     /// An acknowledgement on `path` up to `largest`: once it arrived, older ranges need not be repeated.
     Acknowledgement {
         /// Whose packets were acknowledged.

@@ -19,7 +19,8 @@ pub struct Config {
     pub keep_alive_in_use: Duration,
     /// How long a dialer tries before it reports that nobody answered.
     pub handshake_timeout: Duration,
-    /// Largest UDP payload sent. 1,200 bytes pass everywhere that QUIC does (RFC 9000 section 14).
+    /// Longest packet sent, on a path that has shown that it carries as much (`path/mtu.rs`); a jumbo
+    /// frame's contents. It takes as long a buffer; in a shorter one packets are as long as the buffer.
     pub datagram_bytes_max: u16,
     /// How long an acknowledgement may wait for company.
     pub acknowledgement_delay: Duration,
@@ -39,7 +40,7 @@ impl Default for Config {
             keep_alive: Duration::from_secs(15),
             keep_alive_in_use: Duration::from_millis(400),
             handshake_timeout: Duration::from_millis(4_500),
-            datagram_bytes_max: 1_200,
+            datagram_bytes_max: 9_000,
             acknowledgement_delay: Duration::from_millis(5),
             restart_check: Duration::from_secs(1),
             packets_per_key: 1 << 22,

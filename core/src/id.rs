@@ -119,6 +119,6 @@ pub enum Mode {
     Backup,
     /// Every packet on every path, the first copy wins. Not implemented yet.
     Redundant,
-    /// Bulk, plus forward error correction on another path. Not implemented yet.
+    /// Bulk, plus forward error correction on another path.
     Repair,
 }

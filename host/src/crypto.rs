@@ -183,7 +183,7 @@ mod tests {
             let (path, number, mut text) = (PathId(2), PacketNumber(n), *b"payload");
             let tag = from.seal(path, number, b"header", &mut text);
             let phase = from.phase();
-            to.open(phase, path, number, b"header", &mut text, &tag, Instant::ZERO).unwrap();
+            to.open(phase, path, number, true, b"header", &mut text, &tag, Instant::ZERO).unwrap();
             assert_eq!(&text, b"payload");
         }
         let (mut near, mut far) = (PacketKeys::<D>::new(near), PacketKeys::<R>::new(far));

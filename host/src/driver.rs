@@ -16,6 +16,9 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
     loop {
         transmit(&shared, &endpoint).await;
         shared.wake_openers();
+        if reported.elapsed() >= REPORT_INTERVAL {
+            endpoint.deal_quotas();
+        }
         let (timeout, drained) = {
             let mut state = shared.lock();
             let wish = state.core.wants_memory();

@@ -135,6 +135,6 @@ mod tests {
     #[test]
     fn the_smallest_window_still_works() {
         let credit = offered_credit(&mut HostStorage::new(0));
-        assert!(credit.data > 256 << 10, "{credit:?}");
+        assert!(credit.data > 192 << 10, "{credit:?}");
     }
 }

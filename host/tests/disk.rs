@@ -57,7 +57,7 @@ fn obedient() -> Option<&'static [&'static str]> {
     let probe = tempfile::tempdir().unwrap();
     let locked = probe.path().join("locked");
     fs::write(&locked, "").unwrap();
-    fs::set_permissions(&locked, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, Permissions::from_mode(0o000)).unwrap();
     let locked = locked.to_str().unwrap();
     if !works("cat", &[locked]) {
         return Some(&["env"]);
@@ -104,7 +104,8 @@ fn without_permission_at_the_sender_the_file_is_named_and_the_rest_arrives() {
     for name in ["top/a", "top/locked", "top/z"] {
         from.file(name, b"x");
     }
-    fs::set_permissions(from.files.path().join("top/locked"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(from.files.path().join("top/locked"), Permissions::from_mode(0o000))
+        .unwrap();
     let waiting = to.wait_for_peers(&["recv", "--once"]);
     let send = ["send", &waiting.ticket, "top", "--json", "--link", &loopback()];
     let sent = from.below(wrapper, &send).output().unwrap();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Node, Waiting, events, json_lines, loopback, noise, said};
+use common::{Node, Waiting, events, json_lines, loopback, noise, said, until};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk::connection::{Connection, RecvStream, SendStream};
@@ -211,6 +211,7 @@ fn strangers_change_nothing_and_are_not_answered() {
     let waiting = to_node.wait_for_peers(&["recv", "--log", "log"]);
     let ticket: Ticket = waiting.ticket.parse().unwrap();
     let port = ticket.addresses[0].port();
+    until("the ticket is logged", || to_node.read("log").is_some_and(|log| log.ends_with(b"\n")));
     let before = state(&to_node);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

@@ -57,6 +57,7 @@ fn ctrl_c_at_the_sender_ends_both_and_the_part_stays_under_a_temporary_name() {
         let sent = ended(sending);
         drop(pipe);
         assert_eq!(sent.status.code(), Some(130), "{}", said(&sent));
+        assert_eq!(events(&json_lines(&sent), "stopped")[0]["path"], "stdin");
         let (code, lines, words) = waiting.ended();
         assert_eq!(code, Some(6), "{words}");
         assert!(words.contains("Ctrl-C"), "{words}");

@@ -8,8 +8,8 @@ use ropewalk_tests::sim::{LinkSpec, Report, World, completion_bound};
 const MEGABYTES: u64 = 1_000_000;
 /// Bytes of the line that a full packet takes, and the stream bytes in it: Ethernet, IPv4 and UDP
 /// take 42, and header, tag and frame head at most 36 of ours.
-const FRAME_BYTES: u64 = 1_200 + 42;
-const CARRIED_BYTES: u64 = 1_200 - 36;
+const FRAME_BYTES: u64 = 1_472 + 42;
+const CARRIED_BYTES: u64 = 1_472 - 36;
 
 fn connected(seed: u64, links: &[LinkSpec]) -> World {
     let mut world = World::new(seed, links, Config::default());

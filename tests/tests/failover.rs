@@ -168,7 +168,7 @@ fn an_outage_without_a_restart_keeps_the_connection() {
 
 /// Bytes of datagrams that link `link` has carried away from node 0.
 fn carried(world: &World, link: usize) -> u64 {
-    world.wires[link][0].carried * 1_200
+    world.wires[link][0].carried * 1_472
 }
 
 // spec: 12-1

@@ -62,7 +62,7 @@ fn spread_uses_every_path_and_keeps_the_order() {
 fn keys_change_under_load_without_a_lost_byte() {
     let links = [impaired(LinkSpec::new(50, 10, 256)), impaired(LinkSpec::new(50, 40, 256))];
     let config = Config { packets_per_key: 500, ..Config::default() };
-    let world = deliver(11, &links, config, &[5_000_000]);
+    let world = deliver(11, &links, config, &[20_000_000]);
     let stats = world.nodes[0].connection.as_ref().expect("there").stats();
     assert!(stats.key_changes >= 3, "{stats:?}");
 }

@@ -4,6 +4,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use ropewalk_tests::lab::peer::{Job, PORT, Workload, mptcp, socket};
 use ropewalk_tests::lab::{self, Lab, LinkSpec, Node, ipv4, ipv6};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -159,6 +160,61 @@ fn nothing_is_left_behind_not_even_by_a_panic_or_a_child_that_will_not_end() {
     for name in names {
         assert!(!std::path::Path::new("/run/netns").join(name).exists());
     }
+}
+
+#[test]
+fn what_a_killed_run_left_is_swept_by_the_next() {
+    if lab(&[]).is_none() {
+        return;
+    }
+    // As a lab of a process that is gone; no process has this id (proc(5): pid_max is 2^22).
+    let left = "ropewalk-4194305-0-a";
+    let added = std::process::Command::new("ip").args(["netns", "add", left]).status().unwrap();
+    assert!(added.success());
+    let place = std::path::Path::new("/run/netns").join(left);
+    assert!(place.exists());
+    let _lab = lab(&[LinkSpec::new(100, 1, 64)]);
+    assert!(!place.exists());
+}
+
+#[test]
+fn mptcp_is_set_up_so_that_it_uses_every_link() {
+    if let Some(why) = mptcp::missing() {
+        println!("SKIPPED: {why}");
+        return;
+    }
+    let Some((_guard, lab)) = lab(&[LinkSpec::new(20, 5, 64); 3]) else { return };
+    mptcp::set_up(&lab).unwrap();
+    let at = SocketAddr::new(ipv4(0, Node::B), PORT);
+    let workload = Workload::Bulk { bytes: 5_000_000 };
+    let job = |sink| Job { sink, multipath: true, congestion: None, at, workload };
+    std::thread::scope(|scope| {
+        let sink = scope.spawn(|| lab.inside(Node::B, || socket::play(&job(true))).unwrap());
+        // The sink listens some moments after its thread began.
+        let source = || lab.inside(Node::A, || socket::play(&job(false))).unwrap();
+        let played = (0..100).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            source().ok()
+        });
+        assert!(played.is_some());
+        sink.join().unwrap().unwrap();
+    });
+    for link in lab.links() {
+        let frames = link.stats(Node::A).delivered_large;
+        assert!(frames > 100, "link {} carried {frames} full frames", link.index());
+    }
+}
+
+#[test]
+fn an_unshaped_pair_is_as_fast_as_the_machine() {
+    if lab(&[]).is_none() {
+        return;
+    }
+    let lab = Lab::unshaped().unwrap();
+    let mbit_s = tcp_mbit_s(&lab, 0, Duration::from_secs(1));
+    println!("TCP goodput {mbit_s:.0} Mbit/s");
+    // No emulated link is anywhere near.
+    assert!(mbit_s > 1_000.0, "{mbit_s:.0} Mbit/s");
 }
 
 fn bind_to_device(socket: &UdpSocket, name: &str) -> io::Result<()> {

@@ -272,8 +272,9 @@ fn open(
     assert_eq!(head, file.bytes(&format!("{name}_header")));
     let (sealed, tag) = rest.split_last_chunk_mut().unwrap();
     let number = PacketNumber(header.number.into());
-    let opened =
-        keys.open(header.key_phase, header.path, number, head, sealed, tag, Instant::ZERO).unwrap();
+    let opened = keys
+        .open(header.key_phase, header.path, number, true, head, sealed, tag, Instant::ZERO)
+        .unwrap();
     assert_eq!(sealed, payload.as_bytes());
     opened.key_changed
 }

@@ -5,7 +5,8 @@ use super::{Connection, Phase, Storage};
 use crate::crypto::Crypto;
 use crate::error::{OpenError, ReadError, SendError, WriteError};
 use crate::id::{Mode, PathId, Side, StreamId};
-use crate::stream::{Service, StreamEvent, StreamMemory, Streams};
+use crate::path::Path;
+use crate::stream::{Datagrams, Service, StreamEvent, StreamMemory, Streams};
 use crate::wire::TAG_BYTES;
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -42,16 +43,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(SendError::TooLong);
         }
         let ring = self.storage.parts().datagrams_out;
+        if bytes.len() > Datagrams::longest(ring.len()) {
+            return Err(SendError::TooLong);
+        }
         self.datagrams.send(bytes, ring).ok_or(SendError::Full)
     }
 
-    /// The longest unreliable message that fits a packet on every path that carries data now.
+    /// The longest unreliable message that fits a packet on every path that carries data now; while
+    /// there is none, on every path. It grows as the paths' lengths are found, and shrinks with them.
     pub fn datagram_max(&self) -> usize {
-        let paths = self.storage.paths().iter().enumerate();
-        let live = paths.filter(|(_, path)| path.as_ref().is_some_and(|p| p.may_carry_data()));
-        let limit = live.map(|(slot, _)| self.length_limit(slot)).min();
-        let limit = limit.unwrap_or_else(|| self.config.datagram_bytes_max.into());
-        limit.saturating_sub(DATAGRAM_OVERHEAD)
+        let paths = || self.storage.paths().iter().flatten();
+        let length = |path: &Path| self.shortened(path);
+        let live = paths().filter(|path| path.may_carry_data()).map(length).min();
+        let limit = live.or_else(|| paths().map(length).min());
+        limit.unwrap_or(SHORT_BYTES).saturating_sub(DATAGRAM_OVERHEAD)
     }
 
     /// The oldest unreliable message that waits: its length, cut to `into`, and the path it came by.
@@ -82,6 +87,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         if let Some(path) = notices.gone.pop_front() {
             return Some(Event::PathGone(path));
+        }
+        if let Some(link) = notices.spent.pop_front() {
+            return Some(Event::LinkSpent(link));
         }
         while let Some(slot) = self.notices.take_path() {
             if let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) {
@@ -187,5 +195,7 @@ impl<S: Storage, C: Crypto> Stream<'_, S, C> {
     }
 }
 
+/// What a packet may have by IPv4 before longer ones are tried.
+const SHORT_BYTES: usize = 548;
 /// Header (at most 14), tag, and the frame's own head.
 const DATAGRAM_OVERHEAD: usize = 14 + TAG_BYTES + 4;

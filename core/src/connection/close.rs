@@ -9,11 +9,12 @@
 //! Close is sealed like everything else: nobody can end a connection with a forged packet.
 
 use super::event::CloseReason;
+use super::transmit::Written;
 use super::{Connection, Phase, Storage, Transmit};
 use crate::crypto::Crypto;
 use crate::error::code;
 use crate::time::{Duration, Instant};
-use crate::wire::Frame;
+use crate::wire::{Frame, TAG_BYTES, Writer};
 use heapless::String;
 
 /// What remains to be said while a connection ends.
@@ -127,6 +128,33 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.phase = Phase::Drained;
         }
         None
+    }
+
+    /// A packet with one frame that needs no acknowledgement.
+    fn seal_alone(
+        &mut self,
+        slot: usize,
+        frame: &Frame<'_>,
+        buffer: &mut [u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
+        let limit = self.length_limit(slot).min(buffer.len());
+        let header = self.header(slot)?;
+        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
+        header.encode(&mut Writer::new(head)).ok()?;
+        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
+        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
+        frame.encode(&mut writer).ok()?;
+        let len = writer.len();
+        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
+        let (payload, rest) = rest.split_at_mut_checked(len)?;
+        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
+        *rest.first_chunk_mut()? = tag;
+        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
+        self.book(slot, len, &Written::unacknowledged(len), now);
+        Some(Transmit { link, local, remote, len, segment_size: len })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the application hears. No queue that could overflow: what can be said again is a flag and
 //! coalesces, so an event means "look", and looking twice is harmless.
 
-use crate::id::{PathId, StreamId};
+use crate::id::{LinkId, PathId, StreamId};
 use crate::path::PathState;
 use crate::stream::Service;
 
@@ -24,6 +24,8 @@ pub enum Event {
     },
     /// A path was given up: its link went away on one side.
     PathGone(PathId),
+    /// The quota of a link is spent: it carries nothing more, and its paths are given up.
+    LinkSpent(LinkId),
     /// The peer opened a stream for this service.
     StreamOpened {
         /// Its number.
@@ -53,12 +55,12 @@ pub enum Event {
     },
     /// An unreliable message can be read.
     DatagramReceived,
-    /// An unreliable message left. Reported for the newest eight only.
+    /// An unreliable message left. Reported for the newest eight only, in their order.
     DatagramSent {
         /// The number that `send_datagram` gave it.
         number: u32,
-        /// The path it took.
-        path: PathId,
+        /// The path it took; none if it was dropped, since packets had become too short for it.
+        path: Option<PathId>,
     },
     /// The connection is over. The last event.
     Closed(CloseReason),
@@ -105,7 +107,9 @@ pub(super) struct Notices {
     pub(super) paths: u8,
     /// Paths that were given up; the oldest is forgotten when it overflows.
     pub(super) gone: heapless::Deque<PathId, 8>,
-    pub(super) datagrams_sent: heapless::Deque<(u32, PathId), 8>,
+    /// Links whose quota is spent; the oldest is forgotten when it overflows.
+    pub(super) spent: heapless::Deque<LinkId, 8>,
+    pub(super) datagrams_sent: heapless::Deque<(u32, Option<PathId>), 8>,
 }
 
 impl Notices {
@@ -120,7 +124,14 @@ impl Notices {
         let _ = self.gone.push_back(path);
     }
 
-    pub(super) fn datagram_sent(&mut self, number: u32, path: PathId) {
+    pub(super) fn link_spent(&mut self, link: LinkId) {
+        if self.spent.is_full() {
+            self.spent.pop_front();
+        }
+        let _ = self.spent.push_back(link);
+    }
+
+    pub(super) fn datagram_left(&mut self, number: u32, path: Option<PathId>) {
         if self.datagrams_sent.is_full() {
             self.datagrams_sent.pop_front();
         }

@@ -2,11 +2,11 @@
 //! lost things are written again, from the state of that moment.
 
 use super::Binding;
-use super::routing::Gone;
 use crate::carried::Carried;
 use crate::id::PathId;
-use crate::path::Advertise;
+use crate::path::{Advertise, Told};
 use crate::recovery::Fate;
+use crate::repair::Encoder;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
 
@@ -15,16 +15,22 @@ pub(super) struct Ledger<'a> {
     pub(super) streams: &'a mut Streams,
     pub(super) memory: StreamMemory<'a>,
     pub(super) advertise: &'a mut Advertise,
-    pub(super) gone: &'a mut Gone,
+    pub(super) told: &'a mut Told,
     pub(super) mode: &'a mut Binding,
+    pub(super) symbols: &'a mut Encoder,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
+    /// What became of a probe for the path's length; there is one at a time.
+    pub(super) length_probe: Option<(Fate, u16)>,
 }
 
 impl Ledger<'_> {
     /// Tells the owner of `carried` what became of it.
     pub(super) fn settle(&mut self, fate: Fate, carried: Carried) {
+        if let Carried::LengthProbe(bytes) = carried {
+            self.length_probe = Some((fate, bytes));
+        }
         match fate {
             Fate::Acked => self.acked(carried),
             Fate::Lost => self.lost(carried),
@@ -33,9 +39,10 @@ impl Ledger<'_> {
 
     fn acked(&mut self, carried: Carried) {
         match carried {
-            Carried::PathStatus(path) => self.gone.on_acked(path),
-            Carried::Mode(_) | Carried::Advertise(_) => {}
+            Carried::PathStatus(sequence) => self.told.on_acked(sequence),
+            Carried::Mode(_) | Carried::Advertise(_) | Carried::LengthProbe(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_acked(stream, &mut self.memory),
         }
     }
@@ -44,9 +51,11 @@ impl Ledger<'_> {
     pub(super) fn lost(&mut self, carried: Carried) {
         match carried {
             Carried::Advertise(sequence) => self.advertise.on_lost(sequence),
-            Carried::PathStatus(path) => self.gone.on_lost(path),
+            Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
-            Carried::Acknowledgement { .. } => {}
+            Carried::Acknowledgement { .. } | Carried::LengthProbe(_) => {}
+            // What it contained goes out again, in another symbol.
+            Carried::Symbol(number) => self.symbols.on_settled(number),
             stream => self.streams.on_lost(stream, &mut self.memory),
         }
     }

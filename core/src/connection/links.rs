@@ -1,15 +1,18 @@
 //! The local links, as the caller reported them.
 
 use crate::id::{Address, CostClass, LinkId};
-use crate::path::LocalLink;
+use crate::path::{LocalLink, Meter};
+use crate::time::{Duration, Instant};
 use crate::wire::Advertised;
+use core::net::SocketAddr;
 use heapless::Vec;
 
 /// What a link is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LinkInfo {
-    /// Largest datagram it carries, in bytes: UDP payload, or serial frame contents.
+    /// Largest datagram it carries, in bytes: UDP payload by IPv4 (by IPv6 it is 20 bytes less), or
+    /// serial frame contents.
     pub mtu: u16,
     /// What it costs.
     pub class: CostClass,
@@ -17,6 +20,16 @@ pub struct LinkInfo {
     pub addresses: Vec<Address, LINK_ADDRESSES_MAX>,
     /// Peers are not told of it: its addresses mean nothing to them.
     pub hidden: bool,
+}
+
+impl LinkInfo {
+    /// The largest datagram that it carries to this address.
+    pub(super) const fn carries(&self, remote: &Address) -> u16 {
+        match remote {
+            Address::Ip(SocketAddr::V6(_)) => self.mtu.saturating_sub(IPV6_LONGER),
+            Address::Ip(SocketAddr::V4(_)) | Address::Serial => self.mtu,
+        }
+    }
 }
 
 /// What happened to a link.
@@ -29,10 +42,28 @@ pub enum LinkChange {
     Down,
 }
 
-/// All links that are up.
+/// What the user wants of a link, whether it is up or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct LinkPolicy {
+    /// In the mode `backup` it carries data only when the others fail.
+    pub spare: bool,
+    /// Bytes that it may carry, both ways together, IP and UDP headers included.
+    pub quota: Option<u64>,
+}
+
+/// All links that are up. One whose quota is spent counts as down.
 #[derive(Default)]
 pub(super) struct Links {
     entries: Vec<(LinkId, LinkInfo), LINKS_MAX>,
+    policies: Vec<Policy, POLICIES_MAX>,
+}
+
+/// A link that the user said something of.
+struct Policy {
+    link: LinkId,
+    spare: bool,
+    meter: Meter,
 }
 
 impl Links {
@@ -52,11 +83,63 @@ impl Links {
     }
 
     pub(super) fn find(&self, link: LinkId) -> Option<&LinkInfo> {
-        self.entries.iter().find(|(id, _)| *id == link).map(|(_, info)| info)
+        self.iter().find(|(id, _)| *id == link).map(|(_, info)| info)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkInfo)> {
-        self.entries.iter()
+        self.entries.iter().filter(|(link, _)| !self.is_spent(*link))
+    }
+
+    pub(super) fn policy_of(&self, link: LinkId) -> Option<LinkPolicy> {
+        let Policy { spare, meter, .. } = self.policy(link)?;
+        Some(LinkPolicy { spare: *spare, quota: meter.quota() })
+    }
+
+    /// False when too many links have one.
+    pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy) -> bool {
+        let LinkPolicy { spare, quota } = policy;
+        if let Some(known) = self.policies.iter_mut().find(|known| known.link == link) {
+            known.spare = spare;
+            known.meter.set_quota(quota);
+            return true;
+        }
+        self.policies.push(Policy { link, spare, meter: Meter::new(quota) }).is_ok()
+    }
+
+    /// So many bytes came or went; returns whether that was the last of the quota.
+    pub(super) fn count(
+        &mut self,
+        link: LinkId,
+        bytes: u64,
+        round_trip: Duration,
+        now: Instant,
+    ) -> bool {
+        let Some(policy) = self.policies.iter_mut().find(|policy| policy.link == link) else {
+            return false;
+        };
+        let before = policy.meter.is_spent();
+        policy.meter.count(bytes, round_trip, now);
+        policy.meter.is_spent() && !before
+    }
+
+    pub(super) fn used(&self, link: LinkId) -> u64 {
+        self.policy(link).map_or(0, |policy| policy.meter.used())
+    }
+
+    pub(super) fn is_spent(&self, link: LinkId) -> bool {
+        self.policy(link).is_some_and(|policy| policy.meter.is_spent())
+    }
+
+    pub(super) fn is_spare(&self, link: LinkId) -> bool {
+        self.policy(link).is_some_and(|policy| policy.spare)
+    }
+
+    pub(super) fn is_metered(&self, link: LinkId) -> bool {
+        self.policy(link).is_some()
+    }
+
+    fn policy(&self, link: LinkId) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.link == link)
     }
 
     /// What we tell the peer, cheapest class first; what does not fit is left out.
@@ -66,7 +149,7 @@ impl Links {
             [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort]
         {
             let told = |info: &LinkInfo| info.class == class && !info.hidden;
-            for (link, info) in self.entries.iter().filter(|(_, info)| told(info)) {
+            for (link, info) in self.iter().filter(|(_, info)| told(info)) {
                 for address in &info.addresses {
                     let _ = list.push(Advertised { link: *link, class, address: *address });
                 }
@@ -78,15 +161,19 @@ impl Links {
     /// What the choice of pairs needs to know.
     pub(super) fn locals(&self) -> Vec<LocalLink, LINKS_MAX> {
         let mut locals = Vec::new();
-        for (link, info) in &self.entries {
+        for (link, info) in self.iter() {
             let _ = locals.push(LocalLink::new(*link, info.class, &info.addresses));
         }
         locals
     }
 }
 
+/// By how much IPv6's header is longer than IPv4's.
+const IPV6_LONGER: u16 = 20;
 /// Links of one node that a connection can use.
 pub(super) const LINKS_MAX: usize = 16;
+/// Links that the user said something of.
+const POLICIES_MAX: usize = 8;
 /// Addresses of one link.
 pub const LINK_ADDRESSES_MAX: usize = 6;
 /// Addresses in one advertisement.

@@ -12,8 +12,10 @@
 //! nothing (`docs/protocol.md` section 4).
 
 use super::links::{LinkChange, Links};
-use crate::crypto::responder::{check, ephemeral, read_initiation};
-use crate::crypto::{Answer, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed};
+use crate::crypto::responder::{ephemeral, read_initiation};
+use crate::crypto::{
+    Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
+};
 use crate::error::Discard;
 use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
 use crate::packet_number::PacketNumber;
@@ -73,6 +75,7 @@ impl<C: Crypto> Incoming<C> {
 /// Stands before all connections of an endpoint.
 pub struct Listener<C: Crypto> {
     identity: Identity,
+    check: CheckKey,
     offer: Credit,
     accepting: bool,
     random: Random<C>,
@@ -110,6 +113,7 @@ impl<C: Crypto> Listener<C> {
         let mut random = Random::new(seed);
         let cookies = CookieJar::new(&mut random, now);
         Self {
+            check: CheckKey::new::<C>(&identity.public),
             identity,
             offer,
             accepting,
@@ -172,7 +176,7 @@ impl<C: Crypto> Listener<C> {
         scratch: &mut [u8],
         now: Instant,
     ) -> Result<Route<C>, Discard> {
-        if !self.accepting || !check::<C>(&self.identity.public, datagram) {
+        if !self.accepting || !self.check.passes::<C>(datagram) {
             return Err(Discard::Stranger);
         }
         self.expire(now);
@@ -319,7 +323,7 @@ fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Res
     let tag = tag.first_chunk().ok_or(Discard::Malformed)?;
     let number = PacketNumber::expand(header.number, header.number_len.into(), PacketNumber(0));
     PacketKeys::<C>::new(secrets)
-        .open(header.key_phase, header.path, number, head, payload, tag, now)
+        .open(header.key_phase, header.path, number, true, head, payload, tag, now)
         .map(|_| ())
 }
 

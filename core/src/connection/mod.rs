@@ -21,12 +21,16 @@
 
 mod api;
 mod close;
+mod compose;
+mod control;
 mod dial;
 mod event;
 mod ledger;
+mod length;
 mod links;
 mod listener;
 mod memory;
+mod modes;
 mod receive;
 mod repair;
 mod routing;
@@ -39,7 +43,7 @@ mod twins;
 pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};
 pub use event::{CloseReason, Event};
-pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo};
+pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo, LinkPolicy};
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
 pub use stats::Stats;
@@ -234,7 +238,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Counters of the connection.
     pub const fn stats(&self) -> Stats {
-        self.stats
+        Stats { messages_dropped: self.datagrams.dropped, ..self.stats }
     }
 
     /// Every live path, as it is now.
@@ -303,6 +307,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let offered = self.dial.as_ref().map_or(Credit::NONE, |dial| dial.offered);
         let (id, credit) = (welcome.connection, welcome.credit);
         self.establish(secrets, id, offered, credit, &welcome.addresses, now);
+        // The message that was answered may be older than the last word on the mode.
+        self.mode.due = self.mode.sequence > 0;
         for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
             self.routing.remotes.add_dialled(*address);
         }

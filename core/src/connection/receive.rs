@@ -7,9 +7,9 @@ use super::ledger::Ledger;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
-use crate::id::{Arrival, ConnectionId, Side};
+use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::PathState;
+use crate::path::{Acknowledged, Path, PathState};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -37,6 +37,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Result<(), Discard> {
         let now = self.advance(now);
+        self.meter(at.link, &at.remote, datagram.len(), 1, now);
         let result = match kind(datagram) {
             Some(Kind::Packet) => self.receive_packet(at, datagram, now),
             Some(Kind::Response | Kind::CookieReply) => self.receive_answer(at, datagram, now),
@@ -102,7 +103,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             // After the move: the packet came from the new address, and its bytes count for it.
             path.on_datagram(bytes);
         }
-        let contents = self.take_frames(slot, payload, now)?;
+        let contents = self.take_frames(slot, header.path, payload, now)?;
+        let slot = self.still(slot, header.path);
         if !contents.no_room
             && let Some(path) = self.path_mut(slot)
         {
@@ -138,7 +140,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Err(Discard::Replayed);
         }
         let keys = self.keys.as_mut().ok_or(Discard::Unexpected)?;
-        let opened = keys.open(header.key_phase, header.path, number, head, payload, tag, now)?;
+        let after = |path: &Path| number >= expected && path.epoch == keys.epoch();
+        let late = !known.is_some_and(after);
+        let opened =
+            keys.open(header.key_phase, header.path, number, late, head, payload, tag, now)?;
+        let epoch = keys.epoch();
         if opened.key_changed {
             self.on_key_changed(now);
         }
@@ -146,6 +152,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Some(slot) => slot,
             None => self.install_peers(header.path, at, now).ok_or(Discard::NoRoom)?,
         };
+        if let Some(path) = self.path_mut(slot).filter(|_| number >= expected) {
+            path.epoch = epoch;
+        }
         Ok((slot, number, payload))
     }
 
@@ -167,12 +176,22 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.link = at.link;
             path.moved(at.remote, token, now);
         }
+        self.limit_lengths(at.link, now);
         self.notices.path_changed(slot);
+        self.reinject();
+    }
+
+    /// What a frame says may give its own path up, and another may take the place at once: what
+    /// follows is then about no path.
+    fn still(&self, slot: usize, id: PathId) -> usize {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        if path.is_some_and(|path| path.id == id) { slot } else { usize::MAX }
     }
 
     fn take_frames(
         &mut self,
         slot: usize,
+        path: PathId,
         payload: &[u8],
         now: Instant,
     ) -> Result<Contents, Discard> {
@@ -180,7 +199,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for frame in Frames::new(payload) {
             let Ok(frame) = frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(slot, &frame, now) {
+            match self.on_frame(self.still(slot, path), &frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -208,7 +227,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Response { token } => self.on_response(slot, *token, now),
-            Frame::PathStatus { path, status, .. } => self.on_path_status(*path, *status, now),
+            Frame::PathStatus { path, sequence, status } => {
+                self.on_path_status(*path, *sequence, *status, now);
+            }
             Frame::Advertise { sequence, addresses } => {
                 if self.routing.remotes.on_list(*sequence, addresses) {
                     self.routing.tried.forget_remotes();
@@ -280,26 +301,36 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
-        let result =
-            path.recovery.on_ack(ack, slot == arrived, now, &mut sent, &mut |fate, carried| {
-                ledger.settle(fate, carried)
-            });
+        let each = &mut |fate, carried| ledger.settle(fate, carried);
+        let result = if slot == arrived {
+            let held = self.config.acknowledgement_delay;
+            path.recovery.on_ack(ack, held, now, &mut sent, each)
+        } else {
+            path.recovery.on_ack_elsewhere(ack, now, &mut sent, each)
+        };
         if result.invalid {
             return Err(Violation::Protocol);
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
+        let length_probe = ledger.length_probe;
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
-        let changed = result.news && path.on_acknowledged(now);
+        let oldest = path.recovery.oldest_unacked_sent_at();
+        path.on_settled(oldest);
+        let (largest, bytes) = (ack.largest, result.newly_acked);
+        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
+        self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot, now);
         }
@@ -311,6 +342,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_changed(slot);
         let active = self.path_mut(slot).is_some_and(|path| path.state() == PathState::Active);
         if active {
+            if let Some(path) = self.path_mut(slot) {
+                path.trust.rise(now);
+            }
             self.clock.all_down = None;
             self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
             self.drop_twins(slot, now);

@@ -15,7 +15,7 @@
 use super::memory::Storage;
 use super::transmit::{bit, candidates};
 use super::{Connection, Phase};
-use crate::carried::Cargo;
+use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
 use crate::path::elsewhere;
@@ -29,7 +29,7 @@ use crate::wire::{Frame, Frames, Writer};
 /// Both sides of error correction, and when it is wanted.
 #[derive(Default)]
 pub(super) struct Repairs {
-    encoder: Encoder,
+    pub(super) encoder: Encoder,
     decoder: Decoder,
     pub(super) demand: Demand,
     /// The path of the last symbol.
@@ -76,12 +76,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     pub(super) fn write_protected(
         &mut self,
         slot: usize,
+        again: bool,
         writer: &mut Writer<'_>,
         cargo: &mut Cargo,
     ) -> bool {
         let (before, alone) = (writer.len(), writer.is_empty());
         if !self.protects() {
-            return self.write_data(slot, alone, writer, cargo);
+            return self.write_data(slot, again, alone, writer, cargo);
         }
         // The mixture of such symbols must fit a packet with its own heads.
         let whole = before.saturating_add(writer.remaining());
@@ -91,8 +92,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return false;
         }
         let start = writer.len();
-        if !writer.within(most, |inner| self.write_data(slot, alone, inner, cargo)) {
+        let _ = cargo.push(Carried::Symbol(number));
+        if !writer.within(most, |inner| self.write_data(slot, again, alone, inner, cargo)) {
             writer.rollback(before);
+            cargo.pop();
             return false;
         }
         let contents = writer.as_slice().get(start..).unwrap_or_default();

@@ -6,12 +6,13 @@
 
 use super::links::{LINKS_MAX, LinkChange};
 use super::memory::PATHS_MAX;
+use super::modes::Standby;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, ReplayWindow};
 use crate::id::{Address, Arrival, LinkId, PathId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::{
-    Advertise, Opening, Pair, PairInUse, Path, PathState, Remotes, Standing, Tried, next_pair,
+    Advertise, Opening, Pair, PairInUse, Path, PathState, Remotes, Standing, Told, Tried, next_pair,
 };
 use crate::time::{Duration, Instant};
 use crate::wire::{Advertised, PathStatus};
@@ -23,7 +24,8 @@ pub(super) struct Routing {
     pub(super) advertise: Advertise,
     pub(super) remotes: Remotes,
     pub(super) tried: Tried,
-    pub(super) gone: Gone,
+    pub(super) told: Told,
+    pub(super) standby: Standby,
     /// The number of the next path that we open.
     next_path: u32,
     /// Numbers that were used, by either side; none is used again, since it is part of the nonce.
@@ -41,7 +43,8 @@ impl Routing {
             advertise: Advertise::new(),
             remotes: Remotes::new(),
             tried: Tried::new(),
-            gone: Gone::default(),
+            told: Told::default(),
+            standby: Standby::default(),
             next_path: 0,
             used: ReplayWindow::new(),
             copies_due: 0,
@@ -66,44 +69,6 @@ impl Routing {
     }
 }
 
-/// Paths that we gave up and the peer has not heard of yet.
-#[derive(Default)]
-pub(super) struct Gone {
-    paths: Vec<(PathId, bool), PATHS_MAX>,
-}
-
-impl Gone {
-    fn add(&mut self, path: PathId) {
-        if self.paths.is_full() {
-            self.paths.pop();
-        }
-        let _ = self.paths.push((path, true));
-    }
-
-    /// The next one that must be announced.
-    pub(super) fn due(&self) -> Option<PathId> {
-        self.paths.iter().find(|(_, due)| *due).map(|(path, _)| *path)
-    }
-
-    pub(super) fn on_sent(&mut self, path: PathId) {
-        self.mark(path, false);
-    }
-
-    pub(super) fn on_lost(&mut self, path: PathId) {
-        self.mark(path, true);
-    }
-
-    pub(super) fn on_acked(&mut self, path: PathId) {
-        self.paths.retain(|(known, _)| *known != path);
-    }
-
-    fn mark(&mut self, path: PathId, due: bool) {
-        if let Some(entry) = self.paths.iter_mut().find(|(known, _)| *known == path) {
-            entry.1 = due;
-        }
-    }
-}
-
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// A link came up, went down, or changed.
     pub fn handle_link(&mut self, link: LinkId, change: LinkChange, now: Instant) {
@@ -118,6 +83,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     dial.stop(); // A shorter first message takes its place.
                 }
                 self.drop_local_addresses(link, &addresses);
+                self.limit_lengths(link, now);
                 if self.phase == Phase::Handshake && self.dial.is_some() {
                     self.start_race(None, now);
                 }
@@ -127,13 +93,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             LinkChange::Down => {
                 self.links.down(link);
-                for slot in 0..PATHS_MAX {
-                    if self.storage.paths().get(slot).is_some_and(|path| on_link(path, link)) {
-                        self.give_up(slot, true, now);
-                    }
-                }
+                self.give_up_link(link, now);
             }
         }
+        self.links_changed(link, now);
+    }
+
+    /// All paths of a link are given up.
+    pub(super) fn give_up_link(&mut self, link: LinkId, now: Instant) {
+        for slot in 0..PATHS_MAX {
+            if self.storage.paths().get(slot).is_some_and(|path| on_link(path, link)) {
+                self.give_up(slot, true, now);
+            }
+        }
+    }
+
+    /// Peers are told, and new pairs looked for.
+    pub(super) fn links_changed(&mut self, link: LinkId, now: Instant) {
         self.routing.advertise.set(&self.links.advertised());
         self.routing.tried.forget_link(link);
         self.open_paths(now);
@@ -190,14 +166,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<usize> {
         let Arrival { link, local, remote } = at;
-        let class = self.links.find(link)?.class;
+        let info = self.links.find(link)?;
+        let (class, datagram_bytes_max) = (info.class, info.carries(&remote));
         let token = self.random.u64();
         let slots = self.storage.parts().paths;
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
-        let opening = Opening { id, link, local, remote, class, token, standing };
+        let opening =
+            Opening { id, link, local, remote, class, datagram_bytes_max, token, standing };
         let mut path = Path::new(opening, &self.config, now);
         path.remote_link = self.routing.remotes.link_of(&remote);
         *slots.get_mut(slot)? = Some(path);
+        let (streams, mut memory) = self.streaming();
+        streams.clear_lane(slot, &mut memory);
         self.notices.path_changed(slot);
         Some(slot)
     }
@@ -214,7 +194,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path that the peer opened: the first packet on it has just been opened.
     pub(super) fn install_peers(&mut self, id: PathId, at: Arrival, now: Instant) -> Option<usize> {
-        self.make_room(&at, now);
+        self.make_room(id, &at, now);
         let slot = self.install(id, at, Standing::Seen, now)?;
         self.routing.used.record(PacketNumber(id.0.into()));
         Some(slot)
@@ -243,25 +223,40 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 receive: parts.receive,
             },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
         self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
         self.notices.path_gone(path.id);
-        if announce {
-            self.routing.gone.add(path.id);
+        match announce {
+            true => self.routing.told.tell(path.id, PathStatus::Gone),
+            false => self.routing.told.forget(path.id),
         }
         if path.state() == PathState::Probing {
-            self.routing.tried.failed(path.link, path.remote, path.twin, now);
+            let only_hope = self.clock.all_down.is_some();
+            self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
     }
 
     /// The peer's word on a path.
-    pub(super) fn on_path_status(&mut self, path: PathId, status: PathStatus, now: Instant) {
+    pub(super) fn on_path_status(
+        &mut self,
+        path: PathId,
+        sequence: u32,
+        status: PathStatus,
+        now: Instant,
+    ) {
         if status != PathStatus::Gone {
-            return; // Backup is for a later mode.
+            if let Some(path) =
+                self.storage.parts().paths.iter_mut().flatten().find(|p| p.id == path)
+            {
+                path.on_status(sequence, status);
+            }
+            return;
         }
         let slot =
             self.storage.paths().iter().position(|p| p.as_ref().is_some_and(|p| p.id == path));

@@ -26,6 +26,11 @@ pub struct Stats {
     pub malformed: u64,
     /// Datagrams dropped for any other reason.
     pub discarded: u64,
+    /// Times that a path had shrunk: it swallowed long packets and let short ones pass.
+    pub black_holes: u64,
+    /// Unreliable messages dropped: no room for them on arrival, or too long for what the path they
+    /// were to go on carries by then.
+    pub messages_dropped: u64,
     /// Repair symbols sent.
     pub repairs_sent: u64,
     /// Packets that were lost and computed from repair symbols.

@@ -2,9 +2,11 @@
 
 use super::ledger::Ledger;
 use super::memory::PATHS_MAX;
+use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::carried::Carried;
 use crate::crypto::Crypto;
-use crate::path::PathState;
+use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
@@ -35,9 +37,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
         ]);
-        let keep_alive = self.keep_alive();
         for path in self.storage.paths().iter().flatten() {
-            next = earliest([next, path.timeout(keep_alive), path.recovery.timeout()]);
+            next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -113,9 +114,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
             debug_assert!(fate == Fate::Lost, "a timeout acknowledges nothing");
@@ -125,12 +128,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.wants_probe = true;
         }
         self.repairs.demand.on_lost(path.count_losses());
-        path.on_settled();
+        path.on_settled(path.recovery.oldest_unacked_sent_at());
+        let length_probe = ledger.length_probe;
+        self.judge_length(slot, length_probe, now);
     }
 
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
-        let keep_alive = self.keep_alive();
+        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
+        let keep_alive = self.keep_alive(path);
         let Some(path) = self.path_mut(slot) else { return };
         path.acks.on_timeout(now);
         if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
@@ -145,35 +151,72 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
             self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            if let Some(path) = self.path_mut(slot) {
+                path.trust.fall(now);
+            }
+            // What it acknowledged lately may have been lost with it.
+            self.routing.copies_due |= bit(slot);
         }
         self.reinject();
     }
 
     /// How long a path may be quiet before it is asked.
-    const fn keep_alive(&self) -> Duration {
+    fn keep_alive(&self, path: &Path) -> Duration {
+        if self.on_trial(path) {
+            return TRIAL;
+        }
         if self.streams.any_open() { self.config.keep_alive_in_use } else { self.config.keep_alive }
     }
 
     /// What suspect and dead paths have not delivered is queued on the others, once per packet.
     pub(super) fn reinject(&mut self) {
+        let mut doubtful = [false; PATHS_MAX];
+        for (path, doubtful) in self.storage.paths().iter().zip(&mut doubtful) {
+            // One that is to prove a new address first counts among them.
+            *doubtful = path.as_ref().is_some_and(|path| !path.may_carry_data());
+        }
+        self.copy_flights(&doubtful);
+        // All of it goes elsewhere now. In a small table it must not take the place there.
+        let parts = self.storage.parts();
+        let alive = parts.paths.iter().flatten().any(|path| path.may_carry_data());
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        for (path, doubtful) in parts.paths.iter_mut().zip(doubtful) {
+            let Some(path) = path.as_mut().filter(|_| doubtful && alive) else { continue };
+            if sent.table.room(sent.slots) <= ROOM_TIGHT {
+                path.recovery.drop_all(&mut sent, &mut |_| {});
+            }
+        }
+    }
+
+    /// Queues what the paths in these slots carry once more, once per packet; returns how many
+    /// stream bytes that are.
+    pub(super) fn copy_flights(&mut self, slots: &[bool; PATHS_MAX]) -> u64 {
         let parts = self.storage.parts();
         if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
-            return;
+            return 0;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let mut ledger = Ledger {
             streams: &mut self.streams,
             memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
             advertise: &mut self.routing.advertise,
-            gone: &mut self.routing.gone,
+            told: &mut self.routing.told,
             mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
+            length_probe: None,
         };
-        for path in parts.paths.iter_mut().flatten() {
-            if matches!(path.state(), PathState::Suspect | PathState::Down) {
-                path.recovery.for_each_in_flight(&mut sent, &mut |carried| ledger.lost(carried));
-            }
+        let mut bytes = 0_u64;
+        for (path, wanted) in parts.paths.iter_mut().zip(slots) {
+            let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
+            path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
+                if let Carried::Stream { len, .. } = carried {
+                    bytes = bytes.saturating_add(len.into());
+                }
+                ledger.lost(carried);
+            });
         }
+        bytes
     }
 
     /// Remembers since when no path has been alive.
@@ -192,10 +235,72 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 }
 
+/// With fewer free places than this for packets in flight, silent paths give up theirs: twice what
+/// probes of all paths need.
+const ROOM_TIGHT: usize = 2 * PATHS_MAX;
+
 /// The first of several moments.
 fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
     moments.into_iter().flatten().min()
 }
 
+/// While a path that fell silent has to be good, it is asked this often.
+const TRIAL: Duration = Duration::from_millis(100);
 /// With less than this an unvalidated address gets nothing, not even an acknowledgement.
 pub(super) const BUDGET_MIN: u64 = 64;
+
+#[cfg(feature = "software")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::connection::{LinkChange, LinkInfo, Memory};
+    use crate::crypto::{Random, Secrets, Seed, Software};
+    use crate::id::{Address, Arrival, ConnectionId, CostClass, LinkId, PublicKey, Side};
+    use crate::stream::Service;
+    use crate::wire::{Credit, Suite};
+
+    #[test]
+    fn a_table_full_of_a_silent_paths_packets_does_not_stop_the_others() {
+        let mut now = Instant::from_micros(1);
+        let (id, peer) = (ConnectionId(1), PublicKey([2; 32]));
+        let random = Random::new(Seed([1; 32]));
+        // As few packets as the smallest board has, for two paths.
+        let memory = Memory::<2, 2, 6, 16_384, 16_384>::new();
+        let config = Config::default();
+        let mut connection: Connection<_, Software> =
+            Connection::new(config, Side::Dialer, peer, id, random, memory, now);
+        let at = |link| Arrival { link: LinkId(link), local: None, remote: Address::Serial };
+        for link in 0..2 {
+            let addresses = [Address::Serial].into_iter().collect();
+            let class = CostClass::Wired;
+            let info = LinkInfo { mtu: 256, class, addresses, hidden: false };
+            connection.handle_link(LinkId(link), LinkChange::Up(info), now);
+        }
+        let suite = Suite::ChaCha20Poly1305;
+        let secrets = Secrets { side: Side::Dialer, send: [3; 32], receive: [4; 32], suite };
+        let credit = Credit { data: 9_000, stream_data: 9_000, streams: 1 };
+        connection.establish(&secrets, ConnectionId(2), credit, credit, &[], now);
+        connection.install_first(at(0), now);
+        let stream = connection.open(&Service::new("file").unwrap()).unwrap();
+        assert!(connection.stream(stream).write(&[7; 4_000]).unwrap() > 2_000);
+        let mut buffer = [0; 256];
+        let mut sent = 0;
+        while let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+            assert_eq!(transmit.link, LinkId(0));
+            sent += 1;
+        }
+        assert_eq!(sent, 5, "all but the place for a probe");
+        connection.install_first(at(1), now);
+        // Nobody answers on the first.
+        while connection.path_mut(0).unwrap().state() == PathState::Active {
+            now += Duration::from_millis(10);
+            connection.handle_timeout(now);
+        }
+        let mut elsewhere = 0;
+        while let Some(transmit) = connection.poll_transmit(&mut buffer, now) {
+            elsewhere += u32::from(transmit.link == LinkId(1) && transmit.len > 200);
+        }
+        assert!(elsewhere > 0);
+    }
+}

@@ -5,6 +5,7 @@
 //! same path go out as one run of equal lengths, so that a host can hand them to its network card
 //! in one call.
 
+use super::length::{LengthProbe, write_probe};
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
@@ -37,17 +38,44 @@ pub struct Transmit {
     pub segment_size: usize,
 }
 
-/// The next packet: on which path, and whether it may carry data.
+/// The next packet: on which path, and what for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    slot: usize,
-    data: bool,
+pub(super) struct Plan {
+    pub(super) slot: usize,
+    pub(super) what: What,
+}
+
+/// What a packet is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// What the application wants, and all else that fits.
+    Data {
+        /// What was lost may be among it.
+        again: bool,
+    },
+    /// What cannot wait for data.
+    Urgent,
     /// A repair symbol and nothing else.
-    repair: bool,
+    Repair,
+    /// It only asks whether its length passes.
+    LengthProbe(LengthProbe),
+}
+
+impl What {
+    pub(super) const fn is_data(self) -> bool {
+        matches!(self, Self::Data { .. })
+    }
+}
+
+impl Written {
+    /// So many bytes of a packet that needs no acknowledgement.
+    pub(super) const fn unacknowledged(len: usize) -> Self {
+        Self { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false }
+    }
 }
 
 /// What one packet is made of, once written.
-struct Written {
+pub(super) struct Written {
     len: usize,
     cargo: Cargo,
     kind: SentKind,
@@ -59,10 +87,17 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Fills `buffer` with a run of packets for one path. `None`: nothing to send now; when that
     /// may change by itself, `poll_timeout` tells.
     ///
-    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) gives one packet
-    /// at a time; sixteen times that is what a host should lend.
+    /// A buffer of one datagram ([`crate::config::Config::datagram_bytes_max`]) or less gives one
+    /// packet at a time, never longer than itself; a host lends what holds sixteen and more.
     pub fn poll_transmit(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let now = self.advance(now);
+        let run = self.next_run(buffer, now)?;
+        let packets = run.len.div_ceil(run.segment_size.max(1));
+        self.meter(run.link, &run.remote, run.len, packets, now);
+        Some(run)
+    }
+
+    fn next_run(&mut self, buffer: &mut [u8], now: Instant) -> Option<Transmit> {
         let copy = self.dial.as_mut().and_then(|dial| dial.poll_transmit(&self.links, buffer));
         if copy.is_some() {
             return copy;
@@ -105,6 +140,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
+        let single = buffer.len() <= self.config.datagram_bytes_max.into();
         loop {
             let room = buffer.get_mut(len..).unwrap_or_default();
             let Some(bytes) = self.transmit_one(plan, room, now) else { break };
@@ -114,9 +150,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             // A run ends with its first short packet, and before a packet that would be longer.
             let next_fits = buffer.len().saturating_sub(len) >= segment_size;
-            let full =
-                bytes == segment_size && bytes == usize::from(self.config.datagram_bytes_max);
-            if !plan.data || !full || !next_fits {
+            let full = bytes == segment_size && bytes == self.length_limit(plan.slot);
+            if single || !plan.what.is_data() || !full || !next_fits {
                 break;
             }
             match self.plan(0, now) {
@@ -138,21 +173,22 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// What goes out next. What cannot wait goes first, unless the next data packet takes it along.
-    /// `skip`, bit `i`: not on the path in slot `i`.
+    /// What only asks goes last. `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         if let Some(slot) = self.plan_repair(skip, now) {
-            return Some(Plan { slot, data: false, repair: true });
+            return Some(Plan { slot, what: What::Repair });
         }
-        let data = self.plan_data(now).filter(|slot| skip & bit(*slot) == 0);
+        let data = self.plan_data(skip, now).filter(|plan| skip & bit(plan.slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
         match data {
-            Some(slot) if urgent & bit(slot) != 0 || urgent == 0 => {
-                Some(Plan { slot, data: true, repair: false })
+            Some(plan) if urgent & bit(plan.slot) != 0 || urgent == 0 => Some(plan),
+            _ if urgent == 0 => {
+                let probe = self.length_probe(skip, now)?;
+                Some(Plan { slot: probe.slot, what: What::LengthProbe(probe) })
             }
-            _ if urgent == 0 => None,
             _ => {
                 let slot = urgent.trailing_zeros() as usize;
-                Some(Plan { slot, data: false, repair: false })
+                Some(Plan { slot, what: What::Urgent })
             }
         }
     }
@@ -183,7 +219,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The live path with the shortest round trip: for what is small and matters.
-    fn best_path(&self) -> Option<usize> {
+    pub(super) fn best_path(&self) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
         live.filter(|(_, path)| path.may_carry_data())
@@ -192,8 +228,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// The path for the next data packet, if there is data and a path should take it now.
-    fn plan_data(&mut self, now: Instant) -> Option<usize> {
+    fn plan_data(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         self.clock.transmit = None;
+        self.review_standby(now);
+        let control = self.control_due();
         let parts = self.storage.parts();
         // Each path can always be probed: the last places in the table are kept for that.
         if self.sent.room(parts.sent) <= parts.paths.iter().flatten().count() {
@@ -202,13 +240,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let waiting = self.streams.waiting(&memory);
-        let control = waiting.control
-            || self.routing.advertise.due()
-            || self.routing.gone.due().is_some()
-            || self.mode.due;
+        let control = waiting.control || control;
         let bytes =
             waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
-        let candidates = candidates(parts.paths, now);
+        let mut candidates = candidates(parts.paths, now);
+        if self.mode.mode == Mode::Redundant {
+            candidates.retain(|path| skip & bit(path.index) == 0);
+            let common = control || waiting.again > 0 || self.datagrams.waiting() > 0;
+            return self.plan_lane(&candidates, waiting.fresh > 0, common, now);
+        }
+        self.keep_in_use(&mut candidates);
         let mut bytes = bytes;
         if !control && bytes == 0 {
             bytes = self.requeue_tail(&candidates, now);
@@ -216,13 +257,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 return None;
             }
         }
-        let backlog = Backlog { bytes, ahead: waiting.ahead };
+        let backlog = Backlog { bytes, more: waiting.more, ahead: waiting.ahead };
         let choice = match self.mode.mode {
             Mode::Spread => spread(&candidates, self.random.u32()),
             _ => choose(&candidates, &backlog, now),
         };
         match choice {
-            Choice::Send { index } => Some(index),
+            Choice::Send { index } => Some(Plan { slot: index, what: What::Data { again: true } }),
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None
@@ -236,13 +277,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode == Mode::Spread {
             return 0;
         }
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_sub(self.stats.tail_bytes);
-        let worth = tail(candidates, now).min(allowed);
-        if worth == 0 {
+        let Some(late) = tail(candidates, now) else { return 0 };
+        let others = (candidates.len() as u64).saturating_sub(1);
+        let bets = others.saturating_mul(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
+        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
             return 0;
         }
-        let (streams, mut memory) = self.streaming();
-        let queued = streams.requeue_tail(worth, &mut memory);
+        let mut slots = [false; PATHS_MAX];
+        if let Some(slot) = slots.get_mut(late.index) {
+            *slot = true;
+        }
+        let queued = self.copy_flights(&slots);
         self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
         queued
     }
@@ -250,7 +296,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Writes, seals and books one packet; returns its length.
     fn transmit_one(&mut self, plan: Plan, buffer: &mut [u8], now: Instant) -> Option<usize> {
         let header = self.header(plan.slot)?;
-        let limit = self.length_limit(plan.slot).min(buffer.len());
+        let limit = match plan.what {
+            What::LengthProbe(probe) if !self.fits_buffer(probe, buffer.len(), now) => return None,
+            What::LengthProbe(probe) => probe.bytes.into(),
+            _ => self.length_limit(plan.slot).min(buffer.len()),
+        };
         let buffer = buffer.get_mut(..limit)?;
         let head_len = header.encoded_len();
         let payload_max = buffer.len().checked_sub(head_len)?.checked_sub(TAG_BYTES)?;
@@ -268,7 +318,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Some(len)
     }
 
-    fn header(&mut self, slot: usize) -> Option<Header> {
+    pub(super) fn header(&mut self, slot: usize) -> Option<Header> {
         let keys = self.keys.as_mut()?;
         if keys.wants_change(self.config.packets_per_key) {
             keys.change();
@@ -290,14 +340,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         })
     }
 
-    /// How long a packet on this path may be.
-    pub(super) fn length_limit(&self, slot: usize) -> usize {
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
-        let mtu = self.links.find(path.link).map_or(0, |info| info.mtu);
-        let limit = usize::from(self.config.datagram_bytes_max.min(mtu));
-        limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
-    }
-
     /// Fills the payload. `None`: there was nothing to write after all.
     fn write_frames(
         &mut self,
@@ -306,22 +348,33 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Option<Written> {
         let mut cargo = Cargo::new();
-        if plan.repair {
-            self.write_repair(writer)?;
-            let (len, kind) = (writer.len(), SentKind::Data);
-            return Some(Written { len, cargo, kind, drained: false });
+        match plan.what {
+            What::LengthProbe(probe) => {
+                let wrote = write_probe(probe, writer, &mut cargo);
+                let (len, kind, drained) = (writer.len(), SentKind::Probe, true);
+                return wrote.then_some(Written { len, cargo, kind, drained });
+            }
+            What::Repair => {
+                self.write_repair(writer)?;
+                let (len, kind) = (writer.len(), SentKind::Data);
+                return Some(Written { len, cargo, kind, drained: false });
+            }
+            What::Data { .. } | What::Urgent => {}
         }
+        let data = plan.what.is_data();
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
         let room = self.sent.room(self.storage.parts().sent) > 0;
         let mut drained = false;
         if room {
-            if plan.data {
+            if let What::Data { again } = plan.what {
                 eliciting |= self.write_control(writer, &mut cargo);
-                eliciting |= self.write_protected(plan.slot, writer, &mut cargo);
+                eliciting |= self.write_protected(plan.slot, again, writer, &mut cargo);
+                let redundant = self.mode.mode == Mode::Redundant;
                 let (streams, memory) = self.streaming();
-                drained = streams.waiting(&memory).fresh == 0;
+                let lanes = if redundant { streams.lanes_waiting(&memory) } else { 0 };
+                drained = streams.waiting(&memory).fresh == 0 && lanes & bit(plan.slot) == 0;
             }
             let path = self.path_mut(plan.slot)?;
             let ping = path.wants_probe || path.wants_ping_with_ack(now) && !writer.is_empty();
@@ -332,175 +385,49 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if writer.is_empty() {
             return None;
         }
-        if challenged && !plan.data {
+        if eliciting && !data {
+            // A probe while nothing waits, or alone on its path, says nothing of the path's rate.
+            let (streams, memory) = self.streaming();
+            drained = streams.waiting(&memory).fresh == 0 || self.is_idle(plan.slot);
+        }
+        if challenged && !data {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).
             while Frame::Padding.encode(writer).is_ok() {}
         }
         let kind = match eliciting {
             false => SentKind::AckOnly,
-            true if plan.data || challenged => SentKind::Data,
+            true if data || challenged => SentKind::Data,
             true => SentKind::Probe,
         };
         Some(Written { len: writer.len(), cargo, kind, drained })
     }
 
-    /// Our challenge when its time has come, and the answer to the peer's.
-    fn write_challenges(&mut self, slot: usize, writer: &mut Writer<'_>, now: Instant) -> bool {
-        let Some(path) = self.path_mut(slot) else { return false };
-        let mut wrote = false;
-        if let Some(token) = path.validation.owed()
-            && (Frame::Response { token }).encode(writer).is_ok()
-        {
-            path.validation.on_response_sent();
-            wrote = true;
-        }
-        if let Some(token) = path.validation.token_due(now) {
-            let frame = Frame::Challenge { token, link: path.link, class: path.class };
-            if frame.encode(writer).is_ok() {
-                path.on_challenge_sent(now);
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone.
-    fn write_acks(&mut self, plan: Plan, writer: &mut Writer<'_>, cargo: &mut Cargo, now: Instant) {
-        let copies = self.routing.copies_due;
-        let carries_copies = copies != 0 && self.best_path() == Some(plan.slot);
-        let parts = self.storage.parts();
-        for (slot, path) in parts.paths.iter_mut().enumerate() {
-            let Some(path) = path else { continue };
-            let own = slot == plan.slot;
-            let copy = carries_copies && copies & bit(slot) != 0;
-            let wanted =
-                if own { path.acks.due(now) || !plan.data && path.acks.pending() } else { copy };
-            if !wanted {
-                continue;
-            }
-            let Some(largest) = path.acks.write(path.id, writer, now) else {
-                if !path.acks.pending() {
-                    self.routing.copies_due &= !bit(slot); // The peer knows it all by now.
-                }
-                continue;
-            };
-            let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
-            if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
-                self.routing.copies_due |= bit(slot);
-            } else if copy {
-                self.routing.copies_due &= !bit(slot);
-            }
-        }
-    }
-
-    /// What the connection as a whole has to say.
-    fn write_control(&mut self, writer: &mut Writer<'_>, cargo: &mut Cargo) -> bool {
-        let mut wrote = false;
-        if let Some(path) = self.routing.gone.due().filter(|_| !cargo.is_full()) {
-            let frame =
-                Frame::PathStatus { path, sequence: 0, status: crate::wire::PathStatus::Gone };
-            if frame.encode(writer).is_ok() {
-                self.routing.gone.on_sent(path);
-                let _ = cargo.push(Carried::PathStatus(path));
-                wrote = true;
-            }
-        }
-        if self.routing.advertise.due() && !cargo.is_full() {
-            let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
-                self.routing.advertise.on_sent(sequence);
-                let _ = cargo.push(Carried::Advertise(sequence));
-                wrote = true;
-            }
-        }
-        if self.mode.due && !cargo.is_full() {
-            let frame = Frame::Mode { sequence: self.mode.sequence, mode: self.mode.mode };
-            if frame.encode(writer).is_ok() {
-                self.mode.due = false;
-                let _ = cargo.push(Carried::Mode(self.mode.sequence));
-                wrote = true;
-            }
-        }
-        wrote
-    }
-
-    /// Unreliable messages first, since they do not wait for anything; then the streams.
-    /// `alone`: nothing else is in the packet.
-    pub(super) fn write_data(
-        &mut self,
-        slot: usize,
-        alone: bool,
-        writer: &mut Writer<'_>,
-        cargo: &mut Cargo,
-    ) -> bool {
-        let before = writer.len();
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
-        else {
-            return false;
-        };
-        let parts = self.storage.parts();
-        let mut alone = alone;
-        while let Some(number) = self.datagrams.write(writer, alone, parts.datagrams_out) {
-            alone = false;
-            self.notices.datagram_sent(number, path);
-            if self.mode.mode == Mode::Spread {
-                break; // One message a packet, so that each takes a path of its own.
-            }
-        }
-        let mut memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let written = self.streams.write_frames(writer, cargo, &mut memory);
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
-        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
-            let counters = &mut path.counters;
-            counters.data_sent = counters
-                .data_sent
-                .saturating_add(written.bytes_fresh)
-                .saturating_add(written.bytes_again);
-            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
-        }
-        writer.len() > before
+    /// Whether nothing is under way on the path.
+    fn is_idle(&self, slot: usize) -> bool {
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        path.is_some_and(|path| path.recovery.in_flight() == 0)
     }
 
     /// Enters a packet that was sealed into the books.
-    fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
+    pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
         self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
         self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
         let parts = self.storage.parts();
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let bytes = u16::try_from(len).unwrap_or(u16::MAX);
-        path.recovery.on_sent(bytes, written.kind, &written.cargo, written.drained, now, &mut sent);
+        // Nothing is lost with a probe of a silent path: without cargo the next one takes its
+        // place, and a small table does not fill up with them.
+        let silent = matches!(path.state(), PathState::Suspect | PathState::Down);
+        let cargo = match written.kind {
+            SentKind::Probe if silent => &[][..],
+            _ => &written.cargo,
+        };
+        path.recovery.on_sent(bytes, written.kind, cargo, written.drained, now, &mut sent);
         path.on_sent(len, written.kind != SentKind::AckOnly, now);
-    }
-
-    /// A packet with one frame that needs no acknowledgement.
-    pub(super) fn seal_alone(
-        &mut self,
-        slot: usize,
-        frame: &Frame<'_>,
-        buffer: &mut [u8],
-        now: Instant,
-    ) -> Option<Transmit> {
-        let path = self.storage.paths().get(slot)?.as_ref()?;
-        let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
-        let limit = self.length_limit(slot).min(buffer.len());
-        let header = self.header(slot)?;
-        let (head, rest) = buffer.get_mut(..limit)?.split_at_mut_checked(header.encoded_len())?;
-        header.encode(&mut Writer::new(head)).ok()?;
-        let payload_max = rest.len().checked_sub(TAG_BYTES)?;
-        let mut writer = Writer::new(rest.get_mut(..payload_max)?);
-        frame.encode(&mut writer).ok()?;
-        let len = writer.len();
-        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
-        let (payload, rest) = rest.split_at_mut_checked(len)?;
-        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
-        *rest.first_chunk_mut()? = tag;
-        let len = head.len().saturating_add(len).saturating_add(TAG_BYTES);
-        let written = Written { len, cargo: Cargo::new(), kind: SentKind::AckOnly, drained: false };
-        self.book(slot, len, &written, now);
-        Some(Transmit { link, local, remote, len, segment_size: len })
+        if let [Carried::LengthProbe(bytes)] = *written.cargo {
+            path.on_length_probe_sent(bytes);
+        }
     }
 }
 
@@ -525,6 +452,8 @@ pub(super) fn bit(slot: usize) -> u8 {
 
 /// One byte in so many may be sent twice to shorten the ends of transfers.
 const TAIL_SHARE: u64 = 50;
+/// And on top of that for each path but one: its first windows are a bet on a rate that nobody knows.
+const TAIL_FREE: u64 = 48_000;
 
 #[cfg(feature = "software")]
 #[cfg(test)]

@@ -50,24 +50,36 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.give_up(slot, true, now);
             }
             let id = self.routing.take_number();
-            let twin = self.install(id, at, Standing::Named, now);
-            if let Some(path) = twin.and_then(|slot| self.path_mut(slot)) {
-                path.twin = true;
-            }
+            self.install(id, at, Standing::Named, now);
         }
     }
 
-    /// The peer opens a path on a pair on which ours is of no use: with all places taken, it gives
-    /// its own to the new one.
-    pub(super) fn make_room(&mut self, at: &Arrival, now: Instant) {
-        let mut slots = self.storage.paths().iter().take(PATHS_MAX);
+    /// The peer opens a path while all places are taken: one that is Down on the same pair gives
+    /// its place to the new one, and if none is alive, any that is Down: the peer's address may
+    /// have changed meanwhile. So may one give way that a responder only tries: on the dialer's
+    /// something has arrived. (Not the other way round as well, or each would yield to the other.)
+    pub(super) fn make_room(&mut self, id: PathId, at: &Arrival, now: Instant) {
+        let slots = self.storage.paths().iter().take(PATHS_MAX);
         if slots.clone().any(Option::is_none) {
             return;
         }
+        let none_alive = self.clock.all_down.is_some();
         let useless = |path: &Path| {
-            path.link == at.link && path.remote == at.remote && !path.may_carry_data()
+            let same = path.link == at.link && path.remote == at.remote;
+            path.state() == PathState::Down && (same || none_alive)
         };
-        if let Some(slot) = slots.position(|path| path.as_ref().is_some_and(useless)) {
+        let tried = |path: &Path| {
+            let unheard = path.counters.received_packets == 0;
+            none_alive
+                && path.state() == PathState::Probing
+                && unheard
+                && Side::Dialer.owns(id.0)
+                && Side::Responder.owns(path.id.0)
+        };
+        let place = |which: &dyn Fn(&Path) -> bool| {
+            slots.clone().position(|path| path.as_ref().is_some_and(which))
+        };
+        if let Some(slot) = place(&useless).or_else(|| place(&tried)) {
             self.give_up(slot, true, now);
         }
     }

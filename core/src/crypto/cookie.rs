@@ -55,6 +55,9 @@ impl<C: Crypto> CookieJar<C> {
     ) -> bool {
         self.rotate(now);
         let Some((before, mac)) = datagram.split_last_chunk() else { return false };
+        if *mac == [0; 16] {
+            return false; // It carries none: so do floods, and they must be cheap.
+        }
         [&self.current, &self.previous]
             .into_iter()
             .any(|secret| same(&C::mac(&cookie::<C>(secret, address, link), &[before]), mac))

@@ -14,7 +14,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use super::message::{
-    CookieReply, HELLO_AT, INITIATION_BYTES_MAX, Initiation, Response, TAG, TRAILER, keyed_check,
+    CheckKey, CookieReply, HELLO_AT, INITIATION_BYTES_MAX, Initiation, Response, TAG, TRAILER,
 };
 use super::noise::Symmetric;
 use super::{Crypto, Identity, Psk, Random, Secrets};
@@ -157,7 +157,7 @@ impl<C: Crypto> Initiator<C> {
         *message.hello_tag = noise.seal(message.hello);
         self.noise = noise;
         let (before, trailer) = room.split_at_mut_checked(sealed)?;
-        *trailer.first_chunk_mut()? = keyed_check::<C>(&self.peer, before);
+        *trailer.first_chunk_mut()? = CheckKey::new::<C>(&self.peer).make::<C>(before);
         Some(len)
     }
 

@@ -68,19 +68,39 @@ impl<'d> Initiation<'d> {
     }
 }
 
-/// Whether this may be an initiation: it carries the keyed check, over everything before it, which
-/// only who knows the responder's public key can make.
-pub(crate) fn checked<C: Crypto>(responder: &PublicKey, datagram: &[u8]) -> bool {
-    let Some((rest, _cookie)) = datagram.split_last_chunk::<16>() else { return false };
-    let Some((before, check)) = rest.split_last_chunk() else { return false };
-    datagram.len() >= INITIATION_OVERHEAD
-        && datagram.first() == Some(&INITIATION)
-        && same(check, &keyed_check::<C>(responder, before))
+/// What the keyed checks of a responder's initiations are made with. Under a flood it is asked for
+/// every datagram, so a responder derives it once.
+#[derive(Clone)]
+pub struct CheckKey([u8; 32]);
+
+impl CheckKey {
+    /// The key of those who know this public key.
+    #[must_use]
+    pub fn new<C: Crypto>(responder: &PublicKey) -> Self {
+        Self(C::hash(&[b"ropewalk check", &responder.0]))
+    }
+
+    /// Whether this may be an initiation: it carries the keyed check, over everything before it,
+    /// which only who knows the responder's public key can make.
+    #[must_use]
+    pub fn passes<C: Crypto>(&self, datagram: &[u8]) -> bool {
+        let Some((rest, _cookie)) = datagram.split_last_chunk::<16>() else { return false };
+        let Some((before, check)) = rest.split_last_chunk() else { return false };
+        datagram.len() >= INITIATION_OVERHEAD
+            && datagram.first() == Some(&INITIATION)
+            && same(check, &self.make::<C>(before))
+    }
+
+    /// The check of an initiation that so far consists of `before`.
+    pub(crate) fn make<C: Crypto>(&self, before: &[u8]) -> [u8; 16] {
+        C::mac(&self.0, &[before])
+    }
 }
 
-/// The keyed check of an initiation that so far consists of `before`.
-pub(crate) fn keyed_check<C: Crypto>(responder: &PublicKey, before: &[u8]) -> [u8; 16] {
-    C::mac(&C::hash(&[b"ropewalk check", &responder.0]), &[before])
+impl core::fmt::Debug for CheckKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("CheckKey")
+    }
 }
 
 /// The fields of a response.

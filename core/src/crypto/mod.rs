@@ -33,7 +33,7 @@ pub mod software;
 
 pub use cookie::CookieJar;
 pub use initiator::{Initiator, Outcome};
-pub use message::{INITIATION_BYTES_MAX, INITIATION_OVERHEAD, RESPONSE_OVERHEAD};
+pub use message::{CheckKey, INITIATION_BYTES_MAX, INITIATION_OVERHEAD, RESPONSE_OVERHEAD};
 pub use random::{Random, Seed};
 pub use replay::ReplayWindow;
 pub use responder::{Answer, Request};

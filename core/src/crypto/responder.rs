@@ -55,7 +55,7 @@ pub enum Answer {
 /// before anything else.
 #[must_use]
 pub fn check<C: Crypto>(our: &PublicKey, datagram: &[u8]) -> bool {
-    message::checked::<C>(our, datagram)
+    message::CheckKey::new::<C>(our).passes::<C>(datagram)
 }
 
 /// The ephemeral key of an initiation, which all its copies have in common.

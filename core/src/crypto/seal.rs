@@ -17,6 +17,9 @@
 //! bit is enough; if both might begin, the one that followed could not know whether the other has
 //! seen it follow. The dialer counts what it opens as well as what it seals, on behalf of both.
 //!
+//! The responder may keep the old key for longer than the dialer waits. A packet of the other phase
+//! is then the next one's if one of the present phase came before it on its path: numbers only grow.
+//!
 //! The receiving key of the next epoch is made beforehand: a forged packet of the other phase costs
 //! no more than any other, and changes nothing.
 
@@ -39,6 +42,7 @@ pub struct PacketKeys<C: Crypto> {
     sealed: u64,
     receive: Key<C>,
     receive_phase: bool,
+    epoch: u32,
     opened: u64,
     /// What the peer seals with after the next change.
     next: Epoch<C>,
@@ -68,6 +72,7 @@ impl<C: Crypto> PacketKeys<C> {
             next: receive.after(secrets.suite),
             receive: receive.key,
             receive_phase: false,
+            epoch: 0,
             opened: 0,
             old: None,
         }
@@ -94,7 +99,8 @@ impl<C: Crypto> PacketKeys<C> {
         C::seal(&key.key, &key.iv.nonce(path, number), header, payload)
     }
 
-    /// Opens a packet's payload in place. [`Discard::Forged`] if its seal is wrong: then nothing has
+    /// Opens a packet's payload in place. `late`: it may be older than the present phase, since none of
+    /// that phase with a smaller number has opened on its path. [`Discard::Forged`] if its seal is wrong: then nothing has
     /// changed, but `payload` is of no use any more.
     #[expect(clippy::too_many_arguments, reason = "a packet's parts, all borrowed apart")]
     pub fn open(
@@ -102,6 +108,7 @@ impl<C: Crypto> PacketKeys<C> {
         phase: bool,
         path: PathId,
         number: PacketNumber,
+        late: bool,
         header: &[u8],
         payload: &mut [u8],
         tag: &[u8; 16],
@@ -110,7 +117,7 @@ impl<C: Crypto> PacketKeys<C> {
         let current = phase == self.receive_phase;
         let (key, key_changed) = match &self.old {
             _ if current => (&self.receive, false),
-            Some((old, until)) if now < *until => (old, false),
+            Some((old, until)) if late && now < *until => (old, false),
             _ if self.expects_change() => (&self.next.key, true),
             _ => return Err(Discard::Forged),
         };
@@ -122,6 +129,12 @@ impl<C: Crypto> PacketKeys<C> {
         }
         self.opened = self.opened.saturating_add(1);
         Ok(Opened { key_changed })
+    }
+
+    /// The epoch of what is opened now, modulo 2^32.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// Whether it is time to [`change`](Self::change) keys: so many packets were sealed or opened
@@ -190,6 +203,7 @@ impl<C: Crypto> PacketKeys<C> {
         let old = core::mem::replace(&mut self.receive, next.key);
         self.old = Some((old, Instant::FAR_FUTURE));
         self.receive_phase = !self.receive_phase;
+        self.epoch = self.epoch.wrapping_add(1);
         self.opened = 0;
         if self.send_phase != self.receive_phase {
             self.advance_send();
@@ -328,7 +342,7 @@ mod tests {
                 let tag = dialer.seal(path, number, &header, &mut sealed);
                 let mut open = |path, number, header: &[u8], mut sealed: std::vec::Vec<u8>, tag| {
                     responder
-                        .open(false, path, number, header, &mut sealed, &tag, Instant::ZERO)
+                        .open(false, path, number, true, header, &mut sealed, &tag, Instant::ZERO)
                         .map(|_| sealed)
                 };
                 prop_assert_eq!(open(path, number, &header, sealed.clone(), tag), Ok(payload));
@@ -350,8 +364,33 @@ mod tests {
             let mut dialer = keys(Side::Dialer);
             let (path, number, mut payload) = (PathId(0), PacketNumber(0), [7; 3]);
             let tag = dialer.seal(path, number, &[], &mut payload);
-            let opened = dialer.open(false, path, number, &[], &mut payload, &tag, Instant::ZERO);
+            let opened =
+                dialer.open(false, path, number, true, &[], &mut payload, &tag, Instant::ZERO);
             assert_eq!(opened, Err(Discard::Forged));
+        }
+
+        #[test]
+        fn a_dialer_may_change_again_while_the_responder_keeps_the_old_key() {
+            // spec: 5.4-6
+            let (mut dialer, mut responder) = (keys(Side::Dialer), keys(Side::Responder));
+            let now = Instant::ZERO;
+            let send = |from: &mut PacketKeys<Software>, to: &mut PacketKeys<_>, number, late| {
+                let (number, mut payload) = (PacketNumber(number), [7; 3]);
+                let tag = from.seal(PathId(0), number, &[], &mut payload);
+                let phase = from.phase();
+                to.open(phase, PathId(0), number, late, &[], &mut payload, &tag, now)
+                    .map(|opened| opened.key_changed)
+            };
+            assert!(dialer.change());
+            assert_eq!(send(&mut dialer, &mut responder, 1, false), Ok(true));
+            assert_eq!(send(&mut responder, &mut dialer, 1, true), Ok(true));
+            // The dialer's time is over, the responder's is not.
+            dialer.on_changed_keep_until(now);
+            dialer.forget_old(now);
+            assert!(dialer.change());
+            assert_eq!(send(&mut dialer, &mut responder, 2, true), Err(Discard::Forged));
+            assert_eq!(send(&mut dialer, &mut responder, 3, false), Ok(true));
+            assert_eq!(send(&mut responder, &mut dialer, 2, true), Ok(true));
         }
 
         #[test]

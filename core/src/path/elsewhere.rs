@@ -9,5 +9,5 @@ use crate::time::Instant;
 #[must_use]
 pub fn elsewhere(candidates: &[Candidate], avoid: Option<usize>, now: Instant) -> Option<usize> {
     let ready = candidates.iter().filter(|path| path.is_ready());
-    ready.min_by_key(|path| (Some(path.index) == avoid, path.arrival(now))).map(|path| path.index)
+    ready.min_by_key(|path| (Some(path.index) == avoid, path.floor(now))).map(|path| path.index)
 }

@@ -10,32 +10,55 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | Which path gets the next packet? | `schedule` |
+//! | Which path gets the next packet? | `schedule`; `backup`, `redundant` |
+//! | What does a path really deliver? | `throughput` |
 //! | When is a silent path suspect, when down, how is it probed? | `failover` |
 //! | What follows from what for a path's state? | `state` |
+//! | Is a path that came back to be relied on? | `trust` |
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
+//! | How long may a packet be? | `mtu` |
 //! | Who can be reached where? | `advertise` |
+//! | How much may a link still carry? | `quota` |
+//! | What was the peer told of our paths? | `told` |
 //! | What belongs to one path? | `path` |
+//!
+//! To see the policy in a minute, read the head of `schedule`, then that of `failover`; each rule
+//! is one function, and the tests below it are tables of situations and answers. What the rules
+//! achieve together is measured in `tests/tests/matrix.rs`.
 //!
 //! Everything here is pure: time, numbers and lists in, an answer out. The connection asks and
 //! obeys.
 
 mod advertise;
+mod backup;
 mod elsewhere;
 mod failover;
+mod mtu;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
 mod probe;
+mod quota;
+mod redundant;
 mod schedule;
 mod state;
+mod throughput;
+mod told;
+mod trust;
 
 pub use advertise::{Advertise, Remotes};
+pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
-pub use failover::{down_after, probe_interval, suspect_after};
+pub use failover::{down_after, probe_interval, quiet_after, suspect_after};
+pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
-pub use path::{Opening, Path, PathCounters, PathReport, Standing};
+pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;
-pub use schedule::{Backlog, Candidate, Choice, choose, spread, tail};
+pub use quota::Meter;
+pub use redundant::{Lane, copy, leader};
+pub use schedule::{Backlog, Candidate, Choice, Late, choose, spread, tail};
 pub use state::{PathInput, PathState};
+pub use throughput::{News, Throughput};
+pub use told::{Told, Word};
+pub use trust::Trust;

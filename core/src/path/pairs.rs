@@ -3,7 +3,9 @@
 //! Every local and every remote link is used once before any is used twice: with two links on
 //! each side that makes two paths, not four, and none of the links is left out. Among equals the
 //! pair whose addresses look most alike wins, since links in the same subnet are the ones that a
-//! cable joins. A pair that did not work is left alone for a while, longer each time.
+//! cable joins. A path that is still being probed does not keep its links from a pair that looks
+//! more alike: when a link returns, the peer's news of it may come after ours, and what was paired
+//! in between may lead nowhere. A pair that did not work is left alone for a while, longer each time.
 
 use crate::id::{Address, CostClass, LinkId};
 use crate::time::{Duration, Instant};
@@ -53,6 +55,8 @@ pub struct PairInUse {
     pub remote: Address,
     /// The peer's number for its link, if known.
     pub remote_link: Option<LinkId>,
+    /// It has not been proved yet that it works.
+    pub probing: bool,
 }
 
 /// The pair to try next. `None`: every link that can be used is, or must wait.
@@ -64,16 +68,27 @@ pub fn next_pair(
     tried: &Tried,
     now: Instant,
 ) -> Option<Pair> {
-    let local_used = |link: LinkId| in_use.iter().any(|pair| pair.link == link);
-    let remote_used = |remote: &Advertised| {
-        in_use
-            .iter()
-            .any(|pair| pair.remote == remote.address || pair.remote_link == Some(remote.link))
+    // Whether a path keeps its links from a pair that looks so much alike.
+    let counts = |pair: &PairInUse, alike: u32| {
+        let link = locals.iter().find(|local| local.link == pair.link);
+        let own = link.and_then(|local| most_alike(local, pair.remote));
+        !pair.probing || own.is_some_and(|(own, _)| own >= alike)
+    };
+    let local_used = |link: LinkId, alike: u32| {
+        in_use.iter().any(|pair| pair.link == link && counts(pair, alike))
+    };
+    let remote_used = |remote: &Advertised, alike: u32| {
+        in_use.iter().any(|pair| {
+            (pair.remote == remote.address || pair.remote_link == Some(remote.link))
+                && counts(pair, alike)
+        })
     };
     let mut best: Option<((bool, u32), Pair)> = None;
     for local in locals {
         for remote in remotes {
-            let (local_new, remote_new) = (!local_used(local.link), !remote_used(remote));
+            let Some((alike, address)) = most_alike(local, remote.address) else { continue };
+            let local_new = !local_used(local.link, alike);
+            let remote_new = !remote_used(remote, alike);
             let taken = in_use.iter().any(|p| p.link == local.link && p.remote == remote.address);
             if taken
                 || !(local_new || remote_new)
@@ -81,7 +96,6 @@ pub fn next_pair(
             {
                 continue;
             }
-            let Some((alike, address)) = most_alike(local, remote.address) else { continue };
             let score = (local_new && remote_new, alike);
             // The first of equals stays, so that both sides come to the same pairs.
             if best.as_ref().is_none_or(|(least, _)| score > *least) {
@@ -107,8 +121,6 @@ struct Failure {
     until: Instant,
     /// The moment was told; another try is under way.
     told: bool,
-    /// It had worked before: the wait does not grow.
-    proved: bool,
 }
 
 impl Tried {
@@ -118,16 +130,15 @@ impl Tried {
         Self::default()
     }
 
-    /// A pair did not answer: it waits a second, and twice as long each time, unless it had worked
-    /// before in this connection.
-    pub fn failed(&mut self, link: LinkId, remote: Address, proved: bool, now: Instant) {
+    /// A pair did not answer: it waits a second, and twice as long each time. While no path is
+    /// alive at all, it is the `only_hope` and soon tried again: the idle timeout ends that.
+    pub fn failed(&mut self, link: LinkId, remote: Address, only_hope: bool, now: Instant) {
+        let least = if only_hope { WAIT_ONLY_HOPE } else { WAIT_MIN };
         let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
         match known {
             Some(failure) => {
-                failure.proved |= proved;
-                if !failure.proved {
-                    failure.wait = (failure.wait * 2).min(WAIT_MAX);
-                }
+                let doubled = (failure.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+                failure.wait = if only_hope { least } else { doubled };
                 failure.until = now + failure.wait;
                 failure.told = false;
             }
@@ -135,8 +146,8 @@ impl Tried {
                 if self.pairs.is_full() {
                     self.pairs.pop();
                 }
-                let until = now + WAIT_MIN;
-                let failure = Failure { link, remote, wait: WAIT_MIN, until, told: false, proved };
+                let failure =
+                    Failure { link, remote, wait: least, until: now + least, told: false };
                 let _ = self.pairs.push(failure);
             }
         }
@@ -213,6 +224,7 @@ fn common_bits(ours: IpAddr, theirs: IpAddr) -> u32 {
 const LOCAL_ADDRESSES_MAX: usize = 6;
 const TRIED_MAX: usize = 16;
 const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_ONLY_HOPE: Duration = Duration::from_millis(300);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -235,7 +247,9 @@ mod tests {
         let mut in_use = vec![];
         while let Some(pair) = next_pair(locals, remotes, &in_use, tried, Instant::ZERO) {
             let remote_link = remotes.iter().find(|r| r.address == pair.remote).map(|r| r.link);
-            in_use.push(PairInUse { link: pair.link, remote: pair.remote, remote_link });
+            let Pair { link, remote, .. } = pair;
+            // Nothing is proved while the first pairs are chosen.
+            in_use.push(PairInUse { link, remote, remote_link, probing: true });
             assert!(in_use.len() <= 64, "the same pair again and again");
         }
         in_use
@@ -259,6 +273,38 @@ mod tests {
                 prop_assert!(used.iter().any(|p| p.link == LinkId(i) && p.remote == address(i, 2)));
             }
         }
+    }
+
+    /// A cable is plugged in again, and the peer's news of it comes a moment after ours: meanwhile
+    /// each end of the cable was paired with what there was.
+    #[test]
+    fn a_probing_path_does_not_keep_its_links_from_a_better_pair() {
+        let link = |i| LocalLink::new(LinkId(i), CostClass::Wired, &[address(i, 1)]);
+        let far = |i| Advertised {
+            link: LinkId(100 + i),
+            class: CostClass::Wired,
+            address: address(i, 2),
+        };
+        let pair = |link, remote, probing| PairInUse {
+            link: LinkId(link),
+            remote: address(remote, 2),
+            remote_link: Some(LinkId(100 + remote)),
+            probing,
+        };
+        let next = |in_use: &[PairInUse]| {
+            let pair = next_pair(
+                &[link(0), link(1)],
+                &[far(0), far(1)],
+                in_use,
+                &Tried::new(),
+                Instant::ZERO,
+            );
+            pair.map(|pair| (pair.link.0, pair.remote))
+        };
+        let crossed = |probing| [pair(0, 0, false), pair(0, 1, probing), pair(1, 0, probing)];
+        assert_eq!(next(&crossed(true)), Some((1, address(1, 2))));
+        assert_eq!(next(&crossed(false)), None, "crossed or not, they work");
+        assert_eq!(next(&[pair(0, 0, false), pair(1, 1, true)]), None, "nothing is better");
     }
 
     #[test]

@@ -2,18 +2,22 @@
 //!
 //! It has its own round trip, losses, congestion window, packet numbers, replay window and
 //! acknowledgements. [`super::state`] says what it can be used for, [`super::failover`] when that
-//! changes, [`super::probe`] whether its address is proved.
+//! changes, [`super::probe`] whether its address is proved, [`super::mtu`] how long its packets are.
 
-use super::failover::{down_after, probe_interval, suspect_after};
+use super::failover::{down_after, probe_interval, quiet_after, suspect_after};
+use super::mtu::{self, Mtu};
 use super::pairs::PairInUse;
 use super::probe::Validation;
 use super::schedule::Candidate;
 use super::state::{PathInput, PathState};
+use super::throughput::{News, Throughput};
+use super::trust::Trust;
 use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
 use crate::recovery::{Acks, Recovery};
 use crate::time::{Duration, Instant};
+use crate::wire::PathStatus;
 use core::net::IpAddr;
 
 /// One path of a connection.
@@ -37,22 +41,32 @@ pub struct Path {
     pub acks: Acks,
     /// What we received.
     pub replay: ReplayWindow,
+    /// The epoch of the keys that opened the packet with the largest number.
+    pub epoch: u32,
     /// Whether the address is proved.
     pub validation: Validation,
+    /// How long packets may be.
+    pub mtu: Mtu,
     /// What it has done so far.
     pub counters: PathCounters,
     /// Something that wants an acknowledgement should be sent, whatever the window says.
     pub wants_probe: bool,
-    /// It was opened because a path on the same pair was Down.
-    pub twin: bool,
+    /// Whether it may be relied on, when one path carries everything.
+    pub trust: Trust,
+    /// The peer's newest word on it, and that word's number.
+    said: (u32, PathStatus),
     state: PathState,
-    /// Since when something has waited for an acknowledgement without any coming.
+    throughput: Throughput,
+    /// When the oldest packet that waits for an acknowledgement was sent.
     waiting_since: Option<Instant>,
+    /// When something was last newly acknowledged.
+    last_acknowledged: Option<Instant>,
     suspect_since: Option<Instant>,
+    /// The number of the first packet sent since then: its arrival proves that the silence is over.
+    doubted_from: u64,
     last_probe: Option<Instant>,
     /// When something that wants an acknowledgement was last sent.
     last_eliciting: Instant,
-    datagram: u64,
     held: Duration,
 }
 
@@ -105,8 +119,23 @@ pub struct PathReport {
     pub window: u64,
     /// Bytes in flight.
     pub in_flight: u64,
+    /// Bytes of a full packet: the longest that is known to pass.
+    pub datagram_bytes: u16,
     /// What it has done so far.
     pub counters: PathCounters,
+}
+
+/// What an acknowledgement told of packets sent on a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledged {
+    /// The largest number that it names.
+    pub largest: u64,
+    /// Whether it came on the path that it is about.
+    pub own_path: bool,
+    /// Bytes newly acknowledged.
+    pub bytes: u64,
+    /// When the first was sent of those that still wait.
+    pub oldest: Option<Instant>,
 }
 
 /// How a new path begins.
@@ -122,6 +151,8 @@ pub struct Opening {
     pub remote: Address,
     /// What the link costs.
     pub class: CostClass,
+    /// The longest datagram that the link carries to that address.
+    pub datagram_bytes_max: u16,
     /// The token of its challenge, not to be guessed.
     pub token: u64,
     /// Why we may send to the address.
@@ -145,9 +176,14 @@ impl Path {
     pub fn new(opening: Opening, config: &Config, now: Instant) -> Self {
         let proved = opening.standing == Standing::Proved;
         let mut validation = Validation::new(opening.token, proved, now);
+        let most = opening.datagram_bytes_max.min(config.datagram_bytes_max);
+        let mtu = Mtu::new(&opening.remote, most);
         if opening.standing == Standing::Named {
-            validation.grant(config.datagram_bytes_max.into());
+            validation.grant(mtu.length().into());
         }
+        // The first window is that of packets of usual length.
+        let mut recovery = Recovery::new(config.datagram_bytes_max.min(USUAL_BYTES), now);
+        recovery.set_datagram_bytes(mtu.length());
         Self {
             id: opening.id,
             link: opening.link,
@@ -155,19 +191,24 @@ impl Path {
             remote: opening.remote,
             remote_link: None,
             class: opening.class,
-            recovery: Recovery::new(config.datagram_bytes_max, now),
+            recovery,
             acks: Acks::new(config.acknowledgement_delay),
             replay: ReplayWindow::new(),
+            epoch: 0,
             validation,
+            mtu,
             counters: PathCounters::default(),
             wants_probe: false,
-            twin: false,
+            trust: Trust::default(),
+            said: (0, PathStatus::Available),
             state: if proved { PathState::Active } else { PathState::Probing },
+            throughput: Throughput::new(),
             waiting_since: None,
+            last_acknowledged: None,
             suspect_since: None,
+            doubted_from: 0,
             last_probe: None,
             last_eliciting: now,
-            datagram: config.datagram_bytes_max.into(),
             held: config.acknowledgement_delay,
         }
     }
@@ -184,22 +225,46 @@ impl Path {
         self.state == PathState::Active && self.validation.validated()
     }
 
+    /// The peer's word on it; one that was overtaken by another does not count.
+    pub const fn on_status(&mut self, sequence: u32, status: PathStatus) {
+        if sequence > self.said.0 {
+            self.said = (sequence, status);
+        }
+    }
+
+    /// Whether the peer wants it to stand by.
+    #[must_use]
+    pub fn stands_by(&self) -> bool {
+        self.said.1 == PathStatus::Backup
+    }
+
     /// As the choice of pairs sees it.
     #[must_use]
     pub const fn pair(&self) -> PairInUse {
-        PairInUse { link: self.link, remote: self.remote, remote_link: self.remote_link }
+        PairInUse {
+            link: self.link,
+            remote: self.remote,
+            remote_link: self.remote_link,
+            probing: matches!(self.state, PathState::Probing),
+        }
     }
 
     /// As the scheduler sees it.
     #[must_use]
     pub fn candidate(&self, index: usize, now: Instant) -> Candidate {
+        let rate = self.recovery.rate().min(self.throughput.limit().unwrap_or(u64::MAX));
+        let in_flight = self.recovery.in_flight();
+        // What the way itself holds does not queue.
+        let carried = self.recovery.rtt.min().bytes_at(rate);
         Candidate {
             index,
-            rate: self.recovery.rate(),
+            rate,
             delay: self.recovery.rtt.min() / 2,
-            in_flight: self.recovery.in_flight(),
+            queue: Duration::of_bytes(in_flight.saturating_sub(carried), rate),
+            in_flight,
             window: self.recovery.window(),
-            datagram: self.datagram,
+            datagram: self.mtu.length().into(),
+            overdue: self.overdue(now),
             allowance: self.recovery.allowance(now),
             class: self.class,
         }
@@ -217,6 +282,9 @@ impl Path {
         self.validation.on_sent(bytes as u64);
         self.counters.sent_packets = self.counters.sent_packets.saturating_add(1);
         self.counters.sent_bytes = self.counters.sent_bytes.saturating_add(bytes as u64);
+        if bytes >= self.mtu.length().into() {
+            self.mtu.on_full_packet(now);
+        }
         if eliciting {
             self.wants_probe = false;
             self.last_eliciting = now;
@@ -233,26 +301,40 @@ impl Path {
 
     /// Takes the losses that recovery found into the counters; returns how many are new.
     pub const fn count_losses(&mut self) -> u64 {
-        let (before, lost) = (self.counters.lost_packets, self.recovery.lost_packets());
+        let (before, lost) = (self.counters.lost_packets, self.recovery.stats.lost_packets);
         self.counters.lost_packets = lost;
         lost.saturating_sub(before)
     }
 
-    /// Packets may have been settled. If none is under way, the path is not silent: silence begins
-    /// with the next one. One that is in doubt stays so until it answers.
-    pub fn on_settled(&mut self) {
-        if self.state == PathState::Active && !self.recovery.waiting() {
-            self.waiting_since = None;
+    /// Packets may have been settled: `oldest` was sent first among those that still wait. If none
+    /// does, the path is not silent. One that is in doubt stays so until it answers.
+    pub fn on_settled(&mut self, oldest: Option<Instant>) {
+        if self.state == PathState::Active {
+            self.waiting_since = oldest;
         }
     }
 
-    /// Something sent here was newly acknowledged; returns whether the state changed.
-    pub fn on_acknowledged(&mut self, now: Instant) -> bool {
-        let silent = self.waiting_since.map_or(Duration::ZERO, |since| now.since(since));
-        self.waiting_since = self.recovery.waiting().then_some(now);
+    /// Something sent here was newly acknowledged. Returns whether the state changed.
+    pub fn on_acknowledged(&mut self, news: &Acknowledged, now: Instant) -> bool {
+        let Acknowledged { bytes, oldest, .. } = *news;
+        let silent = self.waits(now);
+        let rtt = &self.recovery.rtt;
+        let used = self.recovery.in_flight().saturating_add(bytes);
+        let busy = used.saturating_mul(2) >= self.recovery.window();
+        let pace = News { bytes, latest: rtt.latest(), least: rtt.min(), busy };
+        self.throughput.on_acknowledged(&pace, now);
+        self.waiting_since = oldest;
+        self.last_acknowledged = Some(now);
+        if !news.own_path && news.largest < self.doubted_from {
+            return false; // What arrived before the silence says nothing of its end.
+        }
         let changed = self.change(PathInput::Acknowledged);
         if changed {
             self.suspect_since = None;
+            // Pings were lost as well, so nothing is said of lengths.
+            if silent > self.silence_of_long() {
+                self.recovery.forget_long_losses();
+            }
             self.recovery.on_resumed(silent, now);
         }
         changed
@@ -270,12 +352,59 @@ impl Path {
             (Address::Ip(before), Address::Ip(after)) => before.ip() == after.ip(),
             (before, after) => before == after,
         };
+        self.remote = remote;
         if !same_host {
             self.recovery.on_moved(now);
+            self.mtu.on_black_hole(now);
+            self.recovery.set_datagram_bytes(self.mtu.length());
         }
-        self.remote = remote;
+        self.throughput = Throughput::new();
         self.validation.restart(token, now);
         self.change(PathInput::Moved);
+    }
+
+    /// The length of the probe that should be sent now, to learn whether packets may be longer.
+    pub fn length_probe_due(&mut self, now: Instant) -> Option<u16> {
+        if self.may_carry_data() { self.mtu.probe_due(now) } else { None }
+    }
+
+    /// It went out. A short one goes with it: if nothing else does, its acknowledgement tells that
+    /// the long one was lost, and that the path is alive.
+    pub const fn on_length_probe_sent(&mut self, bytes: u16) {
+        self.mtu.on_probe_sent(bytes);
+        self.wants_probe = true;
+    }
+
+    /// It arrived.
+    pub fn on_length_probe_acked(&mut self, bytes: u16, now: Instant) {
+        if self.mtu.on_probe_acked(bytes, now) {
+            self.recovery.set_datagram_bytes(self.mtu.length());
+        }
+    }
+
+    /// The link, or the caller's buffer, carries no more than this.
+    pub fn limit_length(&mut self, bytes: u16, now: Instant) {
+        if self.mtu.set_limit(bytes, now) {
+            self.recovery.set_datagram_bytes(self.mtu.length());
+        }
+    }
+
+    /// Whether long packets vanish since lately; if so, they are short from now on.
+    pub fn shrank(&mut self, now: Instant) -> bool {
+        let shrank = self.recovery.long_losses() >= BLACK_HOLE_LOSSES
+            && self.mtu.length() > mtu::base(&self.remote);
+        if shrank {
+            self.mtu.on_black_hole(now);
+            self.recovery.set_datagram_bytes(self.mtu.length());
+            self.recovery.forget_long_losses();
+        }
+        shrank
+    }
+
+    /// The longest silence of a path that swallows long packets alone: the first Ping is answered.
+    fn silence_of_long(&self) -> Duration {
+        let rtt = &self.recovery.rtt;
+        suspect_after(rtt, self.held) + rtt.smoothed() * 2 + Duration::from_millis(20)
     }
 
     /// Whether the moment of the next probe has come: to find out whether a silent path is back,
@@ -322,7 +451,9 @@ impl Path {
         let changed = match self.state {
             PathState::Active if reached(self.suspect_at()) => {
                 self.suspect_since = Some(now);
+                self.doubted_from = self.recovery.next_number().0;
                 self.wants_probe = true;
+                self.mtu.on_silence();
                 self.change(PathInput::Silence)
             }
             PathState::Suspect if reached(self.down_at()) => self.change(PathInput::GaveUp),
@@ -345,6 +476,7 @@ impl Path {
             rate: self.recovery.rate(),
             window: self.recovery.window(),
             in_flight: self.recovery.in_flight(),
+            datagram_bytes: self.mtu.length(),
             counters: self.counters,
         }
     }
@@ -359,8 +491,23 @@ impl Path {
     }
 
     fn suspect_at(&self) -> Option<Instant> {
-        let since = self.waiting_since.filter(|_| self.recovery.waiting())?;
-        Some(since + suspect_after(&self.recovery.rtt, self.held))
+        let oldest = self.waiting_since.filter(|_| self.recovery.waiting())?;
+        let patience = suspect_after(&self.recovery.rtt, self.held);
+        let patient = quiet_after(&self.recovery.rtt, self.held, self.recovery.in_flight());
+        let quiet = self.last_acknowledged.map(|at| at + patient);
+        Some((oldest + patience).max(quiet.unwrap_or(Instant::ZERO)))
+    }
+
+    /// How long the oldest packet that waits for an acknowledgement has been under way.
+    fn waits(&self, now: Instant) -> Duration {
+        let oldest = self.waiting_since.filter(|_| self.recovery.waiting());
+        oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
+    }
+
+    /// How much longer than a round trip that is.
+    fn overdue(&self, now: Instant) -> Duration {
+        let rtt = &self.recovery.rtt;
+        self.waits(now) - rtt.smoothed().max(rtt.latest()) - self.held
     }
 
     fn down_at(&self) -> Option<Instant> {
@@ -380,6 +527,10 @@ impl Path {
     }
 }
 
+/// What full packets have on most paths, header and tag included.
+const USUAL_BYTES: u16 = 1_200;
+/// Long packets lost in a row that are more than chance.
+const BLACK_HOLE_LOSSES: u16 = 3;
 /// Between challenges at first.
 const CHALLENGE_MIN: Duration = Duration::from_millis(200);
 const CHALLENGE_MAX: Duration = Duration::from_secs(1);

@@ -9,9 +9,12 @@ pub struct Validation {
     /// What must come back.
     token: u64,
     validated: bool,
+    /// Challenges since something last came from there.
     tries: u8,
     /// When the next challenge is due.
     next: Option<Instant>,
+    /// When it would be, had something come meanwhile.
+    soon: Instant,
     /// The peer's challenge that is still to be answered.
     owed: Option<u64>,
     received: u64,
@@ -27,6 +30,7 @@ impl Validation {
             validated: trusted,
             tries: 0,
             next: if trusted { None } else { Some(now) },
+            soon: now,
             owed: None,
             received: 0,
             sent: 0,
@@ -53,6 +57,7 @@ impl Validation {
 
     /// A challenge went out; the next one follows after `wait`, which doubles each time.
     pub fn on_challenge_sent(&mut self, wait: Duration, now: Instant) {
+        self.soon = now + wait;
         let wait = wait * (1 << self.tries.min(TRIES_MAX));
         self.tries = self.tries.saturating_add(1);
         self.next = Some(now + wait);
@@ -96,9 +101,13 @@ impl Validation {
         self.owed = None;
     }
 
-    /// Bytes came from the address, under seal.
-    pub const fn on_received(&mut self, bytes: u64) {
+    /// Bytes came from the address, under seal: somebody is there, and the way to it may be back.
+    pub fn on_received(&mut self, bytes: u64) {
         self.received = self.received.saturating_add(bytes);
+        if self.tries > 0 && !self.validated {
+            self.tries = 1;
+            self.next = self.next.map(|next| next.min(self.soon));
+        }
     }
 
     /// Bytes went to it.
@@ -147,6 +156,23 @@ mod tests {
         }
         assert_eq!(validation.token_due(now), None);
         assert!(validation.exhausted(now));
+    }
+
+    #[test]
+    fn who_speaks_is_asked_on() {
+        // spec: 9.3-5
+        let mut validation = Validation::new(7, false, NOW);
+        let mut now = NOW;
+        for _ in 0..10 {
+            for _ in 0..2 {
+                assert_eq!(validation.token_due(now), Some(7));
+                validation.on_challenge_sent(WAIT, now);
+                validation.on_received(0);
+                assert_eq!(validation.deadline(), Some(now + WAIT), "no longer than at first");
+                now += WAIT;
+            }
+            assert!(!validation.exhausted(now));
+        }
     }
 
     #[test]

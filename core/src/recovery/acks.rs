@@ -1,185 +1,137 @@
-//! What we owe the peer on one path: which of its packets arrived, and when it must hear so.
+//! What we owe the peer on one path: which of its packets arrived, and when to say so.
 //!
-//! An acknowledgement goes out at once when packets come out of order, since the peer may be
-//! waiting to see a loss; else with every second packet, but not more often than once a
-//! millisecond, so that a fast path does not drown in them; and a lone packet waits for company
-//! no longer than the configured delay (RFC 9000 section 13.2).
+//! An acknowledgement leaves at once when it is news that the sender must not wait for: a packet
+//! out of order, a gap, the first packets of a path while the sender's window still doubles. Else
+//! it waits for company: every second packet on a slow path, at most one acknowledgement a
+//! millisecond on a fast one, none later than the promised delay (RFC 9000 section 13.2).
+//!
+//! Ranges are told until the peer is known to have heard them, or until newer ones push them out.
 
 use crate::id::PathId;
 use crate::packet_number::PacketNumber;
+use crate::storage::ranges::Ranges;
 use crate::time::{Duration, Instant};
 use crate::wire::{ACK_RANGES_MAX, Writer, encode_ack};
-use heapless::Vec;
 
-/// The acknowledgements of one path.
-#[derive(Clone, Debug)]
+/// The receiving side of one path.
+#[derive(Debug)]
 pub struct Acks {
-    /// Inclusive ranges of numbers that arrived, lowest first, never touching.
-    ranges: Vec<(u64, u64), ACK_RANGES_MAX>,
+    ranges: Ranges<ACK_RANGES_MAX>,
     largest_at: Instant,
-    /// Packets that want an acknowledgement and have not been told of.
-    waiting: u32,
-    deadline: Option<Instant>,
+    /// Packets that asked for an acknowledgement since the last one was written.
+    owed: u32,
+    owed_since: Instant,
+    at_once: bool,
+    /// Whether any packet arrived since the last acknowledgement.
+    news: bool,
+    eager: u8,
     /// The deadline has come.
     overdue: bool,
-    told_at: Instant,
-    /// Packets so far; the first ones are acknowledged eagerly, for the peer's slow start.
-    packets: u32,
-    delay: Duration,
+    written_at: Option<Instant>,
+    delay_max: Duration,
 }
 
 impl Acks {
-    /// Nothing arrived yet. A lone packet waits for at most `delay`.
+    /// Nothing arrived yet. `delay_max` is how long an acknowledgement may wait for company.
     #[must_use]
-    pub const fn new(delay: Duration) -> Self {
+    pub const fn new(delay_max: Duration) -> Self {
         Self {
-            ranges: Vec::new(),
+            ranges: Ranges::new(),
             largest_at: Instant::ZERO,
-            waiting: 0,
-            deadline: None,
+            owed: 0,
+            owed_since: Instant::ZERO,
+            at_once: false,
+            news: false,
+            eager: EAGER_PACKETS,
             overdue: false,
-            told_at: Instant::ZERO,
-            packets: 0,
-            delay,
+            written_at: None,
+            delay_max,
         }
     }
 
-    /// A packet arrived and was taken whole.
+    /// A packet with this number was opened, for the first time.
     pub fn on_packet(&mut self, number: PacketNumber, ack_eliciting: bool, now: Instant) {
-        let largest = self.ranges.last().map(|(_, end)| *end);
-        let in_order = largest.is_none_or(|largest| number.0 == largest.saturating_add(1));
-        if largest.is_none_or(|largest| number.0 > largest) {
+        let expected = self.ranges.last().map_or(0, |last| last.end);
+        let in_order = number.0 == expected;
+        self.ranges.insert_dropping_lowest(number.0..number.0.saturating_add(1));
+        self.news = true;
+        if number.0 >= expected {
             self.largest_at = now;
         }
-        self.insert(number.0);
-        self.packets = self.packets.saturating_add(1);
         if !ack_eliciting {
             return;
         }
-        self.waiting = self.waiting.saturating_add(1);
-        let when = if !in_order || self.waiting >= WAITING_MAX {
-            now
-        } else if self.waiting >= 2 {
-            if self.packets < EAGER_PACKETS { now } else { self.told_at + SPACING }
-        } else {
-            now + self.delay
-        };
-        self.deadline = Some(self.deadline.map_or(when, |deadline| deadline.min(when)));
+        if self.owed == 0 {
+            self.owed_since = now;
+        }
+        self.owed = self.owed.saturating_add(1);
+        self.at_once |= !in_order || self.eager > 0;
+        self.eager = self.eager.saturating_sub(1);
     }
 
-    /// When the peer must hear.
+    /// When an acknowledgement is due, if one is owed.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.owed == 0 || self.overdue {
+            return None;
+        }
+        if self.at_once || self.owed >= OWED_MAX {
+            return Some(self.owed_since);
+        }
+        let latest = self.owed_since + self.delay_max;
+        if self.owed < 2 {
+            return Some(latest);
+        }
+        let spaced = self.written_at.map_or(self.owed_since, |at| at + SPACING);
+        Some(latest.min(spaced.max(self.owed_since)))
     }
 
-    /// Whether it must hear now.
+    /// Whether an acknowledgement is due now.
     #[must_use]
     pub fn due(&self, now: Instant) -> bool {
-        self.overdue || self.deadline.is_some_and(|deadline| deadline <= now)
+        self.overdue || self.deadline().is_some_and(|at| at <= now)
     }
 
     /// A deadline that has come is no longer one: the peer hears as soon as it can.
     pub fn on_timeout(&mut self, now: Instant) {
         self.overdue = self.due(now);
-        self.deadline = self.deadline.filter(|deadline| *deadline > now);
     }
 
-    /// Whether there is anything that it has not heard.
+    /// Whether there is anything to say that was not said: worth adding to a packet that leaves
+    /// anyway.
     #[must_use]
     pub const fn pending(&self) -> bool {
-        self.waiting > 0
+        self.news
     }
 
-    /// Writes an acknowledgement of everything that arrived; returns the largest number in it, or
-    /// `None` when there is none or it does not fit.
+    /// Writes an acknowledgement frame of everything remembered and returns the largest number in
+    /// it; `None` if nothing ever arrived or nothing fits.
     pub fn write(&mut self, path: PathId, writer: &mut Writer<'_>, now: Instant) -> Option<u64> {
-        let Some((_, largest)) = self.ranges.last().copied() else {
-            self.told(now);
-            return None;
-        };
-        let held = now.since(self.largest_at);
-        let ranges = self.ranges.iter().rev().map(|(start, end)| *start..=*end);
-        encode_ack(writer, path, held, ranges).ok()?;
-        self.told(now);
+        let largest = self.ranges.last()?.end.saturating_sub(1);
+        let delay = now.since(self.largest_at);
+        let ranges =
+            self.ranges.iter().rev().map(|range| range.start..=range.end.saturating_sub(1));
+        encode_ack(writer, path, delay, ranges).ok()?;
+        (self.owed, self.at_once, self.news) = (0, false, false);
+        self.overdue = false;
+        self.written_at = Some(now);
         Some(largest)
     }
 
-    /// Nothing is left to tell.
-    const fn told(&mut self, now: Instant) {
-        self.waiting = 0;
-        self.deadline = None;
-        self.overdue = false;
-        self.told_at = now;
-    }
-
-    /// The peer has seen an acknowledgement up to `largest`: what it held need not be repeated.
+    /// The peer has heard an acknowledgement up to `largest`: what lies below need not be repeated.
     pub fn on_ack_of_ack(&mut self, largest: u64) {
-        self.ranges.retain_mut(|(start, end)| {
-            *start = (*start).max(largest.saturating_add(1));
-            *start <= *end
-        });
-    }
-
-    fn insert(&mut self, number: u64) {
-        // From the top, where nearly every packet belongs.
-        let place = self.ranges.iter().rposition(|(start, _)| *start <= number);
-        if let Some((_, end)) = place.and_then(|place| self.ranges.get_mut(place)) {
-            if number <= *end {
-                return;
-            }
-            if number == end.saturating_add(1) {
-                *end = number;
-                self.join_above(place.unwrap_or(0));
-                return;
-            }
-        }
-        let above = place.map_or(0, |place| place.saturating_add(1));
-        if let Some((start, _)) = self.ranges.get_mut(above)
-            && *start == number.saturating_add(1)
-        {
-            *start = number;
-            return;
-        }
-        if self.ranges.is_full() {
-            // The oldest matters least: the peer has long heard of it or sent it again.
-            self.shift_down(above, number);
-        } else if above <= self.ranges.len() {
-            let _ = self.ranges.insert(above, (number, number));
-        }
-    }
-
-    /// Closes the gap between a range that grew and the one above it.
-    fn join_above(&mut self, place: usize) {
-        let above = place.saturating_add(1);
-        let Some((start, end)) = self.ranges.get(above).copied() else { return };
-        let Some(grown) = self.ranges.get_mut(place) else { return };
-        if grown.1.saturating_add(1) == start {
-            grown.1 = end;
-            // No two ranges begin with the same number.
-            self.ranges.retain(|range| range.0 != start);
-        }
-    }
-
-    /// Inserts below `above` by dropping the lowest range.
-    fn shift_down(&mut self, above: usize, number: u64) {
-        let Some(last) = above.checked_sub(1) else { return };
-        for place in 0..last {
-            let next = self.ranges.get(place.saturating_add(1)).copied();
-            if let (Some(slot), Some(next)) = (self.ranges.get_mut(place), next) {
-                *slot = next;
-            }
-        }
-        if let Some(slot) = self.ranges.get_mut(last) {
-            *slot = (number, number);
-        }
+        // The newest range stays, so that what comes next is known to be in order.
+        let keep = self.ranges.last().map_or(0, |last| last.end.saturating_sub(1));
+        self.ranges.remove_below(largest.min(keep));
     }
 }
 
-/// However fast packets come, this many are not left waiting.
-const WAITING_MAX: u32 = 32;
+/// The first packets of a path are acknowledged at once: the sender is finding the rate.
+const EAGER_PACKETS: u8 = 100;
+/// So many packets are acknowledged at once, however fast they come.
+const OWED_MAX: u32 = 32;
+/// Acknowledgements in good order are at least this far apart.
 const SPACING: Duration = Duration::from_millis(1);
-const EAGER_PACKETS: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -187,60 +139,136 @@ mod tests {
     use crate::wire::{Frame, Frames};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
-    use std::vec;
+    use std::vec::Vec;
 
-    fn told(acks: &mut Acks) -> BTreeSet<u64> {
-        let mut bytes = vec![0; 1_200];
+    const DELAY: Duration = Duration::from_millis(5);
+
+    fn us(us: u64) -> Instant {
+        Instant::from_micros(us)
+    }
+
+    fn told(acks: &mut Acks, now: Instant) -> (BTreeSet<u64>, usize, Duration) {
+        let mut bytes = [0; 600];
         let mut writer = Writer::new(&mut bytes);
-        acks.write(PathId(0), &mut writer, Instant::ZERO).unwrap();
+        let largest = acks.write(PathId(7), &mut writer, now).unwrap();
         let Some(Ok(Frame::Ack(ack))) = Frames::new(writer.as_slice()).next() else { panic!() };
-        ack.iter().flatten().collect()
+        assert_eq!((ack.path, ack.largest), (PathId(7), largest));
+        let ranges: Vec<_> = ack.iter().collect();
+        (ranges.iter().cloned().flatten().collect(), ranges.len(), ack.delay())
     }
 
     proptest! {
-        /// What is told is what arrived, or, beyond 32 ranges, the newest part of it.
         #[test]
-        fn tells_what_arrived(numbers in prop::collection::vec(0_u64..200, 1..300)) {
-            let mut acks = Acks::new(Duration::from_millis(5));
+        fn whatever_arrived_is_told_or_older_than_the_table(
+            numbers in prop::collection::vec((0_u64..400, any::<bool>()), 1..300), heard in prop::collection::vec(0_usize..300, 0..4)) {
+            let mut acks = Acks::new(DELAY);
             let mut model = BTreeSet::new();
-            let mut overflowed = false;
-            for number in numbers {
-                acks.on_packet(PacketNumber(number), true, Instant::ZERO);
-                model.insert(number);
-                let told = told(&mut acks);
-                prop_assert!(told.is_subset(&model));
-                prop_assert!(told.contains(&number) || told.len() >= 32);
-                overflowed |= acks.ranges.is_full();
-                prop_assert!(overflowed || told == model);
+            let (mut floor, mut full) = (0, false);
+            for (step, (number, eliciting)) in numbers.iter().enumerate() {
+                acks.on_packet(PacketNumber(*number), *eliciting, us(step as u64));
+                model.insert(*number);
+                full |= acks.ranges.len() == ACK_RANGES_MAX;
+                if heard.contains(&step) {
+                    let (_, _, _) = told(&mut acks, us(step as u64));
+                    acks.on_ack_of_ack(*number);
+                    floor = floor.max(*number);
+                }
+            }
+            let (told, ranges, _) = told(&mut acks, us(1_000));
+            prop_assert!(ranges <= ACK_RANGES_MAX);
+            prop_assert!(told.is_subset(&model));
+            prop_assert_eq!(told.last(), model.last());
+            if !full && floor == 0 {
+                prop_assert_eq!(told, model);
+            }
+        }
+
+        #[test]
+        fn nothing_owed_is_late(steps in prop::collection::vec((0_u64..7_000, any::<bool>(), 0_u64..3), 1..200)) {
+            let mut acks = Acks::new(DELAY);
+            let (mut now, mut number, mut oldest) = (0, 0, None);
+            for (wait, eliciting, skipped) in steps {
+                number += 1 + skipped;
+                acks.on_packet(PacketNumber(number), eliciting, us(now));
+                if eliciting && oldest.is_none() {
+                    oldest = Some(us(now));
+                }
+                prop_assert_eq!(acks.deadline().is_some(), oldest.is_some());
+                if let (Some(at), Some(oldest)) = (acks.deadline(), oldest) {
+                    prop_assert!(at >= oldest && at <= oldest + DELAY);
+                }
+                now += wait;
+                if acks.due(us(now)) {
+                    told(&mut acks, us(now));
+                    oldest = None;
+                    prop_assert!(!acks.pending() && acks.deadline().is_none());
+                }
             }
         }
     }
 
-    #[test]
-    fn gaps_are_told_at_once_and_lone_packets_wait() {
-        let mut acks = Acks::new(Duration::from_millis(5));
-        let now = Instant::from_micros(1_000_000);
-        acks.on_packet(PacketNumber(0), true, now);
-        assert!(!acks.due(now));
-        assert_eq!(acks.deadline(), Some(now + Duration::from_millis(5)));
-        acks.on_packet(PacketNumber(2), true, now);
-        assert!(acks.due(now));
+    /// In order, one packet each `spacing` microseconds: how many acknowledgements in a second.
+    fn acks_a_second(spacing: u64) -> u64 {
+        let mut acks = Acks::new(DELAY);
+        let mut written = 0;
+        let start = 3_000_000;
+        for now in (0..start + 1_000_000).step_by(100) {
+            if now % spacing == 0 {
+                acks.on_packet(PacketNumber(now / spacing), true, us(now));
+            }
+            if acks.due(us(now)) {
+                told(&mut acks, us(now));
+                written += u64::from(now >= start);
+            }
+        }
+        written
     }
 
     #[test]
-    fn packets_that_want_no_acknowledgement_cause_none() {
-        let mut acks = Acks::new(Duration::from_millis(5));
-        acks.on_packet(PacketNumber(0), false, Instant::ZERO);
-        assert_eq!(acks.deadline(), None);
+    fn slow_paths_answer_every_second_packet_and_fast_ones_once_a_millisecond() {
+        assert_eq!(acks_a_second(4_000), 125);
+        assert!((950..=1_000).contains(&acks_a_second(100)));
+        // Slower than the delay: each for itself.
+        assert_eq!(acks_a_second(20_000), 50);
     }
 
     #[test]
-    fn what_the_peer_has_seen_is_not_repeated() {
-        let mut acks = Acks::new(Duration::from_millis(5));
-        for number in [0, 1, 2, 5, 6] {
-            acks.on_packet(PacketNumber(number), true, Instant::ZERO);
+    fn news_that_cannot_wait_is_told_at_once() {
+        let mut acks = Acks::new(DELAY);
+        for number in 0..u64::from(EAGER_PACKETS) {
+            acks.on_packet(PacketNumber(number), true, us(number));
+            assert!(acks.due(us(number)));
+            told(&mut acks, us(number));
+        }
+        acks.on_packet(PacketNumber(100), true, us(1_000));
+        assert!(!acks.due(us(1_000)));
+        acks.on_packet(PacketNumber(102), true, us(1_001));
+        assert!(acks.due(us(1_001)));
+        let (_, ranges, delay) = told(&mut acks, us(1_401));
+        assert_eq!((ranges, delay), (2, Duration::from_micros(400)));
+        acks.on_packet(PacketNumber(101), true, us(1_500));
+        assert!(acks.due(us(1_500)));
+        let (_, ranges, _) = told(&mut acks, us(1_500));
+        assert_eq!(ranges, 1);
+    }
+
+    #[test]
+    fn acknowledgements_alone_ask_for_none() {
+        let mut acks = Acks::new(DELAY);
+        acks.on_packet(PacketNumber(0), false, us(0));
+        acks.on_packet(PacketNumber(5), false, us(1));
+        assert!(acks.deadline().is_none() && acks.pending());
+    }
+
+    #[test]
+    fn what_the_peer_heard_is_not_repeated() {
+        let mut acks = Acks::new(DELAY);
+        for number in [1, 3, 5, 7] {
+            acks.on_packet(PacketNumber(number), true, us(0));
         }
         acks.on_ack_of_ack(5);
-        assert_eq!(told(&mut acks), BTreeSet::from([6]));
+        assert_eq!(told(&mut acks, us(0)).0, BTreeSet::from([5, 7]));
+        acks.on_ack_of_ack(u64::MAX);
+        assert_eq!(told(&mut acks, us(0)).0, BTreeSet::from([7]));
     }
 }

@@ -1,78 +1,124 @@
-//! The cubic window curve of RFC 9438 section 4.2, in integers.
+//! CUBIC's window over time (RFC 9438) in whole numbers.
 //!
-//! W(t) = 0.4 (t - K)^3 + Wmax in packets and seconds, where K is the time at which the curve is
-//! back at the window of the last loss. Beside it runs what Reno would do, and the larger holds.
+//! ```text
+//!  window   W_max ........________/      W(t) = W_max + C (t - K)^3
+//!                    .-'                 K: when the window is back at W_max
+//!                  /                     C = 0.4 datagrams per second cubed
+//!   beta W_max  __/
+//!               0      K          t
+//! ```
+//!
+//! Windows are bytes, times milliseconds. It decides how the window grows between losses; how far
+//! a loss may cut it is `congestion.rs`'s business.
 
 use crate::time::{Duration, Instant};
 
-/// The curve since the last cut.
+/// The state between two cuts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cubic {
-    datagram: u64,
-    start: Instant,
-    /// Bytes: the window at the cut, and after it.
-    max: u64,
-    begin: u64,
-    /// Milliseconds.
-    k: u64,
+    /// The window at the last cut, lowered if that was below the one before (fast convergence).
+    w_max: u64,
+    /// The window that Reno would have by now (RFC 9438 section 4.3).
+    w_reno: u64,
+    k_ms: u64,
+    epoch: Option<Instant>,
 }
 
 impl Cubic {
-    pub(super) const fn new(datagram: u64) -> Self {
-        Self { datagram, start: Instant::ZERO, max: 0, begin: 0, k: 0 }
+    pub(super) const fn new() -> Self {
+        Self { w_max: 0, w_reno: 0, k_ms: 0, epoch: None }
     }
 
-    /// The window was cut from `max` to `begin`.
-    pub(super) fn start(&mut self, max: u64, begin: u64, now: Instant) {
-        self.start = now;
-        self.max = max;
-        self.begin = begin;
-        let missing = max.saturating_sub(begin).checked_div(self.datagram).unwrap_or(0);
-        // K^3 = missing / 0.4 in seconds, so 2.5 missing x 10^9 in milliseconds.
-        self.k = cube_root(missing.saturating_mul(2_500_000_000));
+    /// The window after a loss at `window`.
+    pub(super) fn cut(&mut self, window: u64) -> u64 {
+        let reduced = beta(window);
+        self.w_max = if window < self.w_max { window.midpoint(reduced) } else { window };
+        self.epoch = None;
+        reduced
     }
 
-    /// The window grew beyond the curve by other means: the curve goes on from there.
-    pub(super) const fn restart(&mut self, window: u64, now: Instant) {
-        self.start = now;
-        self.max = window;
-        self.begin = window;
-        self.k = 0;
+    /// Makes the next growth start level from wherever the window then is: after slow start, and
+    /// while something else holds the window down.
+    pub(super) fn restart(&mut self) {
+        self.w_max = 0;
+        self.epoch = None;
     }
 
-    /// Where the window should be one round trip from now, in bytes.
-    pub(super) fn target(&self, rtt: Duration, now: Instant) -> u64 {
-        let elapsed = (now.since(self.start) + rtt).as_millis();
-        let apart = elapsed.abs_diff(self.k).min(100_000);
-        // 0.4 packets x (ms / 1000)^3.
-        let cubed = apart.saturating_mul(apart).saturating_mul(apart);
-        let packets_milli = cubed / 2_500_000;
-        let bytes = packets_milli.saturating_mul(self.datagram) / 1_000;
-        let cubic = if elapsed >= self.k {
-            self.max.saturating_add(bytes)
-        } else {
-            self.max.saturating_sub(bytes)
+    /// The clock of growth stands still while the window was not what limited the path.
+    pub(super) fn pause(&mut self, idle: Duration) {
+        if let Some(epoch) = &mut self.epoch {
+            *epoch += idle;
+        }
+    }
+
+    /// The window after `acked` more bytes were acknowledged.
+    pub(super) fn grow(
+        &mut self,
+        window: u64,
+        acked: u64,
+        datagram: u64,
+        rtt: Duration,
+        now: Instant,
+    ) -> u64 {
+        let epoch = match self.epoch {
+            Some(epoch) => epoch,
+            None => self.begin(window, datagram, now),
         };
-        cubic.max(self.reno(rtt, now))
+        let target = self.window_at((now + rtt).since(epoch), datagram);
+        let target = target.clamp(window, window.saturating_add(window / 2));
+        let share = |bytes: u64| bytes.saturating_mul(acked).checked_div(window).unwrap_or(0);
+        // Reno's slope is 3 (1 - beta) / (1 + beta) datagrams a window: 0.53 of one.
+        let slope = if self.w_reno < self.w_max { datagram / 2 + datagram / 32 } else { datagram };
+        self.w_reno = self.w_reno.saturating_add(share(slope));
+        window.saturating_add(share(target - window)).max(self.w_reno)
     }
 
-    /// Reno with the same cut gains 0.53 packets a round trip (RFC 9438 section 4.3).
-    fn reno(&self, rtt: Duration, now: Instant) -> u64 {
-        let micros = now.since(self.start).as_micros();
-        let rounds_percent = micros.saturating_mul(53).checked_div(rtt.as_micros()).unwrap_or(0);
-        self.begin.saturating_add(rounds_percent.saturating_mul(self.datagram) / 100)
+    fn begin(&mut self, window: u64, datagram: u64, now: Instant) -> Instant {
+        self.epoch = Some(now);
+        self.w_reno = window;
+        self.w_max = self.w_max.max(window);
+        // K^3 = (W_max - W) / C, with C = 0.4 datagrams / s^3, in cubic milliseconds.
+        let missing = self.w_max - window;
+        let cubed = missing.saturating_mul(2_500_000_000).checked_div(datagram).unwrap_or(0);
+        self.k_ms = cube_root(cubed);
+        now
+    }
+
+    /// `W(t)`, never below zero.
+    fn window_at(&self, t: Duration, datagram: u64) -> u64 {
+        let t_ms = t.as_millis();
+        let distance = t_ms.abs_diff(self.k_ms).min(DISTANCE_MAX_MS);
+        let cubed = distance.saturating_mul(distance).saturating_mul(distance) / 2_500;
+        let change = cubed.saturating_mul(datagram) / 1_000_000;
+        if t_ms < self.k_ms {
+            self.w_max.saturating_sub(change)
+        } else {
+            self.w_max.saturating_add(change)
+        }
     }
 }
 
-/// The largest integer whose cube is at most `value`, found bit by bit.
-fn cube_root(value: u64) -> u64 {
-    let mut root = 0_u64;
-    for bit in (0..21).rev() {
-        let candidate = root | 1 << bit;
-        let cubed = candidate.saturating_mul(candidate).saturating_mul(candidate);
-        if cubed <= value {
+/// `window` times CUBIC's 0.7.
+pub(super) const fn beta(window: u64) -> u64 {
+    window.saturating_mul(717) / 1_024
+}
+
+/// Further from K than this, the curve is cut off; its cube still fits.
+const DISTANCE_MAX_MS: u64 = 600_000;
+
+/// The whole part of the cube root, a bit at a time from the top.
+const fn cube_root(n: u64) -> u64 {
+    let mut root: u64 = 0;
+    let mut bit: u64 = 1 << 21;
+    while bit > 0 {
+        let candidate = root | bit;
+        // The square of 22 bits fits; the cube may not, and is then too large.
+        if let Some(cube) = (candidate * candidate).checked_mul(candidate)
+            && cube <= n
+        {
             root = candidate;
         }
+        bit >>= 1;
     }
     root
 }
@@ -82,26 +128,68 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const DATAGRAM: u64 = 1_200;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1_000)
+    }
+
+    /// A cut at `w_max` packets, then full windows acknowledged each `rtt` until `until`.
+    fn run(packets: u64, rtt_ms: u64, until_ms: u64) -> u64 {
+        let mut cubic = Cubic::new();
+        let mut window = cubic.cut(packets * DATAGRAM);
+        let rtt = Duration::from_millis(rtt_ms);
+        for now in (0..until_ms).step_by(rtt_ms as usize) {
+            window = cubic.grow(window, window, DATAGRAM, rtt, at(now));
+        }
+        window / DATAGRAM
+    }
+
     #[test]
-    fn the_curve_is_back_at_the_old_window_after_k() {
-        let mut cubic = Cubic::new(1_000);
-        let start = Instant::from_micros(0);
-        cubic.start(100_000, 70_000, start);
-        // 30 packets are missing: K = (30 / 0.4)^(1/3) s = 4.217 s.
-        assert_eq!(cubic.k, 4_217);
-        let at_k = start + Duration::from_millis(4_217);
-        assert_eq!(cubic.target(Duration::ZERO, at_k), 100_000);
-        let later = at_k + Duration::from_secs(5);
-        assert_eq!(cubic.target(Duration::ZERO, later), 150_000);
+    fn it_is_back_at_its_maximum_after_k() {
+        // K = cbrt(1000 * 0.3 / 0.4) = 9.09 s.
+        assert!((690..=710).contains(&run(1_000, 100, 100)));
+        assert!((960..1_000).contains(&run(1_000, 100, 6_000)));
+        assert!((990..=1_010).contains(&run(1_000, 100, 9_100)));
+        assert!((1_020..1_080).contains(&run(1_000, 100, 14_000)));
+    }
+
+    #[test]
+    fn on_short_paths_it_is_never_slower_than_reno() {
+        // 20 packets, 10 ms: Reno needs 6 / 0.53 round trips to return, CUBIC alone 2.5 s.
+        assert!(run(20, 10, 150) >= 20);
+    }
+
+    #[test]
+    fn a_cut_below_the_last_maximum_makes_room_for_others() {
+        let mut cubic = Cubic::new();
+        assert_eq!(cubic.cut(100_000), 70_019);
+        assert_eq!(cubic.w_max, 100_000);
+        cubic.cut(90_000);
+        assert!(cubic.w_max < 90_000);
     }
 
     proptest! {
         #[test]
-        fn cube_roots_are_exact(value: u64) {
-            let value = value >> 2;
-            let root = cube_root(value);
-            prop_assert!(u128::from(root).pow(3) <= u128::from(value));
-            prop_assert!(u128::from(root + 1).pow(3) > u128::from(value) || root == (1 << 21) - 1);
+        fn the_cube_root_is_exact(n in any::<u64>()) {
+            let root = u128::from(cube_root(n));
+            prop_assert!(root.pow(3) <= u128::from(n) || root == 0);
+            prop_assert!((root + 1).pow(3) > u128::from(n));
+        }
+
+        #[test]
+        fn the_window_never_shrinks_and_at_most_half_as_much_again_each_round(
+            start in 2_400_u64..1 << 34, acked in 0_u64..1 << 20, rtt in 1_u64..10_000_000, times in prop::collection::vec(0_u64..1 << 40, 1..20)) {
+            let mut cubic = Cubic::new();
+            let mut window = cubic.cut(start);
+            let mut now = Instant::ZERO;
+            for step in times {
+                now += Duration::from_micros(step);
+                let acked = acked.min(window);
+                let grown = cubic.grow(window, acked, DATAGRAM, Duration::from_micros(rtt), now);
+                prop_assert!(grown >= window && grown <= window + window / 2 + DATAGRAM);
+                window = grown;
+            }
         }
     }
 }

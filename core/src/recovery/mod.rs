@@ -1,231 +1,214 @@
-//! Rank 2: loss recovery, congestion control and pacing of one path (RFC 9002).
+//! Loss recovery and congestion control of one path (RFC 9002), rank 2.
 //!
-//! | file | answers |
-//! |---|---|
-//! | `sent` | what is in flight? |
-//! | `rtt` | how long is the round trip? |
-//! | `delivery` | how fast does the path deliver? |
-//! | `train` | how fast is its narrowest place? |
-//! | `congestion`, `cubic` | how much may be in flight? |
-//! | `pacing` | when may the next packet go? |
-//! | `loss` | which packets are lost? |
-//! | `acks` | what do we owe the peer? |
+//! ```text
+//!   on_sent ──> sent ──────────────┐               rtt        how long a round trip takes
+//!   on_ack ───> acked ──> delivery ┼─> congestion  delivery   how fast packets arrive
+//!   on_timeout  lost  <── loss ────┘      │        loss       which packets are lost
+//!      probe <── silence             pacing <──────┘          when the next may leave
+//! ```
 //!
-//! [`Recovery`] puts them together for one path. It knows packets by number and cargo, never their
-//! bytes, and hands each item of cargo back exactly once, as acknowledged or as lost.
+//! [`Recovery`] only puts these together: each part stands in its own file and is tested alone.
+//! The bytes of packets are not here; a packet names what it carried ([`Carried`]), and whoever
+//! owns that hears whether it arrived or was lost. The receiving side of a path is [`Acks`].
 
 mod acks;
+mod bounded_cubic;
 mod congestion;
 mod cubic;
 mod delivery;
+mod drain;
+mod lengths;
 mod loss;
 mod pacing;
+mod probe;
 mod rtt;
 mod sent;
+mod settle;
+mod slow_start;
+mod tolerance;
 mod train;
-
-pub use acks::Acks;
-pub use rtt::Rtt;
-pub use sent::{Sent, SentSlot, SentTable};
 
 use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;
+use crate::recovery::bounded_cubic::BoundedCubic;
+use crate::recovery::congestion::Congestion;
+use crate::recovery::delivery::Delivery;
+use crate::recovery::loss::LossDetector;
+use crate::recovery::pacing::Pacer;
+use crate::recovery::probe::ProbeTimer;
+use crate::recovery::sent::Flight;
 use crate::time::{Duration, Instant};
-use crate::wire::{ACK_RANGES_MAX, Ack};
-use congestion::{Acked, Congestion, RateFloorCubic};
-use delivery::{Delivery, Newest};
-use heapless::Vec;
-use loss::Loss;
-use pacing::Pacer;
-use sent::{List, Visit};
-use train::Train;
+use crate::wire::Ack;
+
+pub use acks::Acks;
+pub use rtt::Rtt;
+pub use sent::{Packet, Sent, SentSlot, SentTable};
 
 /// Loss recovery, congestion control and pacing of one path.
 #[derive(Debug)]
 pub struct Recovery {
-    /// The round trip.
+    /// Round-trip times.
     pub rtt: Rtt,
-    delivery: Delivery,
-    train: Train,
-    congestion: RateFloorCubic,
+    /// What happened so far.
+    pub stats: RecoveryStats,
+    congestion: BoundedCubic,
     pacer: Pacer,
-    loss: Loss,
-    list: List,
-    in_flight: u64,
-    next_number: u64,
-    largest_acked: Option<u64>,
-    last_sent: Option<Instant>,
-    last_acked: Option<Instant>,
-    /// Since when every probe has gone unanswered.
-    probing_since: Option<Instant>,
-    last_probe_timeout: Option<Instant>,
-    datagram: u64,
-    lost_packets: u64,
+    delivery: Delivery,
+    loss: LossDetector,
+    probe: ProbeTimer,
+    flight: Flight,
+    next: PacketNumber,
+    largest_acked: Option<PacketNumber>,
+    loss_at: Option<Instant>,
+    newly_acked_at: Option<Instant>,
+    eliciting_sent_at: Option<Instant>,
+    ack_delay_max: Duration,
+    datagram_bytes: u16,
 }
 
-/// What became of something that a packet carried.
+/// What may be sent on a path now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// So many bytes.
+    Now(u64),
+    /// Nothing before this moment: packets are paced.
+    At(Instant),
+    /// Nothing until something is acknowledged or lost: the window is full.
+    Full,
+}
+
+/// What kind of packet was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentKind {
+    /// Asks for an acknowledgement and counts against the window.
+    Data,
+    /// The same, but may exceed the window.
+    Probe,
+    /// Only acknowledges: neither kept nor counted.
+    AckOnly,
+}
+
+/// What became of something that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It arrived.
     Acked,
-    /// It must be presumed lost.
+    /// It is to be sent again, if it still matters.
     Lost,
 }
 
-/// Whether a packet may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowance {
-    /// This many bytes, now.
-    Now(u64),
-    /// Not before this moment: the path is paced.
-    At(Instant),
-    /// Not before something is acknowledged: the window is full.
-    Full,
-}
-
-/// Why a packet is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentKind {
-    /// Wants an acknowledgement; counts against the window.
-    Data,
-    /// The same, but may exceed the window.
-    Probe,
-    /// Acknowledges only; is neither kept nor counted.
-    AckOnly,
-}
-
-/// What an acknowledgement did.
+/// What an acknowledgement brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AckResult {
-    /// It tells of a packet that is newer than all acknowledged before, kept or not: the way out
-    /// works.
-    pub news: bool,
-    /// Packets acknowledged for the first time, among those that are kept.
+    /// Bytes newly acknowledged.
+    pub newly_acked: u64,
+    /// Packets newly acknowledged.
     pub packets: u32,
-    /// Their bytes.
-    pub bytes: u64,
-    /// It names a packet that was never sent: the peer breaks the protocol.
+    /// Whether it gave a round-trip sample.
+    pub rtt_sample: bool,
+    /// Whether it acknowledged anything not acknowledged before, also packets that are no longer
+    /// kept: a sign of life of the path.
+    pub progress: bool,
+    /// Bytes found lost by it.
+    pub lost_bytes: u64,
+    /// It acknowledges a packet that was never sent: the peer breaks the protocol. Nothing was done.
     pub invalid: bool,
 }
 
 /// What a timeout asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutAction {
-    /// Nothing: it was early.
+    /// Nothing: it was too early.
     None,
-    /// Packets were declared lost.
+    /// Packets were found lost and reported.
     Lost,
-    /// Something that wants an acknowledgement should be sent.
+    /// Send a packet that asks for an acknowledgement ([`SentKind::Probe`]), whatever the window.
+    /// Packets may have been found lost and reported, too.
     Probe,
 }
 
+/// Counters of one path's sending side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RecoveryStats {
+    /// Packets sent, of every kind.
+    pub sent_packets: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Packets acknowledged.
+    pub acked_packets: u64,
+    /// Their bytes.
+    pub acked_bytes: u64,
+    /// Packets declared lost.
+    pub lost_packets: u64,
+    /// Their bytes.
+    pub lost_bytes: u64,
+    /// Packets declared lost that had only been late.
+    pub late_packets: u64,
+    /// Probe timeouts.
+    pub probe_timeouts: u64,
+}
+
 impl Recovery {
-    /// A path on which nothing was sent yet. `datagram_bytes`: a full packet.
+    /// A path of which nothing is known; full packets have `datagram_bytes`.
     #[must_use]
     pub fn new(datagram_bytes: u16, now: Instant) -> Self {
-        let mut recovery = Self {
-            rtt: Rtt::new(),
+        Self::with_round_trip(datagram_bytes, None, now)
+    }
+
+    /// The same, with a first round-trip sample from the handshake or the path's validation.
+    #[must_use]
+    pub fn with_round_trip(datagram_bytes: u16, first: Option<Duration>, now: Instant) -> Self {
+        let rtt = Rtt::new(first, now);
+        let congestion = BoundedCubic::new(datagram_bytes, now);
+        let pacer = Pacer::new(congestion.pacing_rate(&rtt), u64::from(datagram_bytes), now);
+        Self {
+            rtt,
+            stats: RecoveryStats::default(),
+            congestion,
+            pacer,
             delivery: Delivery::new(now),
-            train: Train::new(),
-            congestion: RateFloorCubic::new(datagram_bytes),
-            pacer: Pacer::new(now),
-            loss: Loss::new(),
-            list: List::new(),
-            in_flight: 0,
-            next_number: 0,
+            loss: LossDetector::new(),
+            probe: ProbeTimer::new(),
+            flight: Flight::new(),
+            next: PacketNumber(0),
             largest_acked: None,
-            last_sent: None,
-            last_acked: None,
-            probing_since: None,
-            last_probe_timeout: None,
-            datagram: u64::from(datagram_bytes.max(1)),
-            lost_packets: 0,
-        };
-        recovery.update_pacing(now);
-        recovery
+            loss_at: None,
+            newly_acked_at: None,
+            eliciting_sent_at: None,
+            ack_delay_max: ACK_DELAY_MAX,
+            datagram_bytes,
+        }
     }
 
     /// The number of the next packet.
     #[must_use]
     pub const fn next_number(&self) -> PacketNumber {
-        PacketNumber(self.next_number)
+        self.next
     }
 
-    /// The largest number that was acknowledged.
+    /// The largest number that the peer has acknowledged.
     #[must_use]
-    pub fn largest_acked(&self) -> Option<PacketNumber> {
-        self.largest_acked.map(PacketNumber)
+    pub const fn largest_acked(&self) -> Option<PacketNumber> {
+        self.largest_acked
     }
 
-    /// Bytes that may be in flight.
-    #[must_use]
-    pub fn window(&self) -> u64 {
-        self.congestion.window(self.delivery.rate(), &self.rtt)
-    }
-
-    /// Bytes in flight.
-    #[must_use]
-    pub const fn in_flight(&self) -> u64 {
-        self.in_flight
-    }
-
-    /// What the path delivers, bytes a second; a guess from window and round trip at first.
-    #[must_use]
-    pub fn rate(&self) -> u64 {
-        match self.delivery.rate() {
-            0 => self.window_rate(),
-            rate if self.congestion.in_slow_start() => rate.max(self.window_rate()),
-            rate => rate,
-        }
-    }
-
-    /// Packets declared lost so far.
-    #[must_use]
-    pub const fn lost_packets(&self) -> u64 {
-        self.lost_packets
-    }
-
-    /// When something sent here was last newly acknowledged.
-    #[must_use]
-    pub const fn last_acked(&self) -> Option<Instant> {
-        self.last_acked
-    }
-
-    /// When the oldest packet in flight was sent.
-    #[must_use]
-    pub fn oldest_sent_at(&self, slots: &[SentSlot]) -> Option<Instant> {
-        self.list.front(slots).map(|slot| slot.sent_at)
-    }
-
-    /// When a packet that wants an acknowledgement was last sent.
-    #[must_use]
-    pub const fn last_sent(&self) -> Option<Instant> {
-        self.last_sent
-    }
-
-    /// Whether anything waits for an acknowledgement.
-    #[must_use]
-    pub const fn waiting(&self) -> bool {
-        self.list.len() > 0
-    }
-
-    /// Whether a full packet may go now.
+    /// What may be sent now.
     #[must_use]
     pub fn allowance(&self, now: Instant) -> Allowance {
-        let room = self.window().saturating_sub(self.in_flight);
-        if room < self.datagram {
+        let room = self.congestion.window().saturating_sub(self.flight.bytes());
+        if room < u64::from(self.datagram_bytes) {
             return Allowance::Full;
         }
-        let tokens = self.pacer.allowance(now);
-        if tokens < self.datagram {
-            let at = self.pacer.ready_at(self.datagram);
-            return if at > now { Allowance::At(at) } else { Allowance::Now(self.datagram) };
+        match self.pacer.allowance(now) {
+            Ok(bytes) => Allowance::Now(bytes.min(room)),
+            Err(at) => Allowance::At(at),
         }
-        Allowance::Now(room.min(tokens))
     }
 
-    /// Enters a packet that was just sealed with [`Recovery::next_number`]. False when the table
-    /// is full: ask [`SentTable::room`] before.
+    /// A packet left with the number [`Recovery::next_number`], which is used up by it.
+    /// `app_limited`: there was nothing more to send. `false`: the table is full and nobody will
+    /// hear of this packet's fate; look at [`Sent::room`] first.
     pub fn on_sent(
         &mut self,
         bytes: u16,
@@ -235,259 +218,216 @@ impl Recovery {
         now: Instant,
         sent: &mut Sent<'_>,
     ) -> bool {
-        let number = self.next_number;
-        self.next_number = number.saturating_add(1);
+        let number = self.next;
+        self.next = number.next();
+        self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
+        self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(u64::from(bytes));
+        self.pacer.on_sent(u64::from(bytes), now);
         if kind == SentKind::AckOnly {
             return true;
         }
-        let probe = kind == SentKind::Probe && cargo.is_empty();
+        self.eliciting_sent_at = Some(now);
+        let probe = kind == SentKind::Probe;
         if probe {
-            self.forget_old_probe(sent);
+            self.flight.forget_probes(sent);
         }
-        let mut slot = SentSlot {
-            number,
-            sent_at: now,
-            bytes,
-            probe,
-            app_limited,
-            cargo: Cargo::from_slice(cargo).unwrap_or_default(),
-            ..SentSlot::EMPTY
-        };
-        self.delivery.stamp(&mut slot, self.in_flight == 0);
-        let kept = self.list.push(slot, sent);
-        if kept {
-            self.in_flight = self.in_flight.saturating_add(bytes.into());
-            self.last_sent = Some(now);
-            self.pacer.on_sent(bytes.into(), now);
+        let stamp = self.delivery.on_sent(self.flight.bytes(), app_limited, now);
+        let mut items = Cargo::new();
+        for item in cargo {
+            let kept = items.push(*item);
+            debug_assert!(kept.is_ok(), "a packet carries at most CARRIED_MAX items");
         }
+        let packet =
+            Packet { number, sent_at: now, stamp, bytes, probe, offered: false, cargo: items };
+        let kept = self.flight.push(packet, sent);
+        self.congestion.on_sent(self.flight.bytes());
         kept
     }
 
-    /// An acknowledgement arrived. `own_path`: over the path that it is about; only such ones tell
-    /// its round trip. `each` is told what became of every item of cargo that this settles.
+    /// An acknowledgement of this path's packets came back on this path. `ack_delay_max` is the
+    /// longest delay that the peer promised; `each` hears the fate of every item.
     pub fn on_ack(
         &mut self,
         ack: &Ack<'_>,
-        own_path: bool,
+        ack_delay_max: Duration,
         now: Instant,
         sent: &mut Sent<'_>,
         each: &mut dyn FnMut(Fate, Carried),
     ) -> AckResult {
-        if ack.largest >= self.next_number {
-            return AckResult { invalid: true, ..AckResult::default() };
-        }
-        let before = self.in_flight;
-        let (mut result, newest) = self.take_acked(ack, sent, each);
-        result.news = Some(ack.largest) > self.largest_acked;
-        if self.loss.on_ack(ack) {
-            self.congestion.on_spurious();
-        }
-        if result.news {
-            self.largest_acked = Some(ack.largest);
-            self.last_acked = Some(now);
-            self.probing_since = None;
-        }
-        let Some((number, newest, sent_at)) = newest else {
-            if result.news {
-                self.declare_lost(now, sent, each);
-            }
-            return result;
-        };
-        if own_path && number == ack.largest {
-            self.rtt.update(now.since(sent_at), ack.delay().min(DELAY_MAX));
-        }
-        self.last_acked = Some(now);
-        self.probing_since = None;
-        let round_ended = self.delivery.on_acked(result.bytes, newest, now);
-        // When the peer got it, as far as the spacing is concerned.
-        let arrived = Instant::from_micros(
-            now.as_micros().saturating_sub(ack.delay().min(DELAY_MAX).as_micros()),
-        );
-        let bottleneck =
-            self.train.on_acked(result.bytes, sent_at, arrived, self.datagram, &self.rtt);
-        if round_ended {
-            self.train.restart();
-        }
-        let window = self.window();
-        let acked = Acked {
-            bytes: result.bytes,
-            round_ended,
-            window_limited: before.saturating_mul(4) >= window.saturating_mul(3),
-            rate: self.delivery.rate(),
-            bottleneck,
-        };
-        self.congestion.on_acked(acked, &self.rtt, now);
-        self.declare_lost(now, sent, each);
-        self.update_pacing(now);
-        result
+        self.ack_delay_max = ack_delay_max;
+        self.process_ack(ack, true, now, sent, each)
     }
 
-    /// When `on_timeout` wants to be called.
+    /// The same for an acknowledgement that came back on another path: it says what arrived, but
+    /// its time says nothing of this path's round trip.
+    pub fn on_ack_elsewhere(
+        &mut self,
+        ack: &Ack<'_>,
+        now: Instant,
+        sent: &mut Sent<'_>,
+        each: &mut dyn FnMut(Fate, Carried),
+    ) -> AckResult {
+        self.process_ack(ack, false, now, sent, each)
+    }
+
+    /// When [`Recovery::on_timeout`] is to be called: packets are overdue, or silence is long
+    /// enough to ask.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        if !self.waiting() {
-            return None;
-        }
-        let probe = self.probe_at();
-        Some(self.loss.time().map_or(probe, |loss| loss.min(probe)))
+        self.loss_at.or_else(|| self.probe_deadline())
     }
 
-    /// The moment has come: packets are lost, or a probe is due.
+    /// Time has passed.
     pub fn on_timeout(
         &mut self,
         now: Instant,
         sent: &mut Sent<'_>,
         each: &mut dyn FnMut(Fate, Carried),
     ) -> TimeoutAction {
-        if self.loss.time().is_some_and(|moment| moment <= now) {
-            self.declare_lost(now, sent, each);
-            self.update_pacing(now);
-            return TimeoutAction::Lost;
+        let mut lost = 0;
+        if let Some(at) = self.loss_at {
+            if at > now {
+                return TimeoutAction::None;
+            }
+            lost = self.detect_lost(now, sent, each);
         }
-        if self.waiting() && self.probe_at() <= now {
-            self.probing_since.get_or_insert(now);
-            self.last_probe_timeout = Some(now);
-            return TimeoutAction::Probe;
+        // What is left may have been silent for so long, behind what was overdue, that it is asked too.
+        if self.loss_at.is_some() || self.probe_deadline().is_none_or(|at| at > now) {
+            return if lost > 0 { TimeoutAction::Lost } else { TimeoutAction::None };
         }
-        TimeoutAction::None
+        let since = self.silence_began().unwrap_or(now);
+        self.probe.on_expired(since, now);
+        self.stats.probe_timeouts = self.stats.probe_timeouts.saturating_add(1);
+        TimeoutAction::Probe
     }
 
-    /// How long to wait for an acknowledgement before asking again (RFC 9002 section 6.2.1).
+    /// Names what is in flight, oldest first, so that other paths may carry it too. Each packet is
+    /// named by one call only; it stays in flight, and whoever hears of it sends it elsewhere, so
+    /// that nothing is said if it is found lost later.
+    pub fn for_each_in_flight(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
+        self.flight.offer(sent, |packet| packet.cargo.iter().for_each(|item| each(*item)));
+    }
+
+    /// Gives up everything in flight, oldest first, without a word to congestion control: the path
+    /// is gone.
+    pub fn drop_all(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
+        while let Some(at) = self.flight.first() {
+            self.flight.remove(at, sent);
+            if let Some(packet) = sent.packet(at) {
+                packet.cargo.iter().for_each(|item| each(*item));
+            }
+        }
+        self.loss_at = None;
+    }
+
+    /// The path answers again after `stalled` of silence. A short stall is forgotten; after a long
+    /// one the window starts small again and doubles up to what it was.
+    pub fn on_resumed(&mut self, stalled: Duration, _now: Instant) {
+        self.congestion.on_resumed(stalled, &self.rtt);
+        self.update_pacing();
+    }
+
+    /// The path leads elsewhere now: what was learnt of it is void. Packets stay in flight.
+    pub fn on_moved(&mut self, now: Instant) {
+        self.rtt = Rtt::new(None, now);
+        self.congestion = BoundedCubic::new(self.datagram_bytes, now);
+        self.loss = LossDetector::new();
+        self.update_pacing();
+    }
+
+    /// Whether anything waits for an acknowledgement.
+    #[must_use]
+    pub fn waiting(&self) -> bool {
+        self.flight.oldest_sent_at().is_some()
+    }
+
+    /// When the oldest packet in flight was sent.
+    #[must_use]
+    pub fn oldest_unacked_sent_at(&self) -> Option<Instant> {
+        self.flight.oldest_sent_at()
+    }
+
+    /// When something was last acknowledged that had not been before.
+    #[must_use]
+    pub const fn last_newly_acked(&self) -> Option<Instant> {
+        self.newly_acked_at
+    }
+
+    /// When the last packet was sent that asks for an acknowledgement.
+    #[must_use]
+    pub const fn last_eliciting_sent(&self) -> Option<Instant> {
+        self.eliciting_sent_at
+    }
+
+    /// How long to wait for an acknowledgement before asking for one.
     #[must_use]
     pub fn probe_timeout(&self) -> Duration {
-        let variation = (self.rtt.variation() * 4).max(Duration::from_millis(1));
-        self.rtt.smoothed() + variation + DELAY_MAX
+        self.rtt.probe_timeout(self.ack_delay_max)
     }
 
-    /// Hands out the cargo of every packet in flight that was not handed out before, so that it
-    /// can be sent on another path. The packets stay in flight: they may still arrive.
-    pub fn for_each_in_flight(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
-        self.list.sweep(sent, |slot| {
-            if !slot.reinjected {
-                slot.reinjected = true;
-                slot.cargo.iter().for_each(|item| each(*item));
-            }
-            Visit::Keep
-        });
+    /// Bytes a second that the path is believed to carry.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
+        self.congestion.rate(&self.rtt)
     }
 
-    /// The path is given up: hands out the cargo of everything in flight, and forgets it.
-    pub fn drop_all(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
-        self.list.sweep(sent, |slot| {
-            slot.cargo.iter().for_each(|item| each(*item));
-            Visit::Remove
-        });
-        self.in_flight = 0;
-        self.loss.clear();
+    /// Bytes a second that the path was seen to deliver of late; zero if nothing was seen.
+    #[must_use]
+    pub fn delivery_rate(&self) -> u64 {
+        self.congestion.delivery_rate()
     }
 
-    /// The path answers again after a silence.
-    pub fn on_resumed(&mut self, silent: Duration, now: Instant) {
-        self.congestion.on_resumed(silent, now);
-        self.update_pacing(now);
+    /// Most bytes in flight.
+    #[must_use]
+    pub fn window(&self) -> u64 {
+        self.congestion.window()
     }
 
-    /// The path leads elsewhere now: what was learnt of it is void.
-    pub fn on_moved(&mut self, now: Instant) {
-        self.rtt = Rtt::new();
-        self.delivery = Delivery::new(now);
-        let datagram = u16::try_from(self.datagram).unwrap_or(u16::MAX);
-        self.congestion = RateFloorCubic::new(datagram);
-        self.update_pacing(now);
+    /// Bytes in flight.
+    #[must_use]
+    pub const fn in_flight(&self) -> u64 {
+        self.flight.bytes()
     }
 
-    fn take_acked(
-        &mut self,
-        ack: &Ack<'_>,
-        sent: &mut Sent<'_>,
-        each: &mut dyn FnMut(Fate, Carried),
-    ) -> (AckResult, Option<(u64, Newest, Instant)>) {
-        // Highest first, so that the lowest is popped off the end as the walk goes up.
-        let mut ranges: Vec<_, ACK_RANGES_MAX> = Vec::new();
-        for range in ack.iter() {
-            let _ = ranges.push(range);
-        }
-        let mut result = AckResult::default();
-        let mut newest = None;
-        self.list.sweep(sent, |slot| {
-            while ranges.last().is_some_and(|range| *range.end() < slot.number) {
-                ranges.pop();
-            }
-            match ranges.last() {
-                None => Visit::Stop,
-                Some(range) if !range.contains(&slot.number) => Visit::Keep,
-                Some(_) => {
-                    result.packets = result.packets.saturating_add(1);
-                    result.bytes = result.bytes.saturating_add(slot.bytes.into());
-                    newest = Some((slot.number, Newest::of(slot), slot.sent_at));
-                    slot.cargo.iter().for_each(|item| each(Fate::Acked, *item));
-                    Visit::Remove
-                }
-            }
-        });
-        self.in_flight = self.in_flight.saturating_sub(result.bytes);
-        (result, newest)
+    /// Long packets that were lost in a row while shorter ones arrived.
+    #[must_use]
+    pub const fn long_losses(&self) -> u16 {
+        self.loss.lengths.lost()
     }
 
-    fn declare_lost(
-        &mut self,
-        now: Instant,
-        sent: &mut Sent<'_>,
-        each: &mut dyn FnMut(Fate, Carried),
-    ) {
-        let Some(largest) = self.largest_acked else { return };
-        let lost = self.loss.declare(largest, &self.rtt, now, &mut self.list, sent, each);
-        self.in_flight = self.in_flight.saturating_sub(lost.bytes);
-        self.lost_packets = self.lost_packets.saturating_add(lost.packets.into());
-        if let Some(sent_at) = lost.newest_sent_at {
-            let rate = self.delivery.rate();
-            self.congestion.on_lost(lost.packets, sent_at, rate, &self.rtt, now);
-        }
+    /// What was sent so far says nothing of the lengths that pass.
+    pub const fn forget_long_losses(&mut self) {
+        self.loss.lengths.restart(self.next.0);
     }
 
-    /// A silent path is probed again and again; the newest probe stands for all. An answer to one
-    /// that is forgotten is still heard: its number is newer than all acknowledged before.
-    fn forget_old_probe(&mut self, sent: &mut Sent<'_>) {
-        let mut bytes = 0_u64;
-        self.list.sweep(sent, |slot| {
-            if !slot.probe {
-                return Visit::Keep;
-            }
-            bytes = bytes.saturating_add(slot.bytes.into());
-            Visit::Remove
-        });
-        self.in_flight = self.in_flight.saturating_sub(bytes);
-    }
-
-    /// When the next probe is due. There is no backoff in the first seconds of a silence: a path
-    /// that returns should be found at once.
-    fn probe_at(&self) -> Instant {
-        let from = self.last_sent.max(self.last_probe_timeout).unwrap_or(Instant::ZERO);
-        let long = self.probing_since.is_some_and(|since| from.since(since) > EAGER);
-        let wait = self.probe_timeout().max(PROBE_MIN);
-        from + if long { wait.max(PROBE_SLOW) } else { wait }
-    }
-
-    fn window_rate(&self) -> u64 {
-        let micros = self.rtt.smoothed().as_micros().max(1);
-        self.window().saturating_mul(1_000_000).checked_div(micros).unwrap_or(0)
-    }
-
-    fn update_pacing(&mut self, now: Instant) {
-        let base = self.window_rate();
-        // Twice the rate lets slow start double; later a quarter more lets the window decide.
-        let rate = if self.congestion.in_slow_start() {
-            base.saturating_mul(2)
-        } else {
-            base.saturating_add(base / 4)
-        };
-        self.pacer.set_rate(rate, self.datagram, now);
+    /// The size of a full packet changed.
+    pub fn set_datagram_bytes(&mut self, bytes: u16) {
+        self.datagram_bytes = bytes;
+        self.congestion.set_datagram_bytes(bytes);
+        self.update_pacing();
     }
 }
 
-/// The longest that a peer of ours holds an acknowledgement back, with room for its scheduling.
-const DELAY_MAX: Duration = Duration::from_millis(10);
-const PROBE_MIN: Duration = Duration::from_millis(20);
-const PROBE_SLOW: Duration = Duration::from_secs(1);
-/// How long a silent path is probed without backing off.
-const EAGER: Duration = Duration::from_secs(10);
+impl Recovery {
+    /// The later of the last progress and the sending of the oldest packet in flight.
+    fn silence_began(&self) -> Option<Instant> {
+        let oldest = self.oldest_unacked_sent_at()?;
+        Some(self.newly_acked_at.map_or(oldest, |at| at.max(oldest)))
+    }
+
+    fn probe_deadline(&self) -> Option<Instant> {
+        Some(self.probe.deadline(self.silence_began()?, self.probe_timeout()))
+    }
+
+    fn update_pacing(&mut self) {
+        let rate = self.congestion.pacing_rate(&self.rtt);
+        self.pacer.set_rate(rate, u64::from(self.datagram_bytes));
+    }
+}
+
+/// What a peer is taken to promise before it says otherwise: `Config::acknowledgement_delay`'s
+/// default.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests;

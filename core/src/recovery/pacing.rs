@@ -1,60 +1,158 @@
-//! Spreads packets over the round trip: a bucket of bytes that fills at the path's rate.
+//! Pacing: packets leave spread over the round trip, not in bursts (RFC 9002 section 7.7).
+//!
+//! ```text
+//!    past            paid_until        now
+//!   ---|------------------|=============|------> time
+//!                          credit: may be sent at once, at most BURST long
+//! ```
+//!
+//! Every byte sent takes its time at the pacing rate; `paid_until` is the moment up to which time
+//! was spent. Being behind it means to wait, being ahead is credit. That moment is kept in
+//! 1/1024 microseconds and the rate as its inverse, so that sending a packet costs a product and
+//! no division. A run of packets is worth waiting for: once there is no credit, the next moment to
+//! send is when a quantum has gathered.
 
 use crate::time::{Duration, Instant};
 
-/// The bucket of one path.
-#[derive(Clone, Copy, Debug)]
+/// The pacer of one path.
+#[derive(Debug)]
 pub(super) struct Pacer {
-    /// Bytes a second.
+    paid_until: u64,
     rate: u64,
-    tokens: u64,
-    capacity: u64,
-    filled_at: Instant,
+    /// Ticks a byte, times 2^16.
+    inverse: u64,
+    datagram: u64,
+    quantum: u64,
+    burst: u64,
 }
 
 impl Pacer {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { rate: 0, tokens: 0, capacity: 0, filled_at: now }
+    /// A pacer that lets a burst go at once.
+    pub(super) fn new(rate: u64, datagram: u64, now: Instant) -> Self {
+        let mut pacer = Self { paid_until: 0, rate: 0, inverse: 0, datagram, quantum: 0, burst: 0 };
+        pacer.set_rate(rate, datagram);
+        pacer.paid_until = ticks(now).saturating_sub(pacer.burst);
+        pacer
     }
 
-    /// Fills at `rate` bytes a second from now on. `datagram`: bytes of a full packet.
-    pub(super) fn set_rate(&mut self, rate: u64, datagram: u64, now: Instant) {
-        self.fill(now);
-        let first = self.rate == 0;
-        self.rate = rate;
-        let burst = BURST.bytes_at(rate);
-        self.capacity = burst.max(datagram.saturating_mul(BURST_DATAGRAMS));
-        self.tokens = if first { self.capacity } else { self.tokens.min(self.capacity) };
-    }
-
-    /// Bytes that may go now.
-    pub(super) fn allowance(&self, now: Instant) -> u64 {
-        let gained = now.since(self.filled_at).bytes_at(self.rate);
-        self.tokens.saturating_add(gained).min(self.capacity)
-    }
-
-    /// When `bytes` may go.
-    pub(super) fn ready_at(&self, bytes: u64) -> Instant {
-        let missing = bytes.min(self.capacity).saturating_sub(self.tokens);
-        // A microsecond more, since the bucket rounds down.
-        self.filled_at + Duration::of_bytes(missing, self.rate) + Duration::from_micros(1)
-    }
-
-    pub(super) fn on_sent(&mut self, bytes: u64, now: Instant) {
-        self.fill(now);
-        self.tokens = self.tokens.saturating_sub(bytes);
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let tokens = self.allowance(now);
-        // Fractions of a byte are not lost: time moves on only for what was gained.
-        if tokens > self.tokens || tokens == self.capacity {
-            self.tokens = tokens;
-            self.filled_at = self.filled_at.max(now);
+    /// Changes the rate, in bytes a second, and the size of a packet.
+    pub(super) fn set_rate(&mut self, rate: u64, datagram: u64) {
+        let rate = rate.max(RATE_MIN);
+        if (rate, datagram) == (self.rate, self.datagram) {
+            return;
         }
+        (self.rate, self.datagram) = (rate, datagram);
+        self.inverse = (TICKS_PER_SECOND << 16).checked_div(rate).unwrap_or(u64::MAX);
+        self.quantum =
+            self.cost(datagram).max(QUANTUM.min(self.cost(datagram * QUANTUM_DATAGRAMS)));
+        self.burst = self.cost(datagram * BURST_DATAGRAMS).max(BURST);
+    }
+
+    /// How many bytes may leave now, or when some may.
+    pub(super) fn allowance(&self, now: Instant) -> Result<u64, Instant> {
+        let now = ticks(now);
+        let credit = now.saturating_sub(self.paid_until).min(self.burst);
+        if credit >= self.quantum {
+            return Ok((credit.saturating_mul(self.rate) / TICKS_PER_SECOND).max(self.datagram));
+        }
+        let ready = self.paid_until.saturating_add(self.quantum);
+        Err(Instant::from_micros(ready.div_ceil(TICKS)) - BEFORE)
+    }
+
+    /// Spends the time that `bytes` take.
+    pub(super) fn on_sent(&mut self, bytes: u64, now: Instant) {
+        let oldest = ticks(now).saturating_sub(self.burst);
+        self.paid_until = self.paid_until.max(oldest).saturating_add(self.cost(bytes));
+    }
+
+    const fn cost(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(self.inverse) >> 16
     }
 }
 
-/// What may go at once: enough for a run of packets at high rates, few packets at low ones.
-const BURST: Duration = Duration::from_millis(2);
-const BURST_DATAGRAMS: u64 = 8;
+const fn ticks(at: Instant) -> u64 {
+    at.as_micros().saturating_add(BEFORE.as_micros()).saturating_mul(TICKS)
+}
+
+/// There was time before the first moment, so that there can be credit at it: a burst's worth at
+/// the slowest rate.
+const BEFORE: Duration = Duration::from_secs(10_000);
+/// Ticks in a microsecond and in a second.
+const TICKS: u64 = 1 << 10;
+const TICKS_PER_SECOND: u64 = TICKS * 1_000_000;
+/// Bytes a second; slower than any line.
+const RATE_MIN: u64 = 100;
+/// What is worth waiting for: half a millisecond, but no more than a run of packets.
+const QUANTUM: u64 = TICKS * 500;
+const QUANTUM_DATAGRAMS: u64 = 16;
+/// What may gather while the sender sleeps: timers of common systems wake late by one or two
+/// milliseconds, and ten packets are RFC 9002's own limit for a burst.
+const BURST: u64 = TICKS * Duration::from_millis(2).as_micros();
+const BURST_DATAGRAMS: u64 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn us(us: u64) -> Instant {
+        Instant::from_micros(us)
+    }
+
+    /// Sends whatever is allowed until `end`, woken late by up to `late` microseconds.
+    fn sent_by(rate: u64, end: u64, late: u64) -> u64 {
+        let mut pacer = Pacer::new(rate, 1_200, us(0));
+        let (mut now, mut sent) = (0, 0);
+        while now < end {
+            match pacer.allowance(us(now)) {
+                Ok(_) => {
+                    pacer.on_sent(1_200, us(now));
+                    sent += 1_200;
+                }
+                Err(at) => {
+                    assert!(at > us(now));
+                    now = at.as_micros() + late;
+                }
+            }
+        }
+        sent
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_is_kept(rate in 5_000_u64..500_000_000, late in 0_u64..1_500) {
+            let end = 100_000_000_000 / rate.max(50_000);
+            let sent = sent_by(rate, end, late);
+            let due = rate * end / 1_000_000;
+            let burst = 12_000.max(rate / 500) + 1_200;
+            prop_assert!(sent <= due + due / 1_000 + burst, "{sent} of {due}");
+            prop_assert!(sent + due / 1_000 + burst >= due, "{sent} of {due}");
+        }
+    }
+
+    #[test]
+    fn runs_gather_at_high_rates_and_single_packets_go_at_low_ones() {
+        let mut fast = Pacer::new(1_250_000_000, 1_200, us(0));
+        while fast.allowance(us(0)).is_ok() {
+            fast.on_sent(1_200, us(0));
+        }
+        let wake = fast.allowance(us(0)).unwrap_err();
+        assert!(fast.allowance(wake).unwrap() >= 16 * 1_200);
+        let mut slow = Pacer::new(250_000, 1_200, us(0));
+        while slow.allowance(us(0)).is_ok() {
+            slow.on_sent(1_200, us(0));
+        }
+        assert!(slow.allowance(us(4_801)).is_ok());
+    }
+
+    #[test]
+    fn no_rate_and_no_time_break_it() {
+        for rate in [0, 1, u64::MAX] {
+            for now in [us(0), Instant::FAR_FUTURE] {
+                let mut pacer = Pacer::new(rate, u64::from(u16::MAX), now);
+                pacer.on_sent(u64::MAX, now);
+                let _ = pacer.allowance(now);
+            }
+        }
+    }
+}

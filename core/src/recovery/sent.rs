@@ -1,249 +1,204 @@
-//! Packets in flight: one table for the whole connection, one list a path.
+//! The table of packets in flight: one slab of slots that the storage lends, shared by all paths,
+//! with one list for each path threaded through it in packet-number order.
 //!
-//! ```text
-//!  slots   [ 7 | 2 | free | 8 | 3 | free | 9 ]      memory lent by the storage
-//!  path 0    2 -> 3                                 each list in packet-number order
-//!  path 1    7 -> 8 -> 9
-//! ```
-//!
-//! The table may grow between calls, when a host lends a longer slice; it never shrinks. A list
-//! is walked from its oldest packet on, so an acknowledgement costs what it acknowledges.
+//! A packet leaves the table when it is acknowledged or declared lost; what it carried is named in
+//! it, and handed to whoever must forget it or send it again. Only packets that ask for an
+//! acknowledgement are here, so the bytes of a list are the path's bytes in flight.
 
-use crate::carried::Cargo;
+use crate::carried::{Cargo, Carried};
+use crate::packet_number::PacketNumber;
+use crate::recovery::delivery::Stamp;
+use crate::storage::slots::{self, List, Slot, SlotIndex, Slots};
 use crate::time::Instant;
 
-/// Room for one packet in flight.
-#[derive(Clone, Debug)]
-pub struct SentSlot {
-    /// Its number on its path.
-    pub(super) number: u64,
-    pub(super) sent_at: Instant,
-    pub(super) bytes: u16,
-    /// Sent while the sender had no more to send: says little about the path's rate.
-    pub(super) app_limited: bool,
-    /// It only asks for an acknowledgement; a newer one may take its place.
-    pub(super) probe: bool,
-    /// Its cargo was already handed out to be sent on another path.
-    pub(super) reinjected: bool,
-    pub(super) cargo: Cargo,
-    /// What the path had delivered when this was sent, and when it last had.
-    pub(super) delivered: u64,
-    pub(super) delivered_at: Instant,
-    /// When the packet was sent that the rate is measured from.
-    pub(super) first_sent_at: Instant,
-    pub(super) next: u32,
-}
+/// The memory of one packet in flight.
+pub type SentSlot = Slot<Packet>;
 
-impl SentSlot {
-    /// A free slot.
-    pub const EMPTY: Self = Self {
-        number: 0,
-        sent_at: Instant::ZERO,
-        bytes: 0,
-        app_limited: false,
-        probe: false,
-        reinjected: false,
-        cargo: Cargo::new(),
-        delivered: 0,
-        delivered_at: Instant::ZERO,
-        first_sent_at: Instant::ZERO,
-        next: NONE,
-    };
-}
-
-/// Which slots are free.
-#[derive(Debug)]
+/// Which slots are in use.
+#[derive(Clone, Debug, Default)]
 pub struct SentTable {
-    free: u32,
-    /// Slots seen so far; those beyond have never been used.
-    known: u32,
-    free_count: u32,
+    slots: Slots,
 }
 
-/// The table with its memory, for one call.
+/// The table together with the memory lent for it. The memory may be longer at each call.
 pub struct Sent<'m> {
-    /// Which slots are free.
+    /// Which slots are in use.
     pub table: &'m mut SentTable,
-    /// The slots.
+    /// The slots, of all paths.
     pub slots: &'m mut [SentSlot],
 }
 
-/// One path's packets in flight, oldest first.
-#[derive(Debug)]
-pub(super) struct List {
-    head: u32,
-    tail: u32,
-    len: u32,
+/// One packet that was sent and is neither acknowledged nor lost.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    pub(super) number: PacketNumber,
+    pub(super) sent_at: Instant,
+    pub(super) stamp: Stamp,
+    pub(super) bytes: u16,
+    pub(super) probe: bool,
+    /// What it carried was offered to other paths already.
+    pub(super) offered: bool,
+    pub(super) cargo: Cargo,
 }
 
-impl Default for SentTable {
-    fn default() -> Self {
-        Self::new()
+impl Slot<Packet> {
+    /// A slot without a packet, to fill arrays with.
+    pub const EMPTY: Self = Self::new(Packet {
+        number: PacketNumber(0),
+        sent_at: Instant::ZERO,
+        stamp: Stamp::NONE,
+        bytes: 0,
+        probe: false,
+        offered: false,
+        cargo: Cargo::new(),
+    });
+}
+
+impl Packet {
+    /// A probe that carries nothing whose fate matters.
+    fn only_asks(&self) -> bool {
+        let told = |item: &Carried| matches!(item, Carried::Acknowledgement { .. });
+        self.probe && self.cargo.iter().all(told)
     }
 }
 
 impl SentTable {
-    /// A table of which nothing is used.
+    /// A table in which nothing is in flight.
     #[must_use]
     pub const fn new() -> Self {
-        Self { free: NONE, known: 0, free_count: 0 }
+        Self { slots: Slots::new() }
     }
 
-    /// How many more packets fit.
+    /// How many more packets fit into `slots`.
     #[must_use]
-    pub const fn room(&self, slots: &[SentSlot]) -> usize {
-        let unknown = slots.len().saturating_sub(self.known as usize);
-        unknown.saturating_add(self.free_count as usize)
-    }
-
-    fn take(&mut self, slots: &mut [SentSlot]) -> Option<u32> {
-        if let Some(slot) = slots.get(self.free as usize) {
-            let taken = self.free;
-            self.free = slot.next;
-            self.free_count = self.free_count.saturating_sub(1);
-            return Some(taken);
-        }
-        slots.get(self.known as usize)?;
-        let taken = self.known;
-        self.known = self.known.saturating_add(1);
-        Some(taken)
-    }
-
-    fn put(&mut self, index: u32, slots: &mut [SentSlot]) {
-        if let Some(slot) = slots.get_mut(index as usize) {
-            slot.next = self.free;
-            slot.cargo.clear();
-            self.free = index;
-            self.free_count = self.free_count.saturating_add(1);
-        }
+    pub fn room(&self, slots: &[SentSlot]) -> usize {
+        self.slots.room(slots)
     }
 }
 
-impl List {
+impl Sent<'_> {
+    /// How many more packets the table holds. A caller must not send data without room: a packet
+    /// that is not in the table can be neither acknowledged nor found lost.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.table.room(self.slots)
+    }
+
+    /// The packet at `at`.
+    pub(super) fn packet(&self, at: SlotIndex) -> Option<&Packet> {
+        slots::value(self.slots, at)
+    }
+}
+
+/// The packets of one path in flight, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    list: List,
+    bytes: u64,
+    /// Known without the table, since timers must be.
+    oldest_sent_at: Option<Instant>,
+}
+
+impl Flight {
     pub(super) const fn new() -> Self {
-        Self { head: NONE, tail: NONE, len: 0 }
+        Self { list: List::new(), bytes: 0, oldest_sent_at: None }
     }
 
-    pub(super) const fn len(&self) -> u32 {
-        self.len
+    /// The sum of the packets' bytes.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// Appends a packet, which is the newest; false when the table is full.
-    pub(super) fn push(&mut self, packet: SentSlot, sent: &mut Sent<'_>) -> bool {
-        let Some(index) = sent.table.take(sent.slots) else { return false };
-        if let Some(slot) = sent.slots.get_mut(index as usize) {
-            *slot = SentSlot { next: NONE, ..packet };
+    /// When the oldest packet was sent.
+    pub(super) const fn oldest_sent_at(&self) -> Option<Instant> {
+        self.oldest_sent_at
+    }
+
+    pub(super) const fn first(&self) -> Option<SlotIndex> {
+        self.list.first()
+    }
+
+    /// Appends the packet sent last. `false`: the table is full.
+    pub(super) fn push(&mut self, packet: Packet, sent: &mut Sent<'_>) -> bool {
+        let (bytes, sent_at) = (packet.bytes, packet.sent_at);
+        let pushed = sent.table.slots.push(&mut self.list, sent.slots, packet).is_some();
+        if pushed {
+            self.bytes = self.bytes.saturating_add(u64::from(bytes));
+            self.oldest_sent_at = self.oldest_sent_at.or(Some(sent_at));
         }
-        match sent.slots.get_mut(self.tail as usize) {
-            Some(tail) => tail.next = index,
-            None => self.head = index,
+        pushed
+    }
+
+    /// Takes the packet at `at` out. The slot keeps its value until the next push, so the caller
+    /// may still read the packet there. Returns the slot of the packet after it.
+    pub(super) fn remove(&mut self, at: SlotIndex, sent: &mut Sent<'_>) -> Option<SlotIndex> {
+        let bytes = sent.packet(at).map_or(0, |packet| packet.bytes);
+        self.bytes = self.bytes.saturating_sub(u64::from(bytes));
+        let was_first = self.first() == Some(at);
+        let next = sent.table.slots.remove(&mut self.list, sent.slots, at);
+        if was_first {
+            let oldest = next.and_then(|next| sent.packet(next));
+            self.oldest_sent_at = oldest.map(|packet| packet.sent_at);
         }
-        self.tail = index;
-        self.len = self.len.saturating_add(1);
-        true
+        next
     }
 
-    /// The oldest packet.
-    pub(super) fn front<'m>(&self, slots: &'m [SentSlot]) -> Option<&'m SentSlot> {
-        slots.get(self.head as usize)
+    /// The packet after `at`.
+    pub(super) fn next(at: SlotIndex, sent: &Sent<'_>) -> Option<SlotIndex> {
+        slots::next(sent.slots, at)
     }
 
-    /// Visits packets from the oldest on until told to stop; removes those it is told to.
-    pub(super) fn sweep(
-        &mut self,
-        sent: &mut Sent<'_>,
-        mut visit: impl FnMut(&mut SentSlot) -> Visit,
-    ) {
-        let mut before = NONE;
-        let mut index = self.head;
-        // The length bounds the walk, whatever the links say.
-        for _ in 0..self.len {
-            let Some(slot) = sent.slots.get_mut(index as usize) else { return };
-            let next = slot.next;
-            match visit(slot) {
-                Visit::Stop => return,
-                Visit::Keep => before = index,
-                Visit::Remove => {
-                    match sent.slots.get_mut(before as usize) {
-                        Some(slot) => slot.next = next,
-                        None => self.head = next,
-                    }
-                    if next == NONE {
-                        self.tail = before;
-                    }
-                    sent.table.put(index, sent.slots);
-                    self.len = self.len.saturating_sub(1);
-                }
+    /// Calls `each` for every packet whose cargo was not offered before, oldest first, and marks
+    /// them. What was offered lies before what was not, so only the new end is walked.
+    pub(super) fn offer(&mut self, sent: &mut Sent<'_>, mut each: impl FnMut(&Packet)) {
+        let mut begin = None;
+        let mut at = self.list.last();
+        while let Some(here) = at {
+            if sent.packet(here).is_none_or(|packet| packet.offered) {
+                break;
             }
-            index = next;
+            begin = Some(here);
+            at = slots::previous(sent.slots, here);
+        }
+        while let Some(here) = begin {
+            if let Some(packet) = slots::value_mut(sent.slots, here) {
+                packet.offered = true;
+                each(packet);
+            }
+            begin = slots::next(sent.slots, here);
         }
     }
-}
 
-/// What becomes of a packet that a sweep visits.
-pub(super) enum Visit {
-    Keep,
-    Remove,
-    Stop,
-}
-
-const NONE: u32 = u32::MAX;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::VecDeque;
-    use std::vec;
-    use std::vec::Vec;
-
-    proptest! {
-        /// Several lists in one table behave as as many queues, and no slot is lost or doubled.
-        #[test]
-        fn lists_are_queues(ops in prop::collection::vec((0_usize..3, any::<u16>(), 0_u8..4), 1..300)) {
-            let mut table = SentTable::new();
-            let mut slots = vec![SentSlot::EMPTY; 8];
-            let mut lists = [List::new(), List::new(), List::new()];
-            let mut model = [const { VecDeque::new() }; 3];
-            let mut number = 0;
-            for (list, mask, op) in ops {
-                if slots.len() < 24 && mask % 16 == 0 {
-                    slots.push(SentSlot::EMPTY);
-                }
-                let mut sent = Sent { table: &mut table, slots: &mut slots };
-                if op > 0 {
-                    let pushed = lists[list].push(SentSlot { number, ..SentSlot::EMPTY }, &mut sent);
-                    let used: usize = model.iter().map(VecDeque::len).sum();
-                    prop_assert_eq!(pushed, used < sent.slots.len());
-                    if pushed {
-                        model[list].push_back(number);
-                    }
-                    number += 1;
-                } else {
-                    let mut place = 0;
-                    lists[list].sweep(&mut sent, |_| {
-                        let remove = mask >> (place % 16) & 1 == 1;
-                        place += 1;
-                        if remove { Visit::Remove } else { Visit::Keep }
-                    });
-                    let mut place = 0;
-                    model[list].retain(|_| {
-                        place += 1;
-                        mask >> ((place - 1) % 16) & 1 == 0
-                    });
-                }
-                for (list, model) in lists.iter_mut().zip(&model) {
-                    let mut seen = Vec::new();
-                    list.sweep(&mut sent, |slot| {
-                        seen.push(slot.number);
-                        Visit::Keep
-                    });
-                    prop_assert!(seen.iter().eq(model.iter()));
-                    prop_assert_eq!(list.len() as usize, model.len());
-                }
-                let used: usize = model.iter().map(VecDeque::len).sum();
-                prop_assert_eq!(sent.table.room(sent.slots), sent.slots.len() - used);
-            }
+    /// Forgets this path's probes, since the next is about to be sent: the newest stands for all,
+    /// and a dead path cannot fill the table that all paths share. An answer to one that is
+    /// forgotten still counts as a sign of life, since its number stays one that was sent.
+    pub(super) fn forget_probes(&mut self, sent: &mut Sent<'_>) {
+        let mut at = self.first();
+        while let Some(here) = at {
+            at = if sent.packet(here).is_some_and(Packet::only_asks) {
+                self.remove(here, sent)
+            } else {
+                Self::next(here, sent)
+            };
         }
+    }
+
+    /// Whether the bytes counted are those in the list; for tests and debug assertions.
+    #[cfg(test)]
+    pub(super) fn is_consistent(&self, sent: &Sent<'_>) -> bool {
+        let (mut sum, mut count, mut at) = (0, 0, self.first());
+        let mut below = None;
+        while let Some(here) = at {
+            let Some(packet) = sent.packet(here) else { return false };
+            if below >= Some(packet.number) {
+                return false;
+            }
+            below = Some(packet.number);
+            sum += u64::from(packet.bytes);
+            count += 1;
+            at = Self::next(here, sent);
+        }
+        let oldest = self.first().and_then(|at| sent.packet(at)).map(|packet| packet.sent_at);
+        sum == self.bytes && count == self.list.len() && oldest == self.oldest_sent_at
     }
 }

@@ -9,6 +9,8 @@ pub struct Encoder {
     next: u32,
     held: u8,
     key: u16,
+    /// Bit `i`: the fate of the symbol whose place is `i` is known.
+    settled: u128,
 }
 
 /// What a repair symbol is made of.
@@ -43,11 +45,12 @@ impl Encoder {
             return None;
         }
         self.next = number.checked_add(1)?;
+        self.settled &= !bit(number);
         self.held = self.held.saturating_add(1).min(WINDOW as u8);
         Some(number)
     }
 
-    /// Symbols sent since the last time that nothing was remembered.
+    /// Symbols from the oldest on whose fate is not known.
     #[must_use]
     pub const fn held(&self) -> u8 {
         self.held
@@ -59,9 +62,18 @@ impl Encoder {
         self.next
     }
 
-    /// Forgets all symbols: they arrived.
-    pub const fn clear(&mut self) {
-        self.held = 0;
+    /// The packet of a symbol was acknowledged, or its contents go out again: no repair symbol need
+    /// cover it, and one that did would only have one more unknown.
+    pub fn on_settled(&mut self, number: u32) {
+        let held = u32::from(self.held);
+        let behind = self.next.wrapping_sub(number);
+        if behind == 0 || behind > held {
+            return;
+        }
+        self.settled |= bit(number);
+        while self.held > 0 && self.settled & bit(self.next.wrapping_sub(self.held.into())) != 0 {
+            self.held = self.held.saturating_sub(1);
+        }
     }
 
     /// What the next repair symbol is made of: all symbols held. `None` when there are none.
@@ -90,4 +102,9 @@ impl Encoder {
         }
         self.key = self.key.wrapping_add(1);
     }
+}
+
+/// The bit of a symbol's place.
+const fn bit(number: u32) -> u128 {
+    1_u128.rotate_left(index(number) as u32)
 }

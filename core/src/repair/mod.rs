@@ -2,7 +2,7 @@
 //! and from *repair symbols*, so that a loss costs milliseconds, not a round trip.
 //!
 //! ```text
-//!  sender    packets' contents --push--> Encoder --repair--> one symbol that mixes the last 64
+//!  sender    packets' contents --push--> Encoder --repair--> one symbol that mixes the last 128
 //!  receiver  packets' contents --+
 //!            repair symbols -----+-----> Decoder --recovered--> contents of packets that were lost
 //! ```
@@ -26,13 +26,13 @@ pub use demand::Demand;
 pub use encoder::{Encoder, Mixture};
 
 /// Symbols that a repair symbol may cover.
-pub const WINDOW: usize = 64;
+pub const WINDOW: usize = 128;
 /// The longest contents of a packet that can be protected.
 pub const CONTENTS_BYTES_MAX: usize = SYMBOL_BYTES - LENGTH_BYTES;
 /// Memory that an [`Encoder`] works in.
 pub const ENCODER_BYTES: usize = WINDOW * SYMBOL_BYTES;
 /// Memory that a [`Decoder`] works in.
-pub const DECODER_BYTES: usize = (WINDOW + EQUATIONS) * SYMBOL_BYTES;
+pub const DECODER_BYTES: usize = WINDOW * SYMBOL_BYTES + EQUATIONS * ROW_BYTES;
 
 /// Both.
 pub const MEMORY_BYTES: usize = ENCODER_BYTES + DECODER_BYTES;
@@ -40,8 +40,10 @@ pub const MEMORY_BYTES: usize = ENCODER_BYTES + DECODER_BYTES;
 /// A symbol in memory: the contents' length, the contents, zeros.
 const SYMBOL_BYTES: usize = 1_200;
 const LENGTH_BYTES: usize = 2;
+/// An equation in memory: a coefficient for each place, and the sum.
+const ROW_BYTES: usize = WINDOW + SYMBOL_BYTES;
 /// Repair symbols that wait for others, at the receiver.
-const EQUATIONS: usize = 8;
+const EQUATIONS: usize = 16;
 
 /// What a symbol is multiplied by in the repair symbol of this key; never zero.
 const fn coefficient(key: u16, number: u32) -> u8 {
@@ -179,6 +181,23 @@ mod tests {
     const COEFFICIENTS_0: [u8; 4] = [1, 198, 230, 234];
     const COEFFICIENTS_513: [u8; 4] = [178, 212, 19, 129];
     const SUMS: [[u8; 7]; 2] = [[250, 0, 158, 34, 58, 203, 203], [225, 0, 18, 200, 25, 127, 127]];
+
+    #[test]
+    fn what_is_settled_is_covered_no_more() {
+        let mut pair = Pair::new();
+        for contents in [&b"a"[..], b"b", b"c", b"d"] {
+            pair.source(contents, false);
+        }
+        for (number, first) in [(9, 0), (1, 0), (0, 2), (0, 2), (2, 3)] {
+            pair.encoder.on_settled(number);
+            assert_eq!(
+                pair.encoder.mixture(&pair.lent.0).map(|m| (m.first, m.count)),
+                Some((first, 4 - first as u8))
+            );
+        }
+        pair.encoder.on_settled(3);
+        assert_eq!(pair.encoder.mixture(&pair.lent.0), None);
+    }
 
     #[test]
     fn nothing_to_mix_gives_no_symbol() {

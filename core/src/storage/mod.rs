@@ -3,3 +3,4 @@
 pub mod blocks;
 pub mod chain;
 pub mod ranges;
+pub mod slots;

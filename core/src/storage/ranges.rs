@@ -1,150 +1,226 @@
-//! A set of offsets as few ranges: sorted, disjoint, never touching, in a fixed table.
+//! A set of numbers as a few ranges: which packets arrived, which bytes must be sent again.
 //!
-//! When the table is full, the two ranges with the smallest gap between them become one: the set
-//! grows to a superset. That is right for "send this again", where too much is waste and too
-//! little is loss.
+//! ```text
+//!   3..5      9..10          20..31        sorted, disjoint, never touching, at most N
+//! ```
+//!
+//! A fixed table meets more ranges than it holds sooner or later, so each use says which way to be
+//! wrong: [`Ranges::insert_merging`] closes the smallest gap (the set may then hold too much: bytes
+//! sent twice), [`Ranges::insert_dropping_lowest`] forgets the lowest range (it may hold too
+//! little: a packet not acknowledged). Every call is O(N).
 
 use core::ops::Range;
-use heapless::Vec;
 
-/// At most `N` ranges.
-#[derive(Clone, Debug)]
+/// At most `N` disjoint half-open ranges of `u64`. `u64::MAX` itself cannot be a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges<const N: usize> {
-    ranges: Vec<Range<u64>, N>,
-    total: u64,
+    spans: heapless::Vec<Span, N>,
 }
 
-impl<const N: usize> Default for Ranges<N> {
-    fn default() -> Self {
-        Self::new()
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u64,
+    end: u64,
 }
 
 impl<const N: usize> Ranges<N> {
     /// The empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ranges: Vec::new(), total: 0 }
+        Self { spans: heapless::Vec::new() }
     }
 
-    /// How many offsets are in the set.
-    #[must_use]
-    pub const fn total(&self) -> u64 {
-        self.total
+    /// Adds `range`. When there is no room for one more range, the smallest gap is closed, so that
+    /// the set stays a superset of what was inserted.
+    pub fn insert_merging(&mut self, range: Range<u64>) {
+        let Some(span) = self.absorb(&range) else { return };
+        if self.spans.is_full() {
+            self.close_smallest_gap(span);
+        } else {
+            self.place(span);
+        }
     }
 
-    /// Whether none are.
+    /// Adds `range`. When there is no room for one more range, the lowest is forgotten; `false`
+    /// says that this was `range` itself.
+    pub fn insert_dropping_lowest(&mut self, range: Range<u64>) -> bool {
+        if self.extend_last(&range) {
+            return true;
+        }
+        let Some(span) = self.absorb(&range) else { return true };
+        if self.spans.is_full() {
+            if self.spans.first().is_none_or(|lowest| span.start < lowest.start) {
+                return false;
+            }
+            self.keep(|at, _| at > 0);
+        }
+        self.place(span);
+        true
+    }
+
+    /// Takes `range` out. Where that would split a range and there is no room for the second half,
+    /// the range stays whole and the answer is `false`: the set holds too much rather than too little.
+    pub fn remove(&mut self, range: Range<u64>) -> bool {
+        if range.is_empty() {
+            return true;
+        }
+        let splits = self.spans.iter().any(|s| s.start < range.start && range.end < s.end);
+        if splits && self.spans.is_full() {
+            return false;
+        }
+        let mut right = None;
+        for span in &mut self.spans {
+            if span.start < range.start && range.end < span.end {
+                right = Some(Span { start: range.end, end: span.end });
+                span.end = range.start;
+            } else if span.start < range.start {
+                span.end = span.end.min(range.start);
+            } else if range.end < span.end {
+                span.start = span.start.max(range.end);
+            } else {
+                span.end = span.start; // Covered as a whole: emptied here, dropped below.
+            }
+        }
+        self.keep(|_, span| span.start < span.end);
+        if let Some(span) = right {
+            self.place(span);
+        }
+        true
+    }
+
+    /// Takes out everything below `bound`.
+    pub fn remove_below(&mut self, bound: u64) {
+        self.remove(0..bound);
+    }
+
+    /// Whether `number` is in the set.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+    pub fn contains(&self, number: u64) -> bool {
+        self.spans.iter().rev().any(|span| span.start <= number && number < span.end)
+    }
+
+    /// The ranges, lowest first; from the other end, highest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Range<u64>> + Clone + '_ {
+        self.spans.iter().map(|span| span.start..span.end)
     }
 
     /// The lowest range.
     #[must_use]
     pub fn first(&self) -> Option<Range<u64>> {
-        self.ranges.first().cloned()
+        self.spans.first().map(|span| span.start..span.end)
     }
 
-    /// The ranges, lowest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Range<u64>> {
-        self.ranges.iter()
+    /// The highest range.
+    #[must_use]
+    pub fn last(&self) -> Option<Range<u64>> {
+        self.spans.last().map(|span| span.start..span.end)
     }
 
-    /// Adds `range`, and what lies in the smallest gaps if the table is full.
-    pub fn insert(&mut self, mut range: Range<u64>) {
-        if range.is_empty() {
-            return;
-        }
-        // Everything that it touches becomes part of it.
-        self.ranges.retain(|known| {
-            let touches = known.start <= range.end && range.start <= known.end;
-            if touches {
-                range = known.start.min(range.start)..known.end.max(range.end);
-            }
-            !touches
-        });
-        // Joined ranges can reach others only if those touched before, so one pass suffices.
-        if self.ranges.is_full() {
-            self.join_nearest(&mut range);
-        }
-        let place = self.ranges.iter().position(|known| known.start > range.start);
-        let place = place.unwrap_or(self.ranges.len());
-        if place <= self.ranges.len() && !self.ranges.is_full() {
-            let _ = self.ranges.insert(place, range);
-        }
-        self.count();
+    /// How many ranges there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
     }
 
-    /// Takes `range` out. When that needs one range more than there is room for, the nearest two
-    /// become one, as in [`Ranges::insert`].
-    pub fn remove(&mut self, range: Range<u64>) {
-        let mut split = None;
-        for known in &mut self.ranges {
-            if known.start < range.start && known.end > range.end {
-                split = Some(range.end..known.end);
-            }
-            if known.end > range.start && known.start < range.end {
-                if known.start >= range.start {
-                    known.start = range.end.min(known.end);
-                } else {
-                    known.end = range.start;
-                }
-            }
-        }
-        self.ranges.retain(|known| known.start < known.end);
-        if let Some(upper) = split {
-            self.insert(upper);
-        }
-        self.count();
+    /// Whether the set is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// How many numbers the set holds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.spans.iter().fold(0, |sum, span| sum.wrapping_add(span.end.wrapping_sub(span.start)))
     }
 
     /// Empties the set.
     pub fn clear(&mut self) {
-        self.ranges.clear();
-        self.total = 0;
+        self.spans.clear();
     }
 
-    /// Makes room by joining the pair, `range` included, with the smallest gap between them.
-    fn join_nearest(&mut self, range: &mut Range<u64>) {
-        let mut best = u64::MAX;
-        let mut nearest = None;
-        let mut before: Option<&Range<u64>> = None;
-        for (place, known) in self.ranges.iter().enumerate() {
-            let to_new = gap(known, range);
-            if to_new < best {
-                best = to_new;
-                nearest = Some((place, false));
+    /// The common case in a stream of arrivals: the highest range grows at its end.
+    fn extend_last(&mut self, range: &Range<u64>) -> bool {
+        match self.spans.last_mut() {
+            Some(last) if last.start <= range.start && range.start <= last.end => {
+                last.end = last.end.max(range.end);
+                true
             }
-            if let Some(before) = before
-                && !(before.end <= range.start && range.end <= known.start)
-                && gap(before, known) < best
-            {
-                best = gap(before, known);
-                nearest = Some((place, true));
-            }
-            before = Some(known);
+            _ => false,
         }
-        let Some((place, with_before)) = nearest else { return };
-        if place >= self.ranges.len() {
+    }
+
+    /// Removes whatever overlaps or touches `range` and returns their union; `None` if it is empty.
+    fn absorb(&mut self, range: &Range<u64>) -> Option<Span> {
+        if range.is_empty() {
+            return None;
+        }
+        let mut union = Span { start: range.start, end: range.end };
+        self.keep(|_, span| {
+            let apart = span.end < range.start || range.end < span.start;
+            if !apart {
+                union.start = union.start.min(span.start);
+                union.end = union.end.max(span.end);
+            }
+            apart
+        });
+        Some(union)
+    }
+
+    /// Puts in a span that overlaps nothing, at its place in the order.
+    fn place(&mut self, span: Span) {
+        let mut carry = span;
+        for held in &mut self.spans {
+            if carry.start < held.start {
+                core::mem::swap(held, &mut carry);
+            }
+        }
+        let placed = self.spans.push(carry);
+        debug_assert!(placed.is_ok(), "the caller made room");
+    }
+
+    /// Takes `span` into a full table by closing the smallest gap that then exists.
+    fn close_smallest_gap(&mut self, span: Span) {
+        let mut carry = span;
+        for held in &mut self.spans {
+            if carry.start < held.start {
+                core::mem::swap(held, &mut carry);
+            }
+        }
+        // `carry` is now the highest of N + 1 spans; the gaps lie between neighbours.
+        let gap = |low: Span, high: Span| high.start.saturating_sub(low.end);
+        let Some(&highest) = self.spans.last() else { return };
+        let mut smallest = (gap(highest, carry), usize::MAX);
+        for (at, (low, high)) in self.spans.iter().zip(self.spans.iter().skip(1)).enumerate() {
+            let candidate = (gap(*low, *high), at);
+            if candidate.0 < smallest.0 {
+                smallest = candidate;
+            }
+        }
+        if smallest.1 == usize::MAX {
+            if let Some(last) = self.spans.last_mut() {
+                last.end = carry.end;
+            }
             return;
         }
-        let known = self.ranges.remove(place);
-        if with_before {
-            if let Some(before) = place.checked_sub(1).and_then(|p| self.ranges.get_mut(p)) {
-                before.end = known.end;
-            }
-        } else {
-            *range = known.start.min(range.start)..known.end.max(range.end);
+        let upper_end = self.spans.get(smallest.1.wrapping_add(1)).map(|span| span.end);
+        if let (Some(lower), Some(end)) = (self.spans.get_mut(smallest.1), upper_end) {
+            lower.end = end;
         }
+        self.keep(|at, _| at != smallest.1.wrapping_add(1));
+        let placed = self.spans.push(carry);
+        debug_assert!(placed.is_ok(), "one span was just merged away");
     }
 
-    fn count(&mut self) {
-        self.total = self.ranges.iter().map(|r| r.end.saturating_sub(r.start)).sum();
+    /// Keeps the spans for which `wanted(position, span)` holds.
+    fn keep(&mut self, mut wanted: impl FnMut(usize, Span) -> bool) {
+        let mut at = 0;
+        self.spans.retain(|span| {
+            let kept = wanted(at, *span);
+            at = at.wrapping_add(1);
+            kept
+        });
     }
-}
-
-fn gap(a: &Range<u64>, b: &Range<u64>) -> u64 {
-    if a.end <= b.start { b.start.saturating_sub(a.end) } else { a.start.saturating_sub(b.end) }
 }
 
 #[cfg(test)]
@@ -152,32 +228,108 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(Range<u64>),
+        Remove(Range<u64>),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let range = (0_u64..120, 0_u64..12).prop_map(|(start, len)| start..start + len);
+        prop_oneof![3 => range.clone().prop_map(Op::Insert), 1 => range.prop_map(Op::Remove)]
+    }
+
+    fn well_formed<const N: usize>(ranges: &Ranges<N>) -> bool {
+        let spans: Vec<_> = ranges.iter().collect();
+        spans.iter().all(|s| s.start < s.end) && spans.windows(2).all(|w| w[0].end < w[1].start)
+    }
+
+    fn members<const N: usize>(ranges: &Ranges<N>) -> BTreeSet<u64> {
+        ranges.iter().flatten().collect()
+    }
 
     proptest! {
-        /// Nothing that was inserted and not removed is ever missing; without overflow the set is
-        /// exact.
         #[test]
-        fn a_superset_and_exact_while_it_fits(ops in prop::collection::vec((prop::bool::weighted(0.7), 0_u64..200, 1_u64..20), 1..60)) {
-            let mut small = Ranges::<4>::new();
-            let mut large = Ranges::<64>::new();
+        fn with_room_it_is_a_set(ops in prop::collection::vec(op(), 0..60)) {
+            let mut ranges = Ranges::<64>::new();
             let mut model = BTreeSet::new();
-            for (insert, start, len) in ops {
-                let range = start..start + len;
-                if insert {
-                    small.insert(range.clone());
-                    large.insert(range.clone());
-                    model.extend(range);
-                } else {
-                    small.remove(range.clone());
-                    large.remove(range.clone());
-                    model.retain(|offset| !range.contains(offset));
+            for (step, op) in ops.into_iter().enumerate() {
+                match op {
+                    Op::Insert(range) => {
+                        model.extend(range.clone());
+                        if step % 2 == 0 { ranges.insert_merging(range) } else { ranges.insert_dropping_lowest(range); }
+                    }
+                    Op::Remove(range) => {
+                        model.retain(|n| !range.contains(n));
+                        prop_assert!(ranges.remove(range));
+                    }
                 }
-                let flat: BTreeSet<u64> = large.iter().cloned().flatten().collect();
-                prop_assert_eq!(&flat, &model);
-                prop_assert_eq!(large.total(), model.len() as u64);
-                let small: BTreeSet<u64> = small.iter().cloned().flatten().collect();
-                prop_assert!(model.is_subset(&small));
+                prop_assert!(well_formed(&ranges));
+                prop_assert_eq!(&members(&ranges), &model);
+                prop_assert_eq!(ranges.total(), model.len() as u64);
+                prop_assert!((0..140).all(|n| ranges.contains(n) == model.contains(&n)));
             }
         }
+
+        #[test]
+        fn merging_never_holds_too_little(ops in prop::collection::vec(op(), 0..80)) {
+            let mut ranges = Ranges::<4>::new();
+            let mut model = BTreeSet::new();
+            for op in ops {
+                match op {
+                    Op::Insert(range) => { model.extend(range.clone()); ranges.insert_merging(range); }
+                    Op::Remove(range) => {
+                        let before = members(&ranges);
+                        model.retain(|n| !range.contains(n));
+                        if !ranges.remove(range) { prop_assert_eq!(&before, &members(&ranges)); }
+                    }
+                }
+                prop_assert!(well_formed(&ranges) && ranges.len() <= 4);
+                prop_assert!(members(&ranges).is_superset(&model));
+            }
+        }
+
+        #[test]
+        fn merging_closes_the_smallest_gap(starts in prop::collection::btree_set(0_u64..1000, 5)) {
+            // Five lone numbers into four ranges: what is too much is one of the smallest gaps.
+            let mut ranges = Ranges::<4>::new();
+            let starts: Vec<u64> = starts.into_iter().map(|s| s * 3).collect();
+            for &s in starts.iter().rev() { ranges.insert_merging(s..s + 1); }
+            let gap = starts.windows(2).map(|w| w[1] - w[0] - 1).min().unwrap();
+            prop_assert_eq!(ranges.total(), 5 + gap);
+        }
+
+        #[test]
+        fn dropping_keeps_the_highest(numbers in prop::collection::vec(0_u64..200, 0..80)) {
+            let mut ranges = Ranges::<4>::new();
+            let mut model = BTreeSet::new();
+            for n in numbers {
+                ranges.insert_dropping_lowest(n..n + 1);
+                model.insert(n);
+                prop_assert!(well_formed(&ranges) && ranges.len() <= 4);
+                let floor = ranges.first().map_or(0, |first| first.start);
+                prop_assert!(members(&ranges).is_subset(&model));
+                prop_assert_eq!(ranges.last().map(|last| last.end - 1), model.last().copied());
+                // Whatever lies above the lowest range and was ever inserted after it is held.
+                prop_assert!(members(&ranges).iter().all(|m| *m >= floor));
+            }
+        }
+    }
+
+    #[test]
+    fn the_edges_of_the_number_space_are_harmless() {
+        let mut ranges = Ranges::<2>::new();
+        ranges.insert_merging(u64::MAX - 1..u64::MAX);
+        ranges.insert_merging(0..1);
+        ranges.insert_merging(5..5);
+        #[expect(clippy::reversed_empty_ranges)]
+        ranges.insert_merging(7..3);
+        assert_eq!(ranges.total(), 2);
+        ranges.insert_merging(2..3);
+        assert_eq!(ranges.first(), Some(0..3));
+        ranges.remove(0..u64::MAX);
+        assert!(ranges.is_empty());
     }
 }

@@ -9,8 +9,17 @@
 //! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
 use crate::id::PathId;
-use crate::wire::{Frame, Writer};
+use crate::wire::{Writer, place_datagram};
 use core::ops::Range;
+
+/// What became of a message that was to be sent: its number is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departed {
+    /// It is in the packet.
+    Sent(u32),
+    /// It fits into no packet any more.
+    Dropped(u32),
+}
 
 /// The two rings' ends. Their memory is lent with each call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +50,12 @@ impl Datagrams {
         self.outgoing.len as u64
     }
 
+    /// The longest message that a ring of so many bytes holds.
+    #[must_use]
+    pub const fn longest(ring: usize) -> usize {
+        ring.saturating_sub(ENTRY_HEAD)
+    }
+
     /// Queues a message; returns its number, or `None` when the ring is full.
     pub fn send(&mut self, bytes: &[u8], ring: &mut [u8]) -> Option<u32> {
         let number = self.next_number;
@@ -49,31 +64,24 @@ impl Datagrams {
         Some(number)
     }
 
-    /// Writes the oldest message into a packet, if it fits; returns its number. One that does not
-    /// even fit into a packet without anything else was meant for longer packets than there are
-    /// now: it is dropped, since nothing behind it would ever be sent.
+    /// Writes the oldest message into a packet, if it fits. One that does not even fit into a
+    /// packet without anything else was meant for longer packets than there are now: it is dropped,
+    /// since nothing behind it would ever be sent.
     /// `alone`: nothing else is in the packet.
-    pub fn write(&mut self, writer: &mut Writer<'_>, alone: bool, ring: &[u8]) -> Option<u32> {
+    pub fn write(&mut self, writer: &mut Writer<'_>, alone: bool, ring: &[u8]) -> Option<Departed> {
         let (number, len) = self.outgoing.front(ring)?;
-        let mut bytes = [0; MESSAGE_MAX];
-        let Some(bytes) = bytes.get_mut(..len) else {
-            self.drop_front(ring);
-            return None;
+        let Ok(place) = place_datagram(writer, len) else {
+            return alone.then(|| self.drop_front(number, ring));
         };
-        self.outgoing.copy(ENTRY_HEAD, bytes, ring);
-        if (Frame::DatagramSized { data: bytes }).encode(writer).is_err() {
-            if alone {
-                self.drop_front(ring);
-            }
-            return None;
-        }
+        self.outgoing.copy(ENTRY_HEAD, place, ring);
         self.outgoing.pop(ring);
-        Some(number)
+        Some(Departed::Sent(number))
     }
 
-    fn drop_front(&mut self, ring: &[u8]) {
+    fn drop_front(&mut self, number: u32, ring: &[u8]) -> Departed {
         self.outgoing.pop(ring);
         self.dropped = self.dropped.saturating_add(1);
+        Departed::Dropped(number)
     }
 
     /// Keeps a message that arrived; false when there is no room.
@@ -163,8 +171,6 @@ impl Ring {
 }
 
 const ENTRY_HEAD: usize = 6;
-/// No packet carries more; longer path MTUs come with their search.
-const MESSAGE_MAX: usize = 1_500;
 
 #[cfg(test)]
 mod tests {
@@ -185,9 +191,10 @@ mod tests {
         writer.put_u8(1).unwrap();
         assert_eq!(datagrams.write(&mut writer, false, &ring), None);
         assert_eq!(datagrams.dropped, 0, "a packet of its own might take it");
-        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), true, &ring), None);
+        let mut alone = || datagrams.write(&mut Writer::new(&mut packet), true, &ring);
+        assert_eq!(alone(), Some(Departed::Dropped(0)));
+        assert_eq!(alone(), Some(Departed::Sent(1)));
         assert_eq!(datagrams.dropped, 1);
-        assert_eq!(datagrams.write(&mut Writer::new(&mut packet), true, &ring), Some(1));
     }
 
     proptest! {

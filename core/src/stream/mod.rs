@@ -20,7 +20,8 @@ mod table;
 mod tests;
 mod transmit;
 
-pub use datagram::Datagrams;
+pub use datagram::{Datagrams, Departed};
+pub use send::LANES_MAX;
 pub use service::{SERVICE_BYTES_MAX, Service};
 pub use slot::StreamSlot;
 pub use transmit::{Waiting, Written};

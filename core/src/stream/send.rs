@@ -10,6 +10,10 @@
 //! RFC 9000 section 3.1. Offsets: `base` <= `next` <= `written`. Below `base` all is acknowledged
 //! and forgotten; bits of the chain say what is acknowledged above it; `again` says what must be
 //! sent once more.
+//!
+//! When every byte is to go on every path, each path is a *lane* with a cursor of its own: it sends
+//! the stream in order from there, skipping what was acknowledged on any. `next` is then the
+//! furthest cursor, and `base` pulls along whoever falls behind.
 
 use crate::error::WriteError;
 use crate::storage::blocks::Pool;
@@ -66,8 +70,8 @@ pub(super) struct SendHalf {
     pub(super) blocked: bool,
     /// The peer wants no more.
     pub(super) stopped: bool,
-    /// Below this the tail was already sent twice on purpose.
-    tail: u64,
+    /// Up to where each lane has sent; one more when it has sent the end too.
+    lanes: [u64; LANES_MAX],
 }
 
 /// Bytes to be sent in one frame.
@@ -96,7 +100,7 @@ impl SendHalf {
         reset_due: false,
         blocked: false,
         stopped: false,
-        tail: 0,
+        lanes: [0; LANES_MAX],
     };
 
     /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one.
@@ -200,6 +204,68 @@ impl SendHalf {
         (len > 0 || fin).then_some(Chunk { offset: self.next, len, fin, fresh: true })
     }
 
+    /// Whether a lane has something to send that it has not sent yet.
+    pub(super) fn lane_waits(&self, lane: usize) -> bool {
+        let cursor = self.lane(lane);
+        match self.state {
+            SendState::Ready => cursor < self.next,
+            SendState::Sent => {
+                cursor < self.next || self.fin_sent && !self.fin_acked && cursor <= self.written
+            }
+            SendState::Reset | SendState::Done => false,
+        }
+    }
+
+    /// What the lane has not sent and others have, at most `max` bytes.
+    pub(super) fn chunk_copy(
+        &mut self,
+        lane: usize,
+        max: usize,
+        pool: &Pool,
+        memory: &[u8],
+    ) -> Option<Chunk> {
+        if !self.lane_waits(lane) {
+            return None;
+        }
+        let from = self.chain.next(self.lane(lane), self.next, false, pool, memory);
+        let end = self.next.min(from.saturating_add(max as u64));
+        let to = self.chain.next(from, end, true, pool, memory).max(from);
+        let fin = self.fin_sent && !self.fin_acked && to == self.written;
+        if let Some(cursor) = self.lanes.get_mut(lane) {
+            *cursor = from.max(*cursor); // What is skipped was acknowledged.
+        }
+        let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+        (len > 0 || fin).then_some(Chunk { offset: from, len, fin, fresh: false })
+    }
+
+    /// The lane has sent this.
+    pub(super) fn on_lane_sent(&mut self, lane: usize, chunk: Chunk) {
+        let end = chunk.offset.saturating_add(chunk.len as u64).saturating_add(chunk.fin.into());
+        let reached = chunk.offset <= self.lane(lane);
+        if let Some(cursor) = self.lanes.get_mut(lane).filter(|_| reached) {
+            *cursor = end.max(*cursor);
+        }
+    }
+
+    /// Another path has taken the lane: it has sent nothing.
+    pub(super) fn clear_lane(&mut self, lane: usize) {
+        if let Some(cursor) = self.lanes.get_mut(lane) {
+            *cursor = 0;
+        }
+    }
+
+    /// Whether the first bytes to be sent once more lie where the lane has been already; others it
+    /// will come to in its own time.
+    pub(super) fn again_behind(&self, lane: usize) -> bool {
+        let start = self.again.first().map_or(self.written, |range| range.start.max(self.base));
+        start < self.lane(lane) || self.again.is_empty() && self.fin_again
+    }
+
+    /// Where the lane goes on.
+    fn lane(&self, lane: usize) -> u64 {
+        self.lanes.get(lane).map_or(u64::MAX, |cursor| self.base.max(*cursor))
+    }
+
     pub(super) fn on_sent(&mut self, chunk: Chunk) {
         let end = chunk.offset.saturating_add(chunk.len as u64);
         if chunk.fresh {
@@ -252,36 +318,13 @@ impl SendHalf {
         let len = len.saturating_sub(1);
         let end = offset.saturating_add(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
-        self.again.insert(offset.max(self.base)..end.max(self.base));
+        self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;
-    }
-
-    /// Queues the oldest sent bytes that are not acknowledged once more, each only once; returns
-    /// how many.
-    pub(super) fn requeue_tail(&mut self, max: u64, pool: &Pool, memory: &[u8]) -> u64 {
-        if self.state != SendState::Sent || !self.fin_sent || !self.again.is_empty() {
-            return 0;
-        }
-        let mut queued = 0_u64;
-        for _ in 0..TAIL_PIECES {
-            let start = self.tail.max(self.base);
-            let from = self.chain.next(start, self.next, false, pool, memory);
-            let limit = self.next.min(from.saturating_add(max.saturating_sub(queued)));
-            let to = self.chain.next(from, limit, true, pool, memory);
-            if from >= to {
-                break;
-            }
-            self.again.insert(from..to);
-            self.tail = to;
-            self.fin_again |= to == self.next && !self.fin_acked;
-            queued = queued.saturating_add(to.saturating_sub(from));
-        }
-        queued
     }
 }
 
-/// Runs of bytes that are queued once more at a time.
-const TAIL_PIECES: usize = 8;
+/// Paths that can each be a lane.
+pub const LANES_MAX: usize = 8;
 const AGAIN_MAX: usize = 12;
 
 #[cfg(test)]

@@ -283,38 +283,6 @@ fn a_blocked_writer_hears_of_memory_from_wherever_it_comes() {
 }
 
 #[test]
-fn a_tail_is_sent_twice_but_not_three_times() {
-    let mut rooms = pair(SLOTS, 40);
-    let id = rooms[0].open();
-    rooms[0].write(id, &[5; 700]).unwrap();
-    let sent = packets(&mut rooms[0]);
-    assert_eq!(rooms[0].with(|s, m| s.requeue_tail(10_000, m)), 0, "more may be written");
-    rooms[0].with(|s, m| s.finish(id, m)).unwrap();
-    packets(&mut rooms[0]);
-    // The first arrived; the others may be lost.
-    rooms[0].acked(&sent[0]);
-    let left: u64 = 705 - stream_bytes(&sent[0]);
-    let mut again = 0;
-    for (max, queued) in [(100, 100), (10_000, left - 100), (10_000, 0)] {
-        assert_eq!(rooms[0].with(|s, m| s.requeue_tail(max, m)), queued);
-        again += packets(&mut rooms[0]).iter().map(stream_bytes).sum::<u64>();
-    }
-    assert_eq!(again, left, "once for each byte");
-}
-
-fn packets(room: &mut Room) -> Vec<Cargo> {
-    core::iter::from_fn(|| room.packet(200)).map(|(_, cargo)| cargo).collect()
-}
-
-fn stream_bytes(cargo: &Cargo) -> u64 {
-    let bytes = cargo.iter().map(|item| match item {
-        crate::carried::Carried::Stream { len, .. } => u64::from(*len),
-        _ => 0,
-    });
-    bytes.sum()
-}
-
-#[test]
 fn what_breaks_the_rules_is_a_violation() {
     let data = |stream, offset, data, fin| Frame::Stream { stream, offset, fin, data };
     let good = data(StreamId(0), 0, b"\x04file1234", false);

@@ -1,7 +1,7 @@
 //! Fills packets: credit and farewells first, then what must be sent once more, then what has
 //! never been sent, the streams taking turns.
 
-use super::send::{Chunk, SendState};
+use super::send::{Chunk, LANES_MAX, SendState};
 use super::slot::StreamSlot;
 use super::{StreamMemory, Streams};
 use crate::carried::{Cargo, Carried};
@@ -29,6 +29,32 @@ pub struct Waiting {
     /// Bytes that can be sent before something sent earlier must have been acknowledged and read:
     /// what credit and the memory on both sides still have room for.
     pub ahead: u64,
+    /// More follows than is counted here: written bytes wait for credit, or a stream that has not
+    /// ended has little memory left.
+    pub more: bool,
+}
+
+/// One of the rounds in which a packet is filled.
+#[derive(Clone, Copy)]
+enum Pass {
+    Again,
+    Fresh,
+    LaneAgain(usize),
+    LaneCopy(usize),
+    LaneFresh(usize),
+}
+
+impl Pass {
+    const fn is_fresh(self) -> bool {
+        matches!(self, Self::Fresh | Self::LaneFresh(_))
+    }
+
+    const fn lane(self) -> Option<usize> {
+        match self {
+            Self::Again | Self::Fresh => None,
+            Self::LaneAgain(lane) | Self::LaneCopy(lane) | Self::LaneFresh(lane) => Some(lane),
+        }
+    }
 }
 
 impl Streams {
@@ -37,7 +63,9 @@ impl Streams {
     pub fn waiting(&self, m: &StreamMemory<'_>) -> Waiting {
         let control = self.control_due || self.capacity(m) > self.receive_credit.capacity();
         let mut waiting = Waiting { control, ..Waiting::default() };
-        let free = self.send_pool.available(m.send).saturating_mul(self.send_pool.data_bytes());
+        let blocks = self.send_pool.available(m.send);
+        let scarce = blocks.saturating_mul(4) < self.send_pool.blocks(m.send);
+        let free = blocks.saturating_mul(self.send_pool.data_bytes());
         let (mut held, mut allowed) = (free as u64, 0_u64);
         for slot in m.slots.iter().take(self.table.used()).filter(|slot| slot.id.is_some()) {
             held = held.saturating_add(slot.send.unsent());
@@ -45,7 +73,9 @@ impl Streams {
             waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
             waiting.again = waiting.again.saturating_add(slot.send.again.total());
             waiting.control |= slot.send.fin_waits() || slot.send.wants_again();
+            waiting.more |= scarce && slot.send.state == SendState::Ready;
         }
+        waiting.more |= waiting.fresh > self.send_credit.left();
         waiting.fresh = waiting.fresh.min(self.send_credit.left());
         waiting.ahead = held.min(allowed).min(self.send_credit.left());
         waiting
@@ -58,6 +88,49 @@ impl Streams {
         cargo: &mut Cargo,
         m: &mut StreamMemory<'_>,
     ) -> Written {
+        self.fill(&[Pass::Again, Pass::Fresh], writer, cargo, m)
+    }
+
+    /// The same when every byte goes on every path: what this lane has not sent yet. What must be
+    /// sent once more because it was lost is `again`'s business, the fastest path's.
+    pub fn write_lane(
+        &mut self,
+        lane: usize,
+        again: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> Written {
+        let passes = [Pass::LaneAgain(lane), Pass::LaneCopy(lane), Pass::LaneFresh(lane)];
+        let (_, own) = passes.split_at_checked(1).unwrap_or_default();
+        self.fill(if again { &passes } else { own }, writer, cargo, m)
+    }
+
+    /// Bit `i`: lane `i` has something to send that others have sent.
+    #[must_use]
+    pub fn lanes_waiting(&self, m: &StreamMemory<'_>) -> u8 {
+        let mut lanes = 0_u8;
+        for slot in m.slots.iter().filter(|slot| slot.id.is_some()) {
+            for lane in 0..LANES_MAX {
+                let bit = 1_u8.checked_shl(lane as u32).unwrap_or(0);
+                lanes |= if slot.send.lane_waits(lane) { bit } else { 0 };
+            }
+        }
+        lanes
+    }
+
+    /// Another path has taken this lane.
+    pub fn clear_lane(&self, lane: usize, m: &mut StreamMemory<'_>) {
+        m.slots.iter_mut().for_each(|slot| slot.send.clear_lane(lane));
+    }
+
+    fn fill(
+        &mut self,
+        passes: &[Pass],
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+        m: &mut StreamMemory<'_>,
+    ) -> Written {
         let mut written = Written::default();
         self.measure(m);
         if self.control_due {
@@ -65,11 +138,11 @@ impl Streams {
         }
         let used = self.table.used();
         let mut last = None;
-        for fresh in [false, true] {
+        for pass in passes {
             // Whoever's turn it is, those behind it, and those before it.
             for place in (self.turn..used).chain(0..self.turn.min(used)) {
-                let bytes = self.write_stream(place, fresh, writer, cargo, m);
-                if fresh {
+                let bytes = self.write_stream(place, *pass, writer, cargo, m);
+                if pass.is_fresh() {
                     written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
                     last = Some(place).filter(|_| bytes > 0).or(last);
                 } else {
@@ -90,13 +163,14 @@ impl Streams {
     fn write_stream(
         &mut self,
         place: usize,
-        fresh: bool,
+        pass: Pass,
         writer: &mut Writer<'_>,
         cargo: &mut Cargo,
         m: &mut StreamMemory<'_>,
     ) -> u64 {
         let Some(slot) = m.slots.get_mut(place) else { return 0 };
         let Some(id) = slot.id else { return 0 };
+        let fresh = pass.is_fresh();
         if fresh && slot.send.fresh() == 0 && !slot.send.fin_waits() {
             return 0;
         }
@@ -105,16 +179,26 @@ impl Streams {
             let at = if fresh { slot.send.next } else { u64::MAX >> 2 };
             let head = stream_head_len(id, at);
             let Some(room) = writer.remaining().checked_sub(head) else { break };
-            let chunk = if fresh {
-                let credit = usize::try_from(self.send_credit.left()).unwrap_or(usize::MAX);
-                slot.send.chunk_fresh(room.min(credit))
-            } else {
-                slot.send.chunk_again(room, &self.send_pool, m.send)
+            let chunk = match pass {
+                Pass::LaneAgain(lane) if !slot.send.again_behind(lane) => None,
+                Pass::Again | Pass::LaneAgain(_) => {
+                    slot.send.chunk_again(room, &self.send_pool, m.send)
+                }
+                Pass::LaneCopy(lane) => slot.send.chunk_copy(lane, room, &self.send_pool, m.send),
+                // In order: the lane first sends what others have sent.
+                Pass::LaneFresh(lane) if slot.send.lane_waits(lane) => None,
+                Pass::Fresh | Pass::LaneFresh(_) => {
+                    let credit = usize::try_from(self.send_credit.left()).unwrap_or(usize::MAX);
+                    slot.send.chunk_fresh(room.min(credit))
+                }
             };
             let Some(chunk) = chunk else { break };
             let Some(chunk) = encode_chunk(slot, id, chunk, &self.send_pool, writer, m.send) else {
                 break;
             };
+            if let Some(lane) = pass.lane() {
+                slot.send.on_lane_sent(lane, chunk);
+            }
             slot.send.on_sent(chunk);
             if fresh {
                 self.send_credit.spend(chunk.len as u64);
@@ -213,18 +297,6 @@ impl Streams {
             _ => return,
         }
         self.control_due = true;
-    }
-
-    /// Queues the oldest unacknowledged bytes of streams that wrote everything once more: at most
-    /// `max` in all, and each byte only once. Returns how many.
-    pub fn requeue_tail(&mut self, max: u64, m: &mut StreamMemory<'_>) -> u64 {
-        let mut queued = 0_u64;
-        for slot in m.slots.iter_mut().filter(|slot| slot.id.is_some()) {
-            let left = max.saturating_sub(queued);
-            let bytes = slot.send.requeue_tail(left, &self.send_pool, m.send);
-            queued = queued.saturating_add(bytes);
-        }
-        queued
     }
 }
 

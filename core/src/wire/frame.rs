@@ -456,6 +456,20 @@ const STOP: u32 = 6;
 const MAX_DATA: u32 = 7;
 const MAX_STREAM_DATA: u32 = 8;
 const MAX_STREAMS: u32 = 9;
+/// Writes the head of a [`Frame::DatagramSized`] and lends the place of its bytes, for data that does
+/// not lie in one piece.
+///
+/// # Errors
+/// [`Full`]; then nothing was written.
+pub fn place_datagram<'w>(writer: &'w mut Writer<'_>, len: usize) -> Result<&'w mut [u8], Full> {
+    writer.whole(|writer| {
+        writer.put_u32(DATAGRAM_SIZED)?;
+        writer.put_u64(len as u64)?;
+        if writer.remaining() < len { Err(Full) } else { Ok(()) }
+    })?;
+    writer.reserve(len)
+}
+
 const DATAGRAM: u32 = 10;
 const DATAGRAM_SIZED: u32 = 11;
 const CHALLENGE: u32 = 12;

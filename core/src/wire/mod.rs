@@ -24,7 +24,7 @@ mod varint;
 pub use ack::{ACK_RANGES_MAX, Ack, encode_ack};
 pub use advertised::{ADVERTISED_MAX, Advertised, AdvertisedList};
 pub use cursor::{Full, Malformed, Reader, Writer};
-pub use frame::{Frame, Frames, PathStatus, stream_head_len};
+pub use frame::{Frame, Frames, PathStatus, place_datagram, stream_head_len};
 pub use header::{Header, Kind, TAG_BYTES, destination, kind};
 pub use hello::{
     Credit, HELLO_ADDRESSES_MAX, Hello, Refusal, Reply, Suite, Suites, TicketId, Welcome,

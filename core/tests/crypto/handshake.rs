@@ -38,7 +38,7 @@ fn first_packet(from: &mut PacketKeys<Software>, to: &mut PacketKeys<Software>) 
     let mut payload = *b"first packet";
     let tag = from.seal(path, number, b"header", &mut payload);
     assert_ne!(&payload, b"first packet");
-    to.open(false, path, number, b"header", &mut payload, &tag, now).unwrap();
+    to.open(false, path, number, true, b"header", &mut payload, &tag, now).unwrap();
     assert_eq!(&payload, b"first packet");
 }
 

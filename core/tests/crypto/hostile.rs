@@ -139,7 +139,7 @@ proptest! {
 
         let secrets = Secrets { side: Side::Responder, send: [1; 32], receive: [2; 32], suite: Suite::ChaCha20Poly1305 };
         let mut keys = PacketKeys::<Software>::new(&secrets);
-        let opened = keys.open(phase, PathId(0), PacketNumber(0), b"", &mut bytes, &[0; 16], Instant::ZERO);
+        let opened = keys.open(phase, PathId(0), PacketNumber(0), true, b"", &mut bytes, &[0; 16], Instant::ZERO);
         prop_assert_eq!(opened, Err(Discard::Forged));
     }
 }

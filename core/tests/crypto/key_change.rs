@@ -59,7 +59,7 @@ impl End {
         let Packet { phase, path, number, mut payload, tag, .. } = *packet;
         let header = [phase.into()];
         let before = self.keys.phase();
-        let opened = self.keys.open(phase, path, number, &header, &mut payload, &tag, now)?;
+        let opened = self.keys.open(phase, path, number, true, &header, &mut payload, &tag, now)?;
         if opened.key_changed {
             self.keys.on_changed_keep_until(now + KEEP);
             self.epoch += u32::from(self.keys.phase() != before);
@@ -235,11 +235,12 @@ fn until_the_caller_names_a_moment_the_old_key_is_kept() {
     let mut first = [2];
     let tag = dialer.seal(path, number.next(), &[], &mut first);
     let later = Instant::ZERO + Duration::from_secs(3_600);
-    let opened = answerer.open(true, path, number.next(), &[], &mut first, &tag, Instant::ZERO);
+    let opened =
+        answerer.open(true, path, number.next(), true, &[], &mut first, &tag, Instant::ZERO);
     assert_eq!(opened, Ok(Opened { key_changed: true }));
     assert_eq!(answerer.deadline(), None);
     answerer.forget_old(later);
-    let opened = answerer.open(false, path, number, &[], &mut late, &late_tag, later);
+    let opened = answerer.open(false, path, number, true, &[], &mut late, &late_tag, later);
     assert_eq!((opened, late), (Ok(Opened { key_changed: false }), [1]));
 }
 

@@ -13,6 +13,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 peer unreachable, 4 refused,
 5 verification failed, 6 stopped but resumable, 130 Ctrl-C.
+A peer that falls silent on every link is waited for, 30 s at most.
 
 ROPEWALK_HOME moves the folder of the key, the known peers and the tickets' secret.";
 
@@ -310,6 +311,15 @@ pub struct Connect {
     /// Which links.
     #[command(flatten)]
     pub links: LinkChoice,
+    /// With --mode backup: this link is the spare (repeatable); else the dearer, then the longer one
+    #[arg(long = "backup-link", value_name = "NAME")]
+    pub spares: Vec<String>,
+    /// This link costs money: it carries data only when the others do not keep up (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub metered: Vec<String>,
+    /// As --metered, and never more than so many bytes both ways together: wwan0=500M (repeatable)
+    #[arg(long = "quota", value_name = "NAME=BYTES", value_parser = quota)]
+    pub quotas: Vec<(String, u64)>,
     /// Advertise this address too, for example one that a router forwards (repeatable)
     #[arg(long = "address", value_name = "HOST:PORT")]
     pub addresses: Vec<String>,
@@ -340,6 +350,12 @@ pub enum Mode {
     Bulk,
     /// A random path for each packet; for demonstration
     Spread,
+    /// One link carries everything, the others stand by
+    Backup,
+    /// Every byte on every link, the first copy wins
+    Redundant,
+    /// As bulk, and what is lost is computed from repair symbols that took another link
+    Repair,
 }
 
 impl From<Mode> for ropewalk_core::id::Mode {
@@ -347,6 +363,9 @@ impl From<Mode> for ropewalk_core::id::Mode {
         match mode {
             Mode::Bulk => Self::Bulk,
             Mode::Spread => Self::Spread,
+            Mode::Backup => Self::Backup,
+            Mode::Redundant => Self::Redundant,
+            Mode::Repair => Self::Repair,
         }
     }
 }
@@ -364,6 +383,13 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 = digits.parse().map_err(|_| "write a whole number, as in 16M".to_owned())?;
     let size = number.checked_mul(unit).ok_or("that is too much")?;
     if size == 0 { Err("it must be more than nothing".into()) } else { Ok(size) }
+}
+
+fn quota(text: &str) -> Result<(String, u64), String> {
+    match text.rsplit_once('=') {
+        Some((name, bytes)) if !name.is_empty() => Ok((name.to_owned(), size(bytes)?)),
+        _ => Err("write a link and a number of bytes, as in wwan0=500M".into()),
+    }
 }
 
 fn message_size(text: &str) -> Result<usize, String> {
@@ -425,6 +451,10 @@ mod tests {
             "ropewalk send PEER --message TEXT --mode spread --explain",
             "ropewalk bench serve --once --ticket-file F --json",
             "ropewalk bench bulk PEER --bytes 100M --json",
+            "ropewalk send PEER a --mode redundant",
+            "ropewalk bench messages PEER --rate 9 --size 99 --seconds 9 --mode repair",
+            "ropewalk send PEER a --mode backup --backup-link wlan0 --backup-link wwan0",
+            "ropewalk recv --backup-link wwan0 --metered wwan0 --quota wwan0=500M --quota a=b=1G",
             "ropewalk bench bulk PEER --seconds 2.5 --plot F.svg",
             "ropewalk bench messages PEER --rate 100 --size 1000 --seconds 14 --json",
             "ropewalk bench messages PEER --rate 10000 --size 16 --seconds 0.5 --mode spread --plot F",
@@ -443,7 +473,11 @@ mod tests {
             "ropewalk send PEER",
             "ropewalk send PEER a --message TEXT",
             "ropewalk send PEER a --explain",
-            "ropewalk send PEER a --mode backup",
+            "ropewalk send PEER a --mode fastest",
+            "ropewalk send PEER a --quota wwan0",
+            "ropewalk send PEER a --quota =5M",
+            "ropewalk send PEER a --quota wwan0=0",
+            "ropewalk send PEER a --quota wwan0=lots",
             "ropewalk send PEER a --port 70000",
             "ropewalk recv --trusted --ticket-file F",
             "ropewalk bench bulk PEER",

@@ -60,13 +60,9 @@ pub async fn serve(
         }
         session::introduce(&connection, &home, &report);
         let meter = Meter::new(&connection, Direction::Receiving, &report, plot.as_ref());
-        let ended = tokio::select! {
-            ended = session::watched(&connection, &report, measure(&meter, since)) => ended,
-            () = interrupt.pressed() => {
-                session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-                return Err(Interrupt::failure());
-            }
-        };
+        let working = measure(&meter, since);
+        let ended =
+            session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
         match ended {
             _ if args.listen.once => return ended.map(|()| Code::Done),
             Ok(()) => {}
@@ -151,13 +147,8 @@ async fn dialled(
 ) -> Result<Code, Failure> {
     let (endpoint, connection) = session::dial(connect, peer, report, &mut interrupt).await?;
     let meter = Meter::new(&connection, Direction::Sending, report, plot.as_ref());
-    let ended = tokio::select! {
-        ended = session::watched(&connection, report, work(&meter)) => ended,
-        () = interrupt.pressed() => {
-            session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-            return Err(Interrupt::failure());
-        }
-    };
+    let working = work(&meter);
+    let ended = session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended.map(|()| Code::Done)

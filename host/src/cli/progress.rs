@@ -217,6 +217,7 @@ mod tests {
             local: "a".into(),
             remote: "b".into(),
             bytes,
+            datagram_bytes: 1_472,
             state: "active",
         };
         let mut credited = Vec::new();

@@ -126,14 +126,9 @@ impl Inbox {
         session::introduce(&connection, &self.home, &self.report);
         let mut worst = None;
         loop {
-            let accepted = session::watched(&connection, &self.report, connection.accept());
-            let accepted = tokio::select! {
-                accepted = accepted => accepted,
-                () = interrupt.pressed() => {
-                    session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-                    return Err(Interrupt::failure());
-                }
-            };
+            let (report, accepting) = (&self.report, connection.accept());
+            let accepted =
+                session::unless_interrupted(&connection, report, &mut interrupt, accepting).await?;
             let Some((service, send, recv)) = accepted else {
                 return match worst {
                     None => Err(session::nothing_came(&connection).await),
@@ -141,13 +136,8 @@ impl Inbox {
                 };
             };
             let working = self.stream(&connection, &service, send, recv, since);
-            let ended = tokio::select! {
-                ended = session::watched(&connection, &self.report, working) => ended,
-                () = interrupt.pressed() => {
-                    session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-                    return Err(Interrupt::failure());
-                }
-            };
+            let ended =
+                session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
             match ended {
                 Ok(code) => worst = worst.max(Some(code)),
                 Err(error) => return Err(session::failure(&connection, error).await),

@@ -43,6 +43,11 @@ pub enum Line<'l> {
         /// How long it was silent.
         seconds: f64,
     },
+    /// The quota of a link is spent: it carries nothing more.
+    QuotaSpent {
+        /// The link's name.
+        link: &'l str,
+    },
     /// A file is there.
     File {
         /// Its path as the receiver sees it.
@@ -159,6 +164,8 @@ pub struct PathLine {
     pub remote: String,
     /// What it carried, in our direction of interest.
     pub bytes: u64,
+    /// Bytes of a full packet.
+    pub datagram_bytes: u16,
     /// `probing`, `active`, `suspect` or `down`.
     pub state: &'static str,
 }
@@ -316,6 +323,7 @@ mod tests {
             local: "10.0.0.1:7".into(),
             remote: "10.0.0.2:7".into(),
             bytes: 5,
+            datagram_bytes: 1_472,
             state: "active",
         };
         let paths = [path];
@@ -336,7 +344,8 @@ mod tests {
             json(&bulk),
             concat!(
                 r#"{"event":"bulk","bytes":10,"seconds":0.5,"mbit_s":0.00016,"max_gap_ms":1.5,"#,
-                r#""paths":[{"link":"eth0","local":"10.0.0.1:7","remote":"10.0.0.2:7","bytes":5,"state":"active"}],"cpu_s":0.25}"#
+                r#""paths":[{"link":"eth0","local":"10.0.0.1:7","remote":"10.0.0.2:7","bytes":5,"#,
+                r#""datagram_bytes":1472,"state":"active"}],"cpu_s":0.25}"#
             )
         );
         let messages = Line::Messages {

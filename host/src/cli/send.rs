@@ -6,7 +6,7 @@ use super::explain;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::report::Report;
-use super::session::{self, Direction, close_code};
+use super::session::{self, Direction};
 use crate::connection::Connection;
 use crate::transfer::send::{Input, send as send_files};
 use crate::transfer::walk;
@@ -35,13 +35,8 @@ pub async fn send(
     }
     let (endpoint, connection) =
         session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
-    let ended = tokio::select! {
-        ended = session::watched(&connection, &report, work(&args, &connection, &report)) => ended,
-        () = interrupt.pressed() => {
-            session::close(&connection, close_code::INTERRUPTED, "interrupted").await;
-            return Err(Interrupt::failure());
-        }
-    };
+    let working = work(&args, &connection, &report);
+    let ended = session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended

@@ -1,7 +1,7 @@
 //! What every connecting command does before and after its own work: opens the endpoint that the
 //! options describe, dials, makes tickets, and puts into words what went wrong.
 
-use super::args::Connect;
+use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::progress::{PathText, Paths};
@@ -13,6 +13,7 @@ use crate::home::Home;
 use crate::human;
 use crate::identity::Identity;
 use crate::key_text;
+use crate::link::wishes::Wishes;
 use crate::peer::PeerAddress;
 use crate::peers::Peers;
 use crate::place::Place;
@@ -46,6 +47,8 @@ const SILENCE_TOLD: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long a closing connection may take to tell the peer.
 const CLOSE_TIME: Duration = Duration::from_millis(500);
+/// How long work on a connection that was closed here may take to come to its end.
+const ORDERLY_END: Duration = Duration::from_secs(2);
 /// In the configuration folder: the port that tickets given out so far name.
 const PORT_FILE: &str = "port";
 
@@ -100,6 +103,9 @@ pub async fn dial(
     report: &Report,
     interrupt: &mut Interrupt,
 ) -> Result<(Endpoint, Connection), Failure> {
+    if !options.spares.is_empty() && options.mode != args::Mode::Backup {
+        return Err(Failure::usage("--backup-link says who stands by in --mode backup; add that"));
+    }
     let home = Home::from_environment()?;
     let peer = PeerAddress::parse(peer, &home)?;
     let config = config(options, &home, &[]).await?;
@@ -123,21 +129,54 @@ pub fn introduce(connection: &Connection, home: &Home, report: &Report) {
     report.say(&format!("connected to {}", self::name(&peer)));
 }
 
-/// Does `work`, and meanwhile tells when no link reaches the peer, and when one does again.
-pub async fn watched<T>(
+/// Does `work` on the connection. On Ctrl-C the peer is told, and what `work` had begun ends in
+/// order: it says of each file what became of it.
+///
+/// # Errors
+/// When Ctrl-C was pressed.
+pub async fn unless_interrupted<T>(
     connection: &Connection,
     report: &Report,
+    interrupt: &mut Interrupt,
     work: impl Future<Output = T>,
-) -> T {
+) -> Result<T, Failure> {
+    let mut work = core::pin::pin!(watched(connection, report, work));
+    tokio::select! {
+        done = &mut work => return Ok(done),
+        () = interrupt.pressed() => {}
+    }
+    close(connection, close_code::INTERRUPTED, "interrupted").await;
+    let _ = tokio::time::timeout(ORDERLY_END, work).await;
+    Err(Interrupt::failure())
+}
+
+/// Does `work`, and meanwhile tells when no link reaches the peer, when one does again, and when a
+/// quota is spent.
+async fn watched<T>(connection: &Connection, report: &Report, work: impl Future<Output = T>) -> T {
     let mut work = core::pin::pin!(work);
     let mut tick = tokio::time::interval(LOOK_EVERY);
-    let mut silent = None;
+    let (mut silent, mut spent) = (None, 0);
     loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = tick.tick() => silent = tell_silence(connection, report, silent),
+        let done = tokio::select! {
+            done = &mut work => Some(done),
+            _ = tick.tick() => None,
+        };
+        spent = tell_spent(connection, report, spent);
+        if let Some(done) = done {
+            return done;
         }
+        silent = tell_silence(connection, report, silent);
     }
+}
+
+/// `told`: of how many links we said already that their quota is spent.
+fn tell_spent(connection: &Connection, report: &Report, told: usize) -> usize {
+    let spent = connection.spent_links();
+    for link in spent.iter().skip(told) {
+        report.say(&format!("the quota of {link} is spent; it carries nothing more"));
+        report.line(&Line::QuotaSpent { link });
+    }
+    spent.len()
 }
 
 /// `since`: how long the silence was that was told and is not over yet.
@@ -309,6 +348,11 @@ async fn config(
         mode: options.mode.into(),
         only: options.links.only.clone(),
         not: options.links.not.clone(),
+        wishes: Wishes {
+            metered: options.metered.clone(),
+            quotas: options.quotas.clone(),
+            spares: options.spares.clone(),
+        },
         port: options.port,
         advertise,
         window: options.window,
@@ -329,6 +373,7 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
         local: path.local.clone(),
         remote: path.remote.clone(),
         bytes,
+        datagram_bytes: path.datagram_bytes,
         state,
     };
     let text = format!(
@@ -354,7 +399,7 @@ pub const fn state_name(state: PathState) -> &'static str {
 
 fn bind_failure(error: BindError) -> Failure {
     let code = match error {
-        BindError::UnknownLink(_) => Code::Usage,
+        BindError::UnknownLink(_) | BindError::Wish(_) => Code::Usage,
         _ => Code::Failed,
     };
     Failure::new(code, error)

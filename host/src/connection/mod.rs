@@ -10,6 +10,7 @@ pub use crate::stream::{RecvStream, SendStream};
 pub use report::{CloseReason, PathReport, PathState};
 pub use ropewalk_core::connection::Stats;
 pub(crate) use shared::{Core, Shared, StreamKey};
+use shared::{Left, restarted};
 
 use core::ops::Deref;
 use core::time::Duration;
@@ -65,6 +66,12 @@ impl Connection {
     #[must_use]
     pub fn silence(&self) -> Duration {
         self.handle.silence()
+    }
+
+    /// The links that carry nothing more on this connection, since their quota is spent.
+    #[must_use]
+    pub fn spent_links(&self) -> Vec<String> {
+        self.handle.spent_links()
     }
 
     /// Counters of the connection.
@@ -127,23 +134,26 @@ impl Connection {
     /// # Errors
     /// When it is too long, or the connection is over.
     pub async fn send_datagram(&self, bytes: &[u8]) -> io::Result<PathReport> {
-        let mut number = None;
+        let mut message = None;
         loop {
             let changed = self.handle.changed.notified();
             {
                 let mut state = self.handle.lock();
-                match number {
-                    Some(number) => {
-                        if let Some(path) = state.take_left(number) {
-                            return Ok(self.handle.report_of(&state, path));
+                let too_long = || io::Error::new(io::ErrorKind::InvalidInput, SendError::TooLong);
+                match message {
+                    Some(message) => match state.take_left(message) {
+                        Some(Left::By(path)) => {
+                            return Ok(self.handle.report_of(&state, Some(path)));
                         }
-                    }
-                    None => match state.core.send_datagram(bytes) {
-                        Ok(given) => number = Some(given),
+                        Some(Left::Forgotten) => return Ok(self.handle.report_of(&state, None)),
+                        Some(Left::Dropped) => return Err(too_long()),
+                        Some(Left::Restarted) => return Err(restarted()),
+                        None => {}
+                    },
+                    None => match state.send_datagram(bytes) {
+                        Ok(given) => message = Some(given),
                         Err(SendError::Full) => {}
-                        Err(error @ SendError::TooLong) => {
-                            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-                        }
+                        Err(SendError::TooLong) => return Err(too_long()),
                         Err(_) => return Err(state.error(None)),
                     },
                 }

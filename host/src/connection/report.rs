@@ -51,6 +51,8 @@ pub struct PathReport {
     pub smoothed_rtt: Duration,
     /// What it delivers, bytes a second.
     pub rate: u64,
+    /// Bytes of a full packet, header and tag included: the longest that is known to pass.
+    pub datagram_bytes: u16,
     /// Packets sent.
     pub sent_packets: u64,
     /// Packets declared lost.
@@ -115,6 +117,7 @@ impl PathReport {
             state: report.state,
             smoothed_rtt: Duration::from_micros(report.smoothed_rtt.as_micros()),
             rate: report.rate,
+            datagram_bytes: report.datagram_bytes,
             sent_packets: report.counters.sent_packets,
             lost_packets: report.counters.lost_packets,
             data_sent: report.counters.data_sent,
@@ -133,6 +136,7 @@ impl PathReport {
             state: PathState::Down,
             smoothed_rtt: Duration::ZERO,
             rate: 0,
+            datagram_bytes: 0,
             sent_packets: 0,
             lost_packets: 0,
             data_sent: 0,

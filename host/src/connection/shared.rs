@@ -13,7 +13,7 @@ use core::task::Waker;
 use core::time::Duration;
 use ropewalk_core::connection as core_connection;
 use ropewalk_core::connection::Event;
-use ropewalk_core::error::{OpenError, code};
+use ropewalk_core::error::{OpenError, SendError, code};
 use ropewalk_core::id::{Arrival, LinkId, PathId, PublicKey, StreamId};
 use ropewalk_core::stream::Service;
 use ropewalk_core::time::Instant;
@@ -55,7 +55,11 @@ pub(crate) struct State {
     /// Streams that the peer opened and nobody has accepted yet.
     opened: VecDeque<(StreamId, String)>,
     /// The newest messages that left, and by which path.
-    left: VecDeque<(u32, PathId)>,
+    left: VecDeque<(u32, Option<PathId>)>,
+    /// The newest message that left, whether remembered or not.
+    newest_left: Option<u32>,
+    /// Links whose quota is spent.
+    spent: Vec<LinkId>,
     over: Option<CloseReason>,
     /// When something from the peer was last understood.
     heard: Instant,
@@ -91,6 +95,24 @@ pub(crate) struct StreamEnd {
     pub(crate) read: bool,
 }
 
+/// How an unreliable message left.
+pub(crate) enum Left {
+    By(PathId),
+    /// So many left since that nobody remembers.
+    Forgotten,
+    /// Packets had become too short for it.
+    Dropped,
+    /// The peer was restarted before it left.
+    Restarted,
+}
+
+/// Names an unreliable message on its way out.
+#[derive(Clone, Copy)]
+pub(crate) struct Message {
+    number: u32,
+    life: u32,
+}
+
 impl Shared {
     pub(crate) fn new(
         core: Core,
@@ -106,6 +128,8 @@ impl Shared {
                 watched: HashMap::new(),
                 opened: VecDeque::new(),
                 left: VecDeque::new(),
+                newest_left: None,
+                spent: Vec::new(),
                 over: None,
                 heard: clock.now(),
             }),
@@ -185,6 +209,11 @@ impl Shared {
 
     pub(crate) fn reports_now(&self, state: &State) -> Vec<PathReport> {
         state.core.paths().map(|report| self.describe(&report)).collect()
+    }
+
+    /// The names of links whose quota is spent.
+    pub(crate) fn spent_links(&self) -> Vec<String> {
+        self.lock().spent.iter().map(|link| (self.link_name)(*link)).collect()
     }
 
     /// A path as it is now; `None` stands for one that nobody remembers.
@@ -269,24 +298,32 @@ impl State {
         }
     }
 
-    /// The path by which a message left: `None` until it has left, `Some(None)` when so many left
-    /// since that nobody remembers.
-    #[expect(clippy::option_option, reason = "three answers")]
-    pub(crate) fn take_left(&mut self, number: u32) -> Option<Option<PathId>> {
-        if let Some(place) = self.left.iter().position(|(left, _)| *left == number) {
-            return self.left.remove(place).map(|(_, path)| Some(path));
+    /// Queues a message.
+    pub(crate) fn send_datagram(&mut self, bytes: &[u8]) -> Result<Message, SendError> {
+        let number = self.core.send_datagram(bytes)?;
+        Ok(Message { number, life: self.life })
+    }
+
+    /// How a message left; `None` until it has.
+    pub(crate) fn take_left(&mut self, message: Message) -> Option<Left> {
+        let Message { number, life } = message;
+        if life != self.life {
+            return Some(Left::Restarted);
         }
-        let (newest, _) = self.left.back()?;
-        let is_later = newest.wrapping_sub(number) < u32::MAX / 2;
-        is_later.then_some(None)
+        if let Some(place) = self.left.iter().position(|(left, _)| *left == number) {
+            let (_, path) = self.left.remove(place)?;
+            return Some(path.map_or(Left::Dropped, Left::By));
+        }
+        // They leave in the order of their numbers, so it is among those that nobody remembers.
+        let newest = self.newest_left?;
+        (newest.wrapping_sub(number) < u32::MAX / 2).then_some(Left::Forgotten)
     }
 
     /// The error for a stream, or for the whole connection.
     pub(crate) fn error(&self, key: Option<StreamKey>) -> io::Error {
         if let Some(key) = key {
             if !self.lives(key) {
-                let text = "the peer was restarted and the stream is gone; do the same again";
-                return io::Error::new(io::ErrorKind::ConnectionReset, text);
+                return restarted();
             }
             if let Some(error) = self.end(key).error() {
                 return error;
@@ -312,6 +349,10 @@ impl State {
                 shared.connected.send_replace(true);
             }
             Event::Restarted => self.restart(shared),
+            Event::LinkSpent(link) => {
+                self.spent.retain(|known| *known != link);
+                self.spent.push(link);
+            }
             Event::PathChanged { .. } | Event::PathGone(_) => {
                 tracing::debug!(?event, "path");
                 shared.publish(self);
@@ -338,6 +379,7 @@ impl State {
                     self.left.pop_front();
                 }
                 self.left.push_back((number, path));
+                self.newest_left = Some(number);
                 shared.changed.notify_waiters();
             }
             Event::Closed(reason) => {
@@ -373,6 +415,7 @@ impl State {
         self.life = self.life.wrapping_add(1);
         self.opened.clear();
         self.left.clear();
+        self.newest_left = None;
         self.wake_all(shared);
         self.watched.clear();
     }
@@ -385,6 +428,11 @@ impl State {
         }
         shared.changed.notify_waiters();
     }
+}
+
+pub(crate) fn restarted() -> io::Error {
+    let text = "the peer was restarted and knows nothing of this any more; do the same again";
+    io::Error::new(io::ErrorKind::ConnectionReset, text)
 }
 
 impl StreamEnd {

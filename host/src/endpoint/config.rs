@@ -3,6 +3,7 @@
 use crate::connection::CloseReason;
 use crate::identity::Identity;
 use crate::link::interfaces::UnknownLink;
+use crate::link::wishes::{WishError, Wishes};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk_core::crypto::Psk;
@@ -27,6 +28,8 @@ pub struct EndpointConfig {
     pub only: Vec<String>,
     /// Never these links.
     pub not: Vec<String>,
+    /// What else is wanted of links.
+    pub wishes: Wishes,
     /// The UDP port on every link; zero for a free one.
     pub port: u16,
     /// More addresses to tell peers: port forwardings and the like.
@@ -55,6 +58,7 @@ impl EndpointConfig {
             mode: Mode::Bulk,
             only: Vec::new(),
             not: Vec::new(),
+            wishes: Wishes { metered: Vec::new(), quotas: Vec::new(), spares: Vec::new() },
             port: 0,
             advertise: Vec::new(),
             hidden: false,
@@ -85,6 +89,9 @@ pub enum BindError {
     /// A filter names something that is not there.
     #[error(transparent)]
     UnknownLink(#[from] UnknownLink),
+    /// What is wanted of links cannot be had.
+    #[error(transparent)]
+    Wish(#[from] WishError),
     /// Nothing to send by.
     #[error("there is no usable link; `ropewalk links` shows what there is and why it is left out")]
     NoLink,

@@ -5,6 +5,7 @@
 
 use super::config::EndpointConfig;
 use super::links::Links;
+use super::quotas::Quotas;
 use crate::clock::Clock;
 use crate::connection::{Connection, Core, Shared};
 use crate::crypto::HostCrypto;
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(super) incoming: mpsc::Sender<Connection>,
     pub(crate) buffers: Buffers,
     links: RwLock<Links>,
+    pub(super) quotas: Quotas,
     listener: Mutex<Listener<HostCrypto>>,
     connections: RwLock<HashMap<ConnectionId, Arc<Shared>>>,
     /// Held while somebody is told of links, so that nobody hears old news after new.
@@ -56,6 +58,7 @@ impl Inner {
             Listener::new(identity(&config), offer, accepting, seeds.next(), clock.now());
         Ok(Self {
             links: RwLock::new(Links::new(config.port)),
+            quotas: Quotas::new(&config.wishes.quotas),
             config,
             clock,
             rescan: Notify::new(),
@@ -153,20 +156,26 @@ impl Inner {
             let now = self.clock.now();
             let mut state = shared.lock();
             for (link, info) in infos {
+                self.tell_wishes(&mut state.core, link);
                 state.core.handle_link(link, LinkChange::Up(info), now);
             }
         }
+        self.deal_quotas();
         tokio::spawn(drive(shared.clone(), self.clone(), id));
         shared
     }
 
     /// A connection is over.
     pub(crate) fn forget(&self, id: ConnectionId) {
-        let idle = {
+        let (idle, over) = {
             let mut connections = self.connections_mut();
-            connections.remove(&id);
-            connections.is_empty()
+            let over = connections.remove(&id);
+            (connections.is_empty(), over)
         };
+        if let Some(shared) = over {
+            self.settle_quotas(&shared);
+            self.deal_quotas();
+        }
         if idle && *self.retired.borrow() {
             self.shut();
         }
@@ -177,9 +186,15 @@ impl Inner {
         let _news = lock(&self.news);
         self.listener().handle_link(id, change);
         for shared in self.all_connections() {
-            shared.lock().core.handle_link(id, change.clone(), self.clock.now());
+            let mut state = shared.lock();
+            if matches!(change, LinkChange::Up(_)) {
+                self.tell_wishes(&mut state.core, id);
+            }
+            state.core.handle_link(id, change.clone(), self.clock.now());
+            drop(state);
             shared.wake();
         }
+        self.deal_quotas();
     }
 
     /// Nobody is let in any more; with the last connection the sockets go.
@@ -292,18 +307,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an error of sending says that the interface or its address went away. Others, such as
-/// an unreachable host or a full queue, say nothing of the link.
+/// Whether an error of sending says that the interface or its address went away, or that its MTU is
+/// smaller than we think. Others, such as an unreachable host or a full queue, say nothing of the link.
 pub(super) fn means_change(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, InvalidInput, NetworkDown};
     matches!(error.kind(), NetworkDown | AddrNotAvailable | InvalidInput)
-        || cfg!(unix) && matches!(error.raw_os_error(), Some(ENXIO | ENODEV))
+        || cfg!(unix) && matches!(error.raw_os_error(), Some(ENXIO | ENODEV | EMSGSIZE))
 }
 
 /// No such device or address, by POSIX.
 const ENXIO: i32 = 6;
 /// No such device, by POSIX.
 const ENODEV: i32 = 19;
+/// Longer than the interface carries. Packets are never cut on their way: quinn-udp sees to that.
+const EMSGSIZE: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 90 } else { 40 };
 
 #[cfg(test)]
 mod tests {
@@ -324,7 +341,9 @@ mod tests {
             ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, WouldBlock,
         };
         assert!(means_change(&NetworkDown.into()));
-        assert!(!cfg!(unix) || means_change(&io::Error::from_raw_os_error(ENODEV)));
+        for number in [ENODEV, EMSGSIZE] {
+            assert!(!cfg!(unix) || means_change(&io::Error::from_raw_os_error(number)));
+        }
         for kind in [ConnectionRefused, HostUnreachable, NetworkUnreachable, WouldBlock] {
             assert!(!means_change(&kind.into()), "{kind}");
         }

@@ -23,6 +23,17 @@ pub struct LinkReport {
     pub addresses: Vec<SocketAddr>,
     /// Runs of packets that the system would not send.
     pub send_failures: u64,
+    /// What it may carry and has carried, if it has a quota.
+    pub quota: Option<QuotaReport>,
+}
+
+/// What became of a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaReport {
+    /// Bytes that the link may carry, both ways together.
+    pub bytes: u64,
+    /// Bytes that it has carried, IP and UDP headers included.
+    pub used: u64,
 }
 
 /// All links that are up.
@@ -99,6 +110,12 @@ impl Links {
         self.up.iter().find(|(_, link)| link.name == name).map(|(id, _)| *id)
     }
 
+    /// The number that a link has or had.
+    pub(super) fn number(&self, name: &str) -> Option<LinkId> {
+        let index = self.names.names.iter().position(|known| known == name)?;
+        u8::try_from(index).ok().map(LinkId)
+    }
+
     /// A link's name, even if it is gone.
     pub(super) fn name(&self, id: LinkId) -> Option<String> {
         self.names.name(id).map(str::to_owned)
@@ -133,6 +150,7 @@ impl Links {
             mtu: link.info.mtu,
             addresses: link.addresses().collect(),
             send_failures: link.failures.load(Ordering::Relaxed),
+            quota: None,
         };
         self.up.values().map(report).collect()
     }
@@ -279,8 +297,8 @@ pub(super) fn link_info(
     info
 }
 
-/// The longest headers of IP (v6) and UDP.
-const IP_UDP_HEADERS: u32 = 48;
+/// The headers of IPv4 and UDP; the core knows that those of IPv6 are longer.
+const IP_UDP_HEADERS: u32 = 28;
 
 #[cfg(test)]
 mod tests {
@@ -398,6 +416,6 @@ mod tests {
     #[test]
     fn an_mtu_leaves_room_for_headers_and_fits_its_type() {
         let mtu = |mtu| link_info(CostClass::Wired, mtu, &[], &[], false).mtu;
-        assert_eq!([mtu(1_500), mtu(65_536), mtu(1 << 20), mtu(10)], [1_452, 65_488, u16::MAX, 0]);
+        assert_eq!([mtu(1_500), mtu(65_536), mtu(1 << 20), mtu(10)], [1_472, 65_508, u16::MAX, 0]);
     }
 }

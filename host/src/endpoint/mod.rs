@@ -13,12 +13,13 @@
 mod config;
 mod inner;
 mod links;
+mod quotas;
 mod receive;
 mod scan;
 
 pub use config::{Admit, BindError, ConnectError, EndpointConfig, FixedLink};
 pub(crate) use inner::Inner;
-pub use links::LinkReport;
+pub use links::{LinkReport, QuotaReport};
 
 use crate::connection::{CloseReason, Connection};
 use crate::link::interfaces::interfaces;
@@ -49,11 +50,16 @@ impl Endpoint {
         let inner = Arc::new(Inner::new(config, sender)?);
         // From here on, whatever fails takes the sockets and tasks with it.
         let endpoint = Self { inner: inner.clone(), incoming: tokio::sync::Mutex::new(incoming) };
+        let wishes = &inner.config.wishes;
         match fixed {
-            Some(fixed) => fixed.iter().try_for_each(|link| inner.add_fixed(link))?,
+            Some(fixed) => {
+                wishes.check(fixed.iter().map(|link| link.name.as_str()))?;
+                fixed.iter().try_for_each(|link| inner.add_fixed(link))?;
+            }
             None => {
                 let found = interfaces();
                 inner.filter().check(&found)?;
+                wishes.check(found.iter().map(|interface| interface.name.as_str()))?;
                 inner.first_scan(&found)?;
                 inner.watch();
             }
@@ -85,7 +91,7 @@ impl Endpoint {
     /// The links that are in use now.
     #[must_use]
     pub fn links(&self) -> Vec<LinkReport> {
-        self.inner.links().reports()
+        self.inner.link_reports()
     }
 
     /// Dials a peer, over all links at once. Given up half-way, nothing is left behind.

@@ -5,7 +5,7 @@
 
 use super::inner::{Inner, unscoped};
 use crate::connection::Shared;
-use crate::link::socket::{LinkSocket, Run};
+use crate::link::socket::{DATAGRAM_MAX, LinkSocket, Run};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ropewalk_core::connection::Route;
@@ -19,8 +19,9 @@ pub(super) async fn receive(inner: Arc<Inner>, link: LinkId, socket: Arc<LinkSoc
     let mut desk = Desk {
         inner: inner.clone(),
         link,
-        scratch: vec![0; SCRATCH_BYTES],
+        scratch: vec![0; DATAGRAM_MAX],
         woken: Vec::new(),
+        answers: Vec::new(),
         replies: Vec::new(),
     };
     loop {
@@ -28,10 +29,14 @@ pub(super) async fn receive(inner: Arc<Inner>, link: LinkId, socket: Arc<LinkSoc
         for shared in desk.woken.drain(..) {
             shared.wake();
         }
-        for Reply { bytes, to, from } in desk.replies.drain(..) {
+        let mut answers = &desk.answers[..];
+        for Reply { len, to, from } in desk.replies.drain(..) {
             // A reply that is lost is asked for again.
-            let _ = socket.send(&bytes, bytes.len(), to, from).await;
+            let (answer, rest) = answers.split_at(len.min(answers.len()));
+            socket.send_now(answer, to, from);
+            answers = rest;
         }
+        desk.answers.clear();
         if let Err(error) = received {
             tracing::debug!(link = link.0, %error, "cannot receive");
             inner.rescan.notify_one();
@@ -48,12 +53,14 @@ struct Desk {
     /// As long as any datagram that arrives: the listener writes its answers here.
     scratch: Vec<u8>,
     woken: Vec<Arc<Shared>>,
+    /// The bytes of `replies`, one after the other. Under a flood there are many, and room is made once.
+    answers: Vec<u8>,
     replies: Vec<Reply>,
 }
 
 /// An answer of the listener's.
 struct Reply {
-    bytes: Vec<u8>,
+    len: usize,
     to: SocketAddr,
     from: Option<IpAddr>,
 }
@@ -84,6 +91,7 @@ impl Desk {
         to: Option<IpAddr>,
     ) {
         let inner = &self.inner;
+        inner.count_stranger(self.link, datagram.len());
         let is_known = |id| inner.is_connection(id);
         let mut admit = |peer, ticket| inner.config.admission.as_ref()?(peer, ticket);
         let now = inner.clock.now();
@@ -98,8 +106,10 @@ impl Desk {
         match route {
             Route::Known(_) => {} // It came to be in this moment; the datagram comes again.
             Route::Reply(len) => {
-                let bytes = self.scratch.get(..len).unwrap_or_default().to_vec();
-                self.replies.push(Reply { bytes, to: from, from: to });
+                inner.count_stranger(self.link, len);
+                let answer = self.scratch.get(..len).unwrap_or_default();
+                self.answers.extend_from_slice(answer);
+                self.replies.push(Reply { len: answer.len(), to: from, from: to });
             }
             Route::Accept(incoming) => {
                 let Some(shared) = self.inner.welcome(incoming) else { return };
@@ -121,6 +131,4 @@ impl Desk {
     }
 }
 
-/// As long as the longest datagram that is looked at.
-const SCRATCH_BYTES: usize = 2_048;
 const RECEIVE_PAUSE: Duration = Duration::from_millis(20);

@@ -27,7 +27,8 @@ impl Inner {
         })?;
         let own = [SocketAddr::new(ip, socket.port())];
         let (advertise, hidden) = (&self.config.advertise, self.config.hidden);
-        let info = link_info(CostClass::Wired, FIXED_MTU, &own, advertise, hidden);
+        let class = self.config.wishes.class(&fixed.name, CostClass::Wired);
+        let info = link_info(class, FIXED_MTU, &own, advertise, hidden);
         self.links_mut().set_port(socket.port());
         self.add(&fixed.name, None, info, vec![Arc::new(socket)]);
         Ok(())
@@ -116,7 +117,8 @@ impl Inner {
         let port = self.links().port();
         let own: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         let (advertise, hidden) = (&self.config.advertise, self.config.hidden);
-        link_info(interface.class, interface.mtu, &own, advertise, hidden)
+        let class = self.config.wishes.class(&interface.name, interface.class);
+        link_info(class, interface.mtu, &own, advertise, hidden)
     }
 
     /// The interface is the same, but what is known of it changed. Its sockets stay, and with them

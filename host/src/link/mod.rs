@@ -1,7 +1,8 @@
 //! Links: the ways out of this machine. [`interfaces`] decides which there are, [`changes`] compares
-//! two looks, `socket` sends over them.
+//! two looks, [`wishes`] says what else is wanted of them, `socket` sends over them.
 
 pub mod changes;
 pub mod interfaces;
 pub(crate) mod socket;
 mod system;
+pub mod wishes;

@@ -140,6 +140,19 @@ impl LinkSocket {
         Ok(())
     }
 
+    /// Sends one datagram if the link takes it at once; if not, it is lost.
+    pub(crate) fn send_now(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>) {
+        let transmit = quinn_udp::Transmit {
+            destination: to,
+            ecn: None,
+            contents: datagram,
+            segment_size: None,
+            src_ip: from,
+        };
+        let send = || self.state.try_send((&self.socket).into(), &transmit);
+        let _ = self.socket.try_io(Interest::WRITABLE, send);
+    }
+
     /// A link that is stuck must not hold up the others: it is waited for once.
     async fn send_one(&self, transmit: &quinn_udp::Transmit<'_>) -> io::Result<()> {
         let send = || self.state.try_send((&self.socket).into(), transmit);
@@ -231,7 +244,7 @@ fn bind_to_interface(_socket: &Socket, _pin: &Pin, _ipv6: bool) -> io::Result<()
 /// Asked of the system; a burst from a fast link must fit.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Longest datagram that is looked at.
-const DATAGRAM_MAX: usize = 2_048;
+pub(crate) const DATAGRAM_MAX: usize = 9_216;
 /// A run that is sent in one call counts as one IP packet until it is cut, and must be shorter.
 pub(crate) const RUN_BYTES_MAX: usize = 65_000;
 /// The same for a run that is received.

@@ -210,11 +210,13 @@ impl Receiver {
         self.how.observer.event(began);
         let (current, input) = mpsc::channel(CHUNKS_AHEAD);
         let (path, words, how) = (path.to_vec(), self.words.clone(), self.how.clone());
+        let pipe = how.target.claim_pipe();
         self.settling.spawn_blocking(move || {
-            let job = Job { target: &how.target, path, size, attributes, overwrite: how.overwrite };
+            let (target, overwrite) = (&*how.target, how.overwrite);
+            let job = Job { target, path, size, attributes, overwrite, pipe };
             // A sender that is gone needs no word.
             let say = |request| drop(words.blocking_send(Word::Request(item, request)));
-            let report = store::store(&job, input, &say);
+            let report = store::store(job, input, &say);
             how.observer.event(Event::Ended(&report));
             drop(words.blocking_send(Word::Verdict(item, report.outcome.clone(), report.time)));
             report.outcome

@@ -34,6 +34,19 @@ pub(super) struct Job<'t> {
     pub(super) size: Option<u64>,
     pub(super) attributes: Attributes,
     pub(super) overwrite: bool,
+    /// The pipe, if this is the file that goes into it.
+    pub(super) pipe: Option<Box<dyn Write + Send>>,
+}
+
+impl Target {
+    /// The pipe, for the first who asks. Files have threads of their own, whose order is anybody's
+    /// guess: it is claimed before they begin.
+    pub(super) fn claim_pipe(&self) -> Option<Box<dyn Write + Send>> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Pipe(pipe) => pipe.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        }
+    }
 }
 
 /// What arrives for it.
@@ -55,7 +68,7 @@ pub(super) enum Request {
 
 /// Receives the file. Whatever goes wrong is in the report.
 pub(super) fn store(
-    job: &Job<'_>,
+    mut job: Job<'_>,
     mut input: mpsc::Receiver<Input>,
     say: &dyn Fn(Request),
 ) -> FileReport {
@@ -68,8 +81,8 @@ pub(super) fn store(
         outcome: Outcome::Corrupt,
     };
     let outcome = match job.target {
-        Target::Pipe(pipe) => pour(pipe, &mut input, &mut report),
-        Target::Folder(root) => file(job, root, &mut input, say, &mut report),
+        Target::Pipe(_) => pour(job.pipe.take(), &mut input, &mut report),
+        Target::Folder(root) => file(&job, root, &mut input, say, &mut report),
     };
     report.outcome = outcome.unwrap_or_else(Outcome::Refused);
     report
@@ -253,12 +266,11 @@ fn finish(
 
 /// Into a pipe. Nothing can be taken back there: a wrong hash is said afterwards.
 fn pour(
-    pipe: &Mutex<Option<Box<dyn Write + Send>>>,
+    pipe: Option<Box<dyn Write + Send>>,
     input: &mut mpsc::Receiver<Input>,
     report: &mut FileReport,
 ) -> Result<Outcome, String> {
-    let taken = pipe.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(mut out) = taken else {
+    let Some(mut out) = pipe else {
         return Err("the receiver writes to its standard output, which takes one file".into());
     };
     let closed = |error: io::Error| match error.kind() {

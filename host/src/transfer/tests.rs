@@ -1,5 +1,7 @@
 //! Both ends over a pipe in memory: what arrives, and what each bad input gets.
 
+mod hearing_out;
+
 use super::protocol::{
     Answer, Attributes, Frame, FrameReader, FrameWriter, Message, Verdict, parse,
 };
@@ -7,15 +9,12 @@ use super::receive::{Receiving, Target, receive};
 use super::safe_path::Root;
 use super::send::{Input, send};
 use super::{Event, FileReport, Observer, Outcome, Summary, TransferError};
-use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Context, Poll};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
+use tokio::io::DuplexStream;
 
 /// Remembers how each file ended.
 #[derive(Default)]
@@ -497,51 +496,6 @@ async fn when_the_receiver_goes_away_the_sender_says_so_of_each_file() {
     assert_eq!(scene.sent.outcome("file"), Outcome::Stopped { kept: None });
 }
 
-/// A stream that remembers whether it was read to its end before it was dropped.
-struct Reads<R> {
-    inner: R,
-    ended: bool,
-    dropped_early: Arc<AtomicBool>,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Reads<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, into);
-        self.ended |= matches!(polled, Poll::Ready(Ok(()))) && into.filled().len() == before;
-        polled
-    }
-}
-
-impl<R> Drop for Reads<R> {
-    fn drop(&mut self) {
-        self.dropped_early.store(!self.ended, Ordering::Relaxed);
-    }
-}
-
-/// A receiver that let go of the stream after the last frame told its sender to stop, while files
-/// were on their last steps: now and then one that had arrived was called stopped.
-#[tokio::test]
-async fn the_receiver_hears_the_sender_out() {
-    let scene = Scene::new();
-    let path = scene.file("file", b"content");
-    let (left, right) = tokio::io::duplex(32 << 10);
-    let (left_read, left_write) = tokio::io::split(left);
-    let (inner, right_write) = tokio::io::split(right);
-    let dropped_early = Arc::new(AtomicBool::new(false));
-    let reader = Reads { inner, ended: false, dropped_early: dropped_early.clone() };
-    let (sent, received) = tokio::join!(
-        send(left_read, left_write, vec![Input::Path(path)], &*scene.sent),
-        receive(reader, right_write, scene.receiving())
-    );
-    assert_eq!((sent.unwrap(), received.unwrap()), (stored(1), stored(1)));
-    assert!(!dropped_early.load(Ordering::Relaxed));
-}
-
 /// Into standard output, or whatever stands for it.
 fn pipe(out: impl Write + Send + 'static, scene: &Scene) -> Receiving {
     let pipe: Box<dyn Write + Send> = Box::new(out);
@@ -561,6 +515,20 @@ async fn a_pipe_takes_one_file_and_no_folder() {
     let (sent, _) = scene.run(inputs.collect(), out).await;
     assert_eq!(sent.unwrap(), Summary { refused: 3, ..stored(1) });
     assert!(fs::read(kept.path()).unwrap() == content);
+}
+
+/// Each file has a thread of its own; now and then the second took the pipe before the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_the_first_file_that_goes_into_the_pipe() {
+    let scene = Scene::new();
+    let inputs = [scene.file("one", b"one"), scene.file("two", b"two")];
+    for _ in 0..200 {
+        let kept = tempfile::NamedTempFile::new().unwrap();
+        let out = pipe(kept.reopen().unwrap(), &scene);
+        let (sent, _) = scene.run(inputs.iter().cloned().map(Input::Path).collect(), out).await;
+        assert_eq!(sent.unwrap(), Summary { refused: 1, ..stored(1) });
+        assert_eq!(fs::read(kept.path()).unwrap(), b"one");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -1,12 +1,8 @@
 //! The lab by hand: lists and runs the scenarios, or holds links for whatever one likes to try.
 //!
-//! ```text
-//! lab list
-//! lab run NAME... | all       the program is $ROPEWALK, or `ropewalk` beside this binary
-//! lab hold RATE/DELAY/QUEUE.. links in Mbit/s, ms one way and KiB, until standard input ends
-//! ```
-//!
-//! `run` prints a table, writes `results.json`, and exits 0 only if every check held.
+//! The program that is measured is `$ROPEWALK`, or `ropewalk` beside this binary. Every run prints
+//! tables, writes `results.json` and plots into the folder of `--out`, and exits 0 only if every
+//! check held, 1 if one did not, 2 if nothing could be run.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -21,20 +17,82 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use ropewalk_tests::lab::scenario::{ALL, Scenario};
+    use clap::{Args, Parser, Subcommand};
+    use ropewalk_tests::lab::peer::{Job, socket};
+    use ropewalk_tests::lab::results::Results;
+    use ropewalk_tests::lab::scenario::{ALL, Options, QUICK, Scenario};
     use ropewalk_tests::lab::{self, Lab, LinkSpec, Node};
-    use serde_json::{Value, json};
     use std::path::PathBuf;
     use std::process::ExitCode;
 
+    /// Runs ropewalk, and other transports beside it, over links that are emulated. Needs root.
+    #[derive(Parser)]
+    #[command(name = "lab")]
+    struct Cli {
+        #[command(subcommand)]
+        what: What,
+    }
+
+    #[derive(Subcommand)]
+    enum What {
+        /// Name every scenario.
+        List,
+        /// Run these scenarios, in this order.
+        Run {
+            /// Names, as `lab list` prints them.
+            #[arg(required = true)]
+            names: Vec<String>,
+            #[command(flatten)]
+            how: How,
+        },
+        /// Run all scenarios (over an hour).
+        All {
+            #[command(flatten)]
+            how: How,
+        },
+        /// A few scenarios in under five minutes, with loose bounds: that it works, not how well.
+        Quick {
+            #[command(flatten)]
+            how: How,
+        },
+        /// Hold links, for trying by hand, until standard input ends.
+        Hold {
+            /// Mbit/s, ms one way and KiB of queue, as 100/10/256; one for each link.
+            #[arg(required = true, value_parser = parse_link)]
+            links: Vec<LinkSpec>,
+        },
+        /// One side of a TCP or MPTCP measurement; the lab runs itself so.
+        #[command(hide = true)]
+        Peer {
+            /// See `peer::Job`.
+            job: Vec<String>,
+        },
+    }
+
+    #[derive(Args)]
+    struct How {
+        /// Where results.json and the plots go.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// Make each comparison so many times.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        runs: usize,
+        /// Leave the other transports out.
+        #[arg(long)]
+        alone: bool,
+    }
+
     pub(super) fn main() -> ExitCode {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let outcome = match arguments.as_slice() {
-            ["list"] => Ok(list()),
-            ["run", names @ ..] if !names.is_empty() => run(names),
-            ["hold", links @ ..] if !links.is_empty() => hold(links),
-            _ => Err("usage: lab list | run NAME... | run all | hold RATE/DELAY/QUEUE...".into()),
+        let outcome = match Cli::parse().what {
+            What::List => Ok(list()),
+            What::Run { names, how } => find(&names).and_then(|chosen| run(&chosen, &how, false)),
+            What::All { how } => run(&ALL.iter().collect::<Vec<_>>(), &how, false),
+            What::Quick { how } => {
+                let names: Vec<String> = QUICK.iter().map(|name| (*name).to_owned()).collect();
+                find(&names).and_then(|chosen| run(&chosen, &how, true))
+            }
+            What::Hold { links } => hold(&links),
+            What::Peer { job } => peer(&job),
         };
         match outcome {
             Ok(true) => ExitCode::SUCCESS,
@@ -48,36 +106,39 @@ mod linux {
 
     fn list() -> bool {
         for scenario in ALL {
-            println!("{:<16} {}", scenario.name, scenario.about);
+            let quick = if QUICK.contains(&scenario.name) { "quick" } else { "" };
+            println!("{:<16} {quick:<6} {}", scenario.name, scenario.about);
         }
         true
     }
 
-    fn run(names: &[&str]) -> Result<bool, String> {
-        let chosen: Vec<&Scenario> = if names == ["all"] {
-            ALL.iter().collect()
-        } else {
-            let find = |name: &&str| {
-                let found = ALL.iter().find(|scenario| scenario.name == *name);
-                found.ok_or_else(|| format!("no scenario is called {name}; see `lab list`"))
-            };
-            names.iter().map(find).collect::<Result<_, _>>()?
+    fn find(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
+        let find = |name: &String| {
+            let found = ALL.iter().find(|scenario| scenario.name == name);
+            found.ok_or_else(|| format!("no scenario is called {name}; see `lab list`"))
         };
+        names.iter().map(find).collect()
+    }
+
+    fn run(chosen: &[&Scenario], how: &How, quick: bool) -> Result<bool, String> {
         lab::check_requirements().map_err(|error| error.to_string())?;
-        let program = program()?;
-        let mut checks = Vec::new();
+        let options = Options { runs: how.runs, quick, peers: !how.alone, program: program()? };
+        let mut results = Results::default();
+        let command = std::env::args().skip(1).fold("lab".to_owned(), |all, arg| all + " " + &arg);
         for scenario in chosen {
             println!("--- {}: {}", scenario.name, scenario.about);
-            checks.extend(scenario.run(&program));
+            results.append(scenario.run(&options));
+            // After each one, so that an hour of work survives whatever the next one does.
+            results
+                .write(&how.out, &command)
+                .map_err(|error| format!("{} cannot be written: {error}", how.out.display()))?;
         }
         println!("\n--- all");
-        checks.iter().for_each(|check| println!("{check}"));
-        let passed = checks.iter().all(|check| check.passed);
-        let rows: Vec<Value> = checks.iter().map(lab::scenario::Check::to_json).collect();
-        let results = json!({ "passed": passed, "checks": rows });
-        std::fs::write("results.json", format!("{results:#}\n"))
-            .map_err(|error| format!("results.json cannot be written: {error}"))?;
-        Ok(passed)
+        results.checks.iter().for_each(|check| println!("{check}"));
+        results.skipped.iter().for_each(|word| println!("SKIPPED {word}"));
+        print!("{}", results.tables());
+        println!("\nwritten to {}", how.out.join("results.json").display());
+        Ok(results.passed())
     }
 
     fn program() -> Result<PathBuf, String> {
@@ -95,10 +156,15 @@ mod linux {
         }
     }
 
-    fn hold(links: &[&str]) -> Result<bool, String> {
-        let specs: Vec<LinkSpec> =
-            links.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
-        let lab = Lab::new(&specs).map_err(|error| error.to_string())?;
+    fn peer(job: &[String]) -> Result<bool, String> {
+        let words: Vec<&str> = job.iter().map(String::as_str).collect();
+        let job = Job::from_args(&words)
+            .ok_or("usage: lab peer sink|source tcp|mptcp CONGESTION ADDRESS:PORT WORKLOAD...")?;
+        socket::play(&job).map(|()| true).map_err(|error| error.to_string())
+    }
+
+    fn hold(specs: &[LinkSpec]) -> Result<bool, String> {
+        let lab = Lab::new(specs).map_err(|error| error.to_string())?;
         for node in [Node::A, Node::B] {
             println!("{node:?}: ip netns exec {} ...", lab.namespace(node));
             for link in lab.links() {
@@ -113,7 +179,7 @@ mod linux {
         Ok(true)
     }
 
-    fn parse(text: &str) -> Result<LinkSpec, String> {
+    fn parse_link(text: &str) -> Result<LinkSpec, String> {
         let numbers: Result<Vec<u32>, _> = text.split('/').map(str::parse).collect();
         match numbers.as_deref() {
             Ok([rate, delay, queue]) => {

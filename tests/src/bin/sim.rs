@@ -50,6 +50,9 @@ fn main() -> ExitCode {
             Err(_) => Some("it panicked (above)".into()),
         };
         if let Some(line) = failure {
+            if args.minutes.is_none() {
+                println!("{scenario:#?}");
+            }
             println!("FAILED seed {seed}: {line}");
             println!(
                 "replay: cargo run --profile sim -p ropewalk-tests --bin sim -- --seed {seed} --trace"

@@ -18,6 +18,8 @@ pub struct Shape {
     pub rate: u64,
     /// From the last bit's departure to its arrival.
     pub delay: Duration,
+    /// The longest IP packet that passes. The machines do not know: their interfaces say 1,500.
+    pub mtu: usize,
     /// A frame that would make the queue before the sender longer than this is dropped.
     pub queue_bytes: usize,
     /// The chance that a frame is lost.
@@ -52,6 +54,7 @@ impl Shape {
         Self {
             rate: mbit_s * 1_000_000,
             delay: Duration::from_millis(delay_ms),
+            mtu: 1_500,
             queue_bytes: queue_kib * 1024,
             loss: 0.0,
             burst: None,
@@ -97,6 +100,8 @@ pub struct Stats {
     pub delivered_bytes: u64,
     /// Frames of at least 1,000 bytes among those: payload, not acknowledgements.
     pub delivered_large: u64,
+    /// Frames that were longer than the link's MTU.
+    pub too_long: u64,
     /// Frames for which the queue had no room.
     pub overflowed: u64,
     /// Frames that chance took.
@@ -189,7 +194,7 @@ impl Drop for Link {
     }
 }
 
-fn bring_up(index: usize, node: Node, namespace: &Namespace) -> io::Result<()> {
+pub(super) fn bring_up(index: usize, node: Node, namespace: &Namespace) -> io::Result<()> {
     let name = interface(index);
     namespace.ip(&["link", "set", "dev", &name, "mtu", "1500", "txqueuelen", "1000", "up"])?;
     namespace.ip(&["address", "add", &format!("{}/24", ipv4(index, node)), "dev", &name])?;

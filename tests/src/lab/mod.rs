@@ -16,8 +16,12 @@ pub mod damage;
 pub mod emulator;
 pub mod link;
 pub mod namespace;
+pub mod peer;
 pub mod pipe;
+pub mod plot;
+pub mod results;
 pub mod scenario;
+pub mod stranger;
 pub mod tap;
 
 pub use link::{Link, LinkSpec, Shape, Stats};
@@ -63,6 +67,7 @@ pub struct Lab {
     // Declared first, dropped first: the emulators let go of their devices before the
     // namespaces that hold these go away.
     links: Vec<Option<Link>>,
+    number: u32,
     namespaces: [Namespace; 2],
 }
 
@@ -72,16 +77,46 @@ impl Lab {
     /// # Errors
     /// Without root, without `/dev/net/tun` or without the `ip` program, with a text that says so.
     pub fn new(links: &[LinkSpec]) -> io::Result<Self> {
+        let mut lab = Self::empty()?;
+        for spec in links {
+            lab.add_link(spec)?;
+        }
+        Ok(lab)
+    }
+
+    /// Builds both namespaces and joins them by one pair of the kernel's own virtual Ethernet
+    /// interfaces, which nothing shapes: what the machine's processors allow.
+    ///
+    /// # Errors
+    /// Without root, or if the kernel refuses.
+    pub fn unshaped() -> io::Result<Self> {
+        let lab = Self::empty()?;
+        let name = interface(0);
+        let [a, b] = &lab.namespaces;
+        let ends = ["link", "add", &name, "type", "veth", "peer", "name", &name, "netns", b.name()];
+        a.ip(&ends)?;
+        for node in [Node::A, Node::B] {
+            link::bring_up(0, node, &lab.namespaces[node.index()])?;
+        }
+        Ok(lab)
+    }
+
+    fn empty() -> io::Result<Self> {
         check_requirements()?;
         namespace::sweep()?;
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
-        let mut lab = Self { links: Vec::new(), namespaces };
-        for spec in links {
-            lab.add_link(spec)?;
+        Ok(Self { links: Vec::new(), number, namespaces })
+    }
+
+    /// Gives the links the shapes that they were built with.
+    pub fn restore(&self, links: &[LinkSpec]) {
+        for (link, spec) in self.links().zip(links) {
+            for node in [Node::A, Node::B] {
+                link.set_from(node, |shape| *shape = spec.shapes[node.index()]);
+            }
         }
-        Ok(lab)
     }
 
     /// Link number `index`.
@@ -117,6 +152,14 @@ impl Lab {
     pub fn unplug(&self, index: usize, node: Node) -> io::Result<()> {
         let name = interface(index);
         self.namespaces[node.index()].ip(&["link", "delete", "dev", &name])
+    }
+
+    /// Runs `ip` with these arguments on a machine.
+    ///
+    /// # Errors
+    /// If it fails; its words are in the error.
+    pub fn ip(&self, node: Node, args: &[&str]) -> io::Result<()> {
+        self.namespaces[node.index()].ip(args)
     }
 
     /// Takes the link away altogether, on both machines.
@@ -170,7 +213,7 @@ pub fn check_requirements() -> io::Result<()> {
         return missing("the lab needs root (network namespaces and TAP devices)");
     }
     if !std::path::Path::new("/dev/net/tun").exists() {
-        return missing("the lab needs /dev/net/tun");
+        return missing("the lab needs /dev/net/tun (modprobe tun; a container must be given it)");
     }
     if Command::new("ip").arg("-Version").output().is_err() {
         return missing("the lab needs the `ip` program (Debian: iproute2)");

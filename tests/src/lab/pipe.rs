@@ -71,11 +71,15 @@ impl Pipe {
         self.shape = shape;
     }
 
-    /// A frame from the sender. Longer ones than the MTU allows do not exist and are ignored.
+    /// A frame from the sender.
     pub fn enter(&mut self, frame: &[u8], now: u64) {
         self.stats.entered += 1;
         if self.shape.cut {
             self.stats.cut += 1;
+            return;
+        }
+        if frame.len() > self.shape.mtu + ETHERNET_BYTES {
+            self.stats.too_long += 1;
             return;
         }
         self.depart_until(now);
@@ -170,6 +174,9 @@ impl Pipe {
         self.underway.push(Reverse((due, self.order, slot)));
     }
 }
+
+/// The head of an Ethernet frame.
+const ETHERNET_BYTES: usize = 14;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to toss coins.
 #[derive(Debug)]

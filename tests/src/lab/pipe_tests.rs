@@ -119,3 +119,12 @@ fn a_shorter_delay_counts_for_new_frames_only() {
     assert_eq!(pipe.leave(100 * MS), Some(&[2; 125][..]));
     assert_eq!(pipe.leave(100 * MS), Some(&[1; 125][..]));
 }
+
+#[test]
+fn frames_longer_than_the_mtu_vanish() {
+    let mut pipe = Pipe::new(Shape { mtu: 576, ..Shape::new(100, 10, 256) }, 1);
+    pipe.enter(&[0; 576 + 14], 0);
+    pipe.enter(&[0; 576 + 15], 0);
+    assert!(pipe.leave(20 * MS).is_some_and(|frame| frame.len() == 590));
+    assert_eq!((pipe.next_due(), pipe.stats().too_long), (None, 1));
+}

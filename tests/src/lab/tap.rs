@@ -22,7 +22,12 @@ pub fn open(name: &str) -> io::Result<OwnedFd> {
         "/dev/net/tun",
         OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
         Mode::empty(),
-    )?;
+    )
+    .map_err(|error| {
+        let error = io::Error::from(error);
+        let what = format!("no TAP device can be made by /dev/net/tun: {error} (modprobe tun?)");
+        io::Error::new(error.kind(), what)
+    })?;
     let mut request = Request { name: [0; 16], flags: IFF_TAP | IFF_NO_PI, rest: [0; 22] };
     // The last byte stays zero: the kernel wants a C string.
     let Some(room) = request.name.get_mut(..name.len()).filter(|_| name.len() < 16) else {

@@ -273,13 +273,7 @@ fn honest(data: &[u8]) {
             }
             11 if also => rooms[side].reset_some(choices.below(8)),
             11 => rooms[side].stop_some(choices.below(8)),
-            _ if also => rooms[side].grow(),
-            _ => {
-                let (streams, mut memory) = rooms[side].lend();
-                let max = choices.below(2_000) as u64;
-                let queued = streams.requeue_tail(max, &mut memory);
-                assert!(queued <= max);
-            }
+            _ => rooms[side].grow(),
         }
     }
     heal(&mut rooms, &mut under_way);
@@ -393,6 +387,9 @@ fn heal(rooms: &mut [Room; 2], under_way: &mut Vec<(usize, Vec<u8>, Cargo)>) {
             })
         };
         if ended(0) && ended(1) && rooms.iter_mut().all(Room::is_empty) {
+            // The word of the room that this made is still to be said.
+            deliver(0, rooms, under_way);
+            deliver(1, rooms, under_way);
             return;
         }
     }

@@ -34,9 +34,12 @@ impl Scenario {
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut scenario = Self::plain(seed);
-        let rng = &mut Rng::with_seed(seed ^ 0x5eed_0f_7e_57);
+        let rng = &mut Rng::with_seed(seed ^ 0x5e_ed0f_7e57);
         scenario.impaired = scenario.links.iter().any(|link| link.loss > 0);
         draw_streams(&mut scenario, rng);
+        if one_in(3, rng) {
+            scenario.mode = MODES[rng.usize(..MODES.len())];
+        }
         if one_in(4, rng) {
             scenario.boards = [rng.bool(), rng.bool()];
         }
@@ -52,9 +55,10 @@ impl Scenario {
             draw_messages(&mut scenario, rng);
         }
         if one_in(6, rng) {
-            for mode in [Mode::Spread, Mode::Bulk].iter().take(rng.usize(1..=2)) {
+            for _ in 0..rng.usize(1..=2) {
+                let mode = MODES[rng.usize(..MODES.len())];
                 let after = Duration::from_millis(rng.u64(0..3_000));
-                scenario.acts.push((after, Act::SetMode(*mode)));
+                scenario.acts.push((after, Act::SetMode(mode)));
             }
         }
         draw_moves(&mut scenario, rng);
@@ -205,3 +209,4 @@ fn draw_moves(scenario: &mut Scenario, rng: &mut Rng) {
 }
 
 const BOARD_BYTES: u64 = 40_000;
+const MODES: [Mode; 5] = [Mode::Bulk, Mode::Spread, Mode::Backup, Mode::Redundant, Mode::Repair];

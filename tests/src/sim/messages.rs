@@ -43,7 +43,7 @@ impl Messages {
         for (plan, due) in &mut self.plans[usize::from(index)] {
             while plan.count > 0 && *due <= now {
                 plan.count -= 1;
-                *due = *due + plan.every;
+                *due += plan.every;
                 let key =
                     (life as u32, self.next_number, plan.bytes.min(connection.datagram_max()));
                 match connection.send_datagram(&message(index, key)) {

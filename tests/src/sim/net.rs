@@ -44,6 +44,20 @@ impl LinkSpec {
         }
     }
 
+    /// The same link, carrying IP packets of up to `bytes`.
+    #[must_use]
+    pub const fn with_mtu(mut self, bytes: usize) -> Self {
+        self.mtu = bytes - 28;
+        self
+    }
+
+    /// What the nodes believe that the link carries: Ethernet's 1,500 bytes less the headers of IPv4
+    /// and UDP, or more where the link does. That it carries less is theirs to find out.
+    #[must_use]
+    pub fn interface_mtu(&self) -> u16 {
+        u16::try_from(self.mtu.max(1_472)).unwrap_or(u16::MAX)
+    }
+
     /// The same link, losing `permille` of its datagrams.
     #[must_use]
     pub const fn lossy(mut self, permille: u32) -> Self {
@@ -67,6 +81,8 @@ pub struct Direction {
     burst_left: u32,
     /// How many were carried.
     pub carried: u64,
+    /// Their bytes, IPv4 and UDP headers included, whether carried or dropped.
+    pub bytes: u64,
     /// How many were dropped, for any reason.
     pub dropped: u64,
 }
@@ -85,6 +101,7 @@ impl Direction {
             held_until: Instant::ZERO,
             burst_left: 0,
             carried: 0,
+            bytes: 0,
             dropped: 0,
         }
     }
@@ -94,6 +111,7 @@ impl Direction {
         let wire_bytes = datagram.len() as u64 + FRAME_OVERHEAD;
         let moves_from = now.max(self.held_until);
         let waiting = self.free_at.since(moves_from).bytes_at(self.spec.rate / 8);
+        self.bytes += datagram.len() as u64 + 28;
         let lost = self.loses(rng);
         if !self.open || datagram.len() > self.spec.mtu || waiting + wire_bytes > self.spec.queue {
             self.dropped += 1;

@@ -6,7 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use fastrand::Rng;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, Event, LinkChange, LinkInfo, Listener, Peer, Route, offered_credit,
+    Connection, Event, LinkChange, LinkInfo, LinkPolicy, Listener, Peer, Route, offered_credit,
 };
 use ropewalk_core::crypto::{Identity, Psk, Seed, Software};
 use ropewalk_core::id::{Address, Arrival, ConnectionId, CostClass, LinkId};
@@ -41,6 +41,8 @@ pub struct Node {
     others: Vec<SimConnection>,
     /// Which of its links are up.
     pub links: BTreeMap<u8, LinkInfo>,
+    /// What its user wants of them.
+    policies: BTreeMap<u8, LinkPolicy>,
     /// How often each link's address has changed.
     moves: BTreeMap<u8, u8>,
     listener: Listener<Software>,
@@ -71,6 +73,7 @@ impl Node {
             connection: None,
             others: Vec::new(),
             links: BTreeMap::new(),
+            policies: BTreeMap::new(),
             moves: BTreeMap::new(),
             listener,
             config,
@@ -117,7 +120,24 @@ impl Node {
         for (link, info) in &self.links {
             connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
         }
+        apply(&self.policies, &mut connection, now);
         self.connection = Some(connection);
+    }
+
+    /// The user's word on a link.
+    pub fn set_policy(&mut self, link: u8, policy: LinkPolicy, now: Instant) {
+        self.policies.insert(link, policy);
+        if let Some(connection) = &mut self.connection {
+            apply(&self.policies, connection, now);
+        }
+    }
+
+    /// What a link costs.
+    pub fn set_class(&mut self, link: u8, class: CostClass, now: Instant) {
+        let Some(info) = self.links.get_mut(&link) else { return };
+        info.class = class;
+        let info = info.clone();
+        self.change(link, LinkChange::Up(info), now);
     }
 
     /// Loses all state but the key, as a restart does.
@@ -175,7 +195,7 @@ impl Node {
             (None, None) => Some([0; 32]),
             _ => None,
         };
-        let mut scratch = [0; 2_048];
+        let mut scratch = [0; 9_216];
         let route = self.listener.handle_datagram(
             at,
             &mut datagram,
@@ -201,6 +221,7 @@ impl Node {
                 for (link, info) in &self.links {
                     connection.handle_link(LinkId(*link), LinkChange::Up(info.clone()), now);
                 }
+                apply(&self.policies, &mut connection, now);
                 let _ = connection.handle_datagram(at, &mut datagram, now);
                 self.others.extend(self.connection.replace(connection));
                 None
@@ -227,12 +248,14 @@ impl Node {
     /// Polls until every poll says that there is nothing, in a shuffled order.
     pub fn poll(&mut self, now: Instant) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
+        let longest = self.links.values().map(|link| link.mtu).max().unwrap_or(1_200);
+        let longest = usize::from(longest.min(9_000));
         if let Some(connection) = &mut self.connection {
-            drain(connection, &mut self.events, &mut outgoing, &mut self.rng, now);
+            drain(connection, &mut self.events, &mut outgoing, &mut self.rng, longest, now);
         }
         for other in &mut self.others {
             // Nobody is left to hear what happens on it.
-            drain(other, &mut Vec::new(), &mut outgoing, &mut self.rng, now);
+            drain(other, &mut Vec::new(), &mut outgoing, &mut self.rng, longest, now);
         }
         self.others.retain(|other| !other.is_drained());
         outgoing
@@ -251,12 +274,14 @@ fn drain(
     events: &mut Vec<Event>,
     outgoing: &mut Vec<Outgoing>,
     rng: &mut Rng,
+    longest: usize,
     now: Instant,
 ) {
     if connection.poll_timeout().is_some_and(|moment| moment <= now) {
         connection.handle_timeout(now);
     }
-    let mut buffer = vec![0; 1_200 * rng.usize(1..=16)];
+    // From one Ethernet packet on; at least one jumbo frame where links carry such.
+    let mut buffer = vec![0; longest * rng.usize(1..=16)];
     let mut idle = [false; 2];
     while idle != [true; 2] {
         let which = rng.usize(..2);
@@ -278,6 +303,12 @@ fn drain(
         // Sending may raise an event and the other way round.
         idle = if busy { [false; 2] } else { idle };
         idle[which] = !busy;
+    }
+}
+
+fn apply(policies: &BTreeMap<u8, LinkPolicy>, connection: &mut SimConnection, now: Instant) {
+    for (link, policy) in policies {
+        assert!(connection.set_link_policy(LinkId(*link), *policy, now), "few links");
     }
 }
 

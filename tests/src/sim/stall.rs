@@ -3,6 +3,8 @@
 //! connection by then.
 
 use super::net::LinkSpec;
+use super::node::Node;
+use ropewalk_core::id::Mode;
 use ropewalk_core::time::{Duration, Instant};
 
 /// How each link fares, and how the two directions of traffic get on.
@@ -13,12 +15,20 @@ pub(super) struct Watch {
     /// By the sender: since when bytes wait, and when some were last read.
     waiting: [Option<Instant>; 2],
     progress: [Instant; 2],
+    /// Bytes of streams that arrived, in whatever order.
+    arrived: [u64; 2],
     next: Instant,
 }
 
 impl Watch {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { links: Vec::new(), waiting: [None; 2], progress: [now; 2], next: now }
+        Self {
+            links: Vec::new(),
+            waiting: [None; 2],
+            progress: [now; 2],
+            arrived: [0; 2],
+            next: now,
+        }
     }
 
     /// What is known of a link has changed: whether it is well, and what it is like.
@@ -45,11 +55,20 @@ impl Watch {
         due
     }
 
-    /// `waits`: whether bytes of `node` wait.
+    /// `waits`: whether bytes of `node` wait for `other`.
     ///
     /// # Panics
     /// When they have waited for too long.
-    pub(super) fn check(&mut self, node: u8, waits: bool, now: Instant) {
+    pub(super) fn check(&mut self, node: u8, waits: bool, other: &Node, now: Instant) {
+        let connection = other.connection.as_ref();
+        if connection.is_some_and(|connection| connection.mode() == Mode::Redundant) {
+            // A slow link may have much to repeat of what a fast one took along: it does get on.
+            let arrived = connection.into_iter().flat_map(|connection| connection.paths());
+            let arrived = arrived.map(|path| path.counters.data_received).sum();
+            if core::mem::replace(&mut self.arrived[usize::from(node)], arrived) < arrived {
+                self.on_progress(node, now);
+            }
+        }
         let since = &mut self.waiting[usize::from(node)];
         if !waits {
             *since = None;

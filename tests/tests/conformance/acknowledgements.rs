@@ -75,7 +75,7 @@ fn every_packet_that_asks_for_it_is_acknowledged_on_its_own_path() {
     for (path, link) in [(0, 0), (2, 1)] {
         puppet.say(path, link, &[Frame::Ping]).unwrap();
         let said = puppet.wait(20);
-        assert_eq!(acknowledged(&said)[..1], [(path, path)]);
+        assert!(acknowledged(&said).contains(&(path, path)), "{path}");
     }
 }
 

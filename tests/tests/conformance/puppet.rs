@@ -278,7 +278,7 @@ impl Puppet {
         let tag: [u8; TAG_BYTES] = (&*tag).try_into().expect("a tag");
         let opened = self
             .keys
-            .open(header.key_phase, header.path, number, head, payload, &tag, self.now)
+            .open(header.key_phase, header.path, number, true, head, payload, &tag, self.now)
             .expect("what the subject seals opens");
         if opened.key_changed {
             self.keys.on_changed_keep_until(self.now);

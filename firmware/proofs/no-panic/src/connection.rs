@@ -4,7 +4,7 @@
 use crate::opaque::{Bytes, Stub, any, arrival, identity, now, see};
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, LinkChange, LinkInfo, Listener, Memory, Parts, Peer, Route, Storage, offered_credit,
+    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Storage, offered_credit,
 };
 use ropewalk_core::crypto::Seed;
 use ropewalk_core::id::{CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -104,6 +104,8 @@ fn drive(connection: &mut Connection<Lent<'_>, Stub>) {
     see(any(&mut *connection).send_datagram(bytes.any()));
     see(any(&mut *connection).recv_datagram(bytes.any()));
     any(&mut *connection).set_mode(any(Mode::Bulk));
+    let policy = LinkPolicy { spare: any(false), quota: any(None) };
+    see(any(&mut *connection).set_link_policy(LinkId(any(0)), policy, now()));
     any(&mut *connection).close(any(0), any("done"), now());
     looks(any(&mut *connection));
 }
@@ -128,5 +130,6 @@ fn looks(connection: &mut Connection<Lent<'_>, Stub>) {
     see((connection.id(), connection.side(), connection.peer(), connection.mode()));
     see((connection.is_connected(), connection.is_drained(), connection.stats()));
     see((connection.wants_memory(), connection.datagram_max()));
+    see((connection.link_used(LinkId(any(0))), connection.link_policy(LinkId(any(0)))));
     see(connection.storage_mut().block_bytes());
 }

@@ -20,16 +20,19 @@ fn path() {
     see(table.room(any(&slots)));
     let mut sent = Sent { table: any(&mut table), slots: any(&mut slots) };
     let mut recovery = any(Recovery::new(any(1_200), now()));
-    looks(any(&recovery), sent.slots);
+    looks(any(&recovery));
 
     let cargo = any(Cargo::new());
     let kind = any(SentKind::Data);
     see(any(&mut recovery).on_sent(any(0), kind, &cargo, any(true), now(), &mut sent));
     let mut bytes = Bytes::<64>::new();
+    let held = Duration::from_micros(any(0));
     for frame in Frames::new(bytes.any()) {
         if let Ok(Frame::Ack(ack)) = any(frame) {
             let each = &mut |fate, item| see((fate, item));
-            see(any(&mut recovery).on_ack(&ack, any(true), now(), &mut sent, each));
+            see(any(&mut recovery).on_ack(&ack, held, now(), &mut sent, each));
+            let each = &mut |fate, item| see((fate, item));
+            see(any(&mut recovery).on_ack_elsewhere(&ack, now(), &mut sent, each));
         }
     }
     let each = &mut |fate, item| see((fate, item));
@@ -37,17 +40,20 @@ fn path() {
     any(&mut recovery).for_each_in_flight(&mut sent, &mut |item| see(item));
     any(&mut recovery).on_resumed(Duration::from_micros(any(0)), now());
     any(&mut recovery).on_moved(now());
+    any(&mut recovery).set_datagram_bytes(any(0));
+    any(&mut recovery).forget_long_losses();
+    see(recovery.long_losses());
     any(&mut recovery).drop_all(&mut sent, &mut |item| see(item));
-    looks(any(&recovery), sent.slots);
+    looks(any(&recovery));
 }
 
-fn looks(recovery: &Recovery, slots: &[SentSlot]) {
+fn looks(recovery: &Recovery) {
     see((recovery.next_number(), recovery.largest_acked(), recovery.window()));
-    see((recovery.in_flight(), recovery.rate(), recovery.lost_packets(), recovery.last_acked()));
-    see((recovery.oldest_sent_at(slots), recovery.last_sent(), recovery.waiting()));
+    see((recovery.in_flight(), recovery.rate(), recovery.stats, recovery.last_newly_acked()));
+    see((recovery.oldest_unacked_sent_at(), recovery.last_eliciting_sent(), recovery.waiting()));
     see((recovery.allowance(now()), recovery.timeout(), recovery.probe_timeout()));
     let rtt = &recovery.rtt;
-    see((rtt.latest(), rtt.smoothed(), rtt.variation(), rtt.min(), rtt.measured()));
+    see((rtt.latest(), rtt.smoothed(), rtt.variation(), rtt.min(), rtt.is_sampled()));
 }
 
 fn acknowledgements() {

@@ -22,10 +22,13 @@ pub(crate) fn all() {
     see(chain.blocks());
 
     let mut ranges = any(Ranges::<8>::new());
-    ranges.insert(any(0)..any(0));
-    any(&mut ranges).remove(any(0)..any(0));
+    ranges.insert_merging(any(0)..any(0));
+    see(any(&mut ranges).insert_dropping_lowest(any(0)..any(0)));
+    see(any(&mut ranges).remove(any(0)..any(0)));
+    any(&mut ranges).remove_below(any(0));
     let seen = any(&mut ranges);
-    see((seen.total(), seen.is_empty(), seen.first()));
-    seen.iter().for_each(|range| see(range.clone()));
+    see((seen.total(), seen.len(), seen.is_empty(), seen.first(), seen.last()));
+    see(seen.contains(any(0)));
+    seen.iter().for_each(see);
     any(&mut ranges).clear();
 }

@@ -55,9 +55,12 @@ fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     let mut cargo = any(Cargo::new());
     let mut writer = any(Writer::new(bytes.any()));
     see(any(&mut *streams).write_frames(&mut writer, &mut cargo, memory));
+    let (lane, again) = (any(0), any(false));
+    see(any(&mut *streams).write_lane(lane, again, &mut writer, &mut cargo, memory));
+    see(any(&mut *streams).lanes_waiting(memory));
+    any(&mut *streams).clear_lane(any(0), memory);
     any(&mut *streams).on_acked(any(Carried::MaxData), memory);
     any(&mut *streams).on_lost(any(Carried::MaxData), memory);
-    see(any(&mut *streams).requeue_tail(any(0), memory));
 }
 
 fn messages() {

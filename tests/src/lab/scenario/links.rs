@@ -2,7 +2,7 @@
 
 use super::super::{Lab, LinkSpec, Node};
 use super::Stage;
-use super::rates::Bulk;
+use super::measure::Measurement;
 use super::transfer::S1;
 use core::time::Duration;
 use std::io;
@@ -20,10 +20,10 @@ pub(super) fn black_hole(stage: &mut Stage, which: usize) -> io::Result<()> {
     transfer.finish(LIMIT)?;
     stage.intact(&transfer)?;
 
-    let mut bulk = Bulk::begin(stage, &lab, BYTES)?;
+    let mut bulk = Measurement::bulk(stage, &lab, BYTES)?;
     let back = swallow(&lab, which);
     stage.returned("`bench` uses the link again after", back);
-    let result = bulk.finish(LIMIT)?;
+    let result = bulk.outcome(LIMIT)?;
     stage.at_most("longest gap", result.max_gap_ms, 300.0, "ms");
     Ok(())
 }
@@ -64,7 +64,7 @@ pub(super) fn come_and_go(stage: &mut Stage) -> io::Result<()> {
 }
 
 impl Stage {
-    fn returned(&mut self, what: &str, after: Option<Duration>) {
+    pub(super) fn returned(&mut self, what: &str, after: Option<Duration>) {
         let millis = after.map_or(f64::INFINITY, |time| time.as_secs_f64() * 1e3);
         self.at_most(what, millis, PATIENCE.as_secs_f64() * 1e3, "ms");
     }
@@ -81,7 +81,7 @@ fn swallow(lab: &Lab, which: usize) -> Option<Duration> {
 }
 
 /// How long it takes from now until the link has carried some full frames to B.
-fn until_data(lab: &Lab, link: usize, limit: Duration) -> Option<Duration> {
+pub(super) fn until_data(lab: &Lab, link: usize, limit: Duration) -> Option<Duration> {
     let begin = Instant::now();
     let before = lab.link(link).stats(Node::A).delivered_large;
     while begin.elapsed() <= limit {

@@ -1,16 +1,27 @@
 //! What the real program must show on real kernels: each scenario runs `ropewalk` on the lab's two
-//! machines, bends the links under it, and holds what came out against a budget.
+//! machines, bends the links under it, and holds what came out against a budget; those that
+//! compare run the other transports ([`Peer`](super::peer::Peer)) on the same links beside it.
 //!
 //! The budgets are promises of the project, written down where they are checked. Run them with
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
+mod addresses;
+mod check;
+mod cost;
+mod failover;
+mod flood;
+mod gap;
 mod links;
+mod matrix;
+mod measure;
+mod mtu;
 mod process;
 mod rates;
 mod transfer;
 
-use core::fmt::{self, Display};
-use serde_json::{Value, json};
+pub use check::{Check, Stage};
+
+use super::results::Results;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,24 +34,43 @@ pub struct Scenario {
     run: fn(&mut Stage) -> io::Result<()>,
 }
 
-impl Scenario {
-    /// Runs it with this program, and gives every check with its outcome. What keeps it from
-    /// ending is one more failed check, not an error of ours.
+/// How scenarios are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The `ropewalk` program.
+    pub program: PathBuf,
+    /// How often each comparison is made.
+    pub runs: usize,
+    /// Less of everything, with loose bounds: to see that it works at all.
+    pub quick: bool,
+    /// Whether the other transports run too.
+    pub peers: bool,
+}
+
+impl Options {
+    /// One run of everything, with the peers.
     #[must_use]
-    pub fn run(&self, program: &Path) -> Vec<Check> {
-        let mut stage = match Stage::new(self.name, program) {
+    pub fn new(program: &Path) -> Self {
+        Self { program: program.to_owned(), runs: 1, quick: false, peers: true }
+    }
+}
+
+impl Scenario {
+    /// Runs it, and gives everything it found. What keeps it from ending is one more failed
+    /// check, not an error of ours.
+    #[must_use]
+    pub fn run(&self, options: &Options) -> Results {
+        let mut stage = match Stage::new(self.name, options) {
             Ok(stage) => stage,
-            Err(error) => return vec![Check::failed(self.name, &error)],
+            Err(error) => {
+                let checks = vec![Check::failed(self.name, &error)];
+                return Results { checks, ..Results::default() };
+            }
         };
         if let Err(error) = (self.run)(&mut stage) {
-            stage.checks.push(Check::failed(self.name, &error));
+            stage.fail(&error);
         }
-        if stage.checks.iter().all(|check| check.passed) {
-            let _ = std::fs::remove_dir_all(&stage.folder);
-        } else {
-            println!("kept for a look: {}", stage.folder.display());
-        }
-        stage.checks
+        stage.end()
     }
 }
 
@@ -72,96 +102,79 @@ pub const ALL: &[Scenario] = &[
         about: "an interface is added during a transfer, and another taken out",
         run: links::come_and_go,
     },
+    Scenario {
+        name: "address-change",
+        about: "the only address of the only link changes, on one end, then on the other",
+        run: addresses::changed,
+    },
+    Scenario { name: "ipv6-only", about: "no IPv4 on any link", run: addresses::ipv6_only },
+    Scenario {
+        name: "link-local",
+        about: "only link-local IPv6 addresses",
+        run: addresses::link_local,
+    },
+    Scenario {
+        name: "cable",
+        about: "a veth pair is added during a transfer, deleted, and added again",
+        run: addresses::cable,
+    },
     Scenario { name: "memory", about: "a file of 2 GiB in 64 MiB", run: transfer::memory },
-    Scenario { name: "rates", about: "goodput on the links S1 to S7", run: rates::all },
+    Scenario {
+        name: "rates",
+        about: "goodput on the links S1 to S7, beside TCP, MPTCP and noq",
+        run: rates::all,
+    },
+    Scenario {
+        name: "failover",
+        about: "messages while a link is cut, cut one way, or loses 30 %, beside MPTCP and noq",
+        run: failover::all,
+    },
+    Scenario {
+        name: "gap",
+        about: "a transfer while the fast link is cut, beside MPTCP and noq",
+        run: gap::all,
+    },
+    Scenario {
+        name: "cost",
+        about: "processor time for a gigabyte, beside TCP and quinn",
+        run: cost::all,
+    },
+    Scenario {
+        name: "matrix-a",
+        about: "two links of equal and unequal rate and delay, as the kernel's own tests, beside MPTCP",
+        run: matrix::unequal,
+    },
+    Scenario {
+        name: "matrix-b",
+        about: "one, two and three of four links go down in a transfer",
+        run: matrix::failures,
+    },
+    Scenario {
+        name: "matrix-c",
+        about: "loss, bursts of it, and reordering, beside MPTCP",
+        run: matrix::impaired,
+    },
+    Scenario {
+        name: "matrix-d",
+        about: "picoquic's links, sizes and events",
+        run: matrix::picoquic,
+    },
+    Scenario {
+        name: "matrix-e",
+        about: "round trips 1 to 60 times and rates 1 to 50 times apart; one to eight links",
+        run: matrix::apart,
+    },
+    Scenario {
+        name: "mtu",
+        about: "links of 576, 1,280 and 1,500 bytes, and one that shrinks",
+        run: mtu::all,
+    },
+    Scenario {
+        name: "flood",
+        about: "50,000 first messages a second, forged, half-made and replayed, beside a transfer",
+        run: flood::all,
+    },
 ];
 
-/// One thing that had to hold, and whether it did.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// The scenario.
-    pub scenario: String,
-    /// What was looked at.
-    pub what: String,
-    /// What was found.
-    pub measured: String,
-    /// What was asked for.
-    pub budget: String,
-    /// Whether it held.
-    pub passed: bool,
-}
-
-impl Check {
-    fn failed(scenario: &str, error: &io::Error) -> Self {
-        Self {
-            scenario: scenario.to_owned(),
-            what: "ran to its end".to_owned(),
-            measured: error.to_string(),
-            budget: String::new(),
-            passed: false,
-        }
-    }
-
-    /// As an object of `results.json`.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "scenario": self.scenario, "check": self.what, "measured": self.measured,
-            "budget": self.budget, "passed": self.passed,
-        })
-    }
-}
-
-impl Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed { "ok" } else { "FAIL" };
-        let Self { scenario, what, measured, budget, .. } = self;
-        write!(f, "{verdict:<5} {scenario:<16} {what:<44} {measured:>24}   {budget}")
-    }
-}
-
-/// Where a scenario plays: the program, a folder of its own, and what was found so far.
-pub struct Stage {
-    scenario: &'static str,
-    program: PathBuf,
-    folder: PathBuf,
-    checks: Vec<Check>,
-}
-
-impl Stage {
-    fn new(scenario: &'static str, program: &Path) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix(&format!("lab-{scenario}-")).tempdir()?.keep();
-        Ok(Self { scenario, program: program.to_owned(), folder, checks: Vec::new() })
-    }
-
-    /// Notes that `measured` must be at least `least`.
-    fn at_least(&mut self, what: &str, measured: f64, least: f64, unit: &str) {
-        self.note(what, measured, measured >= least, format!(">= {least} {unit}"));
-    }
-
-    /// Notes that `measured` must be at most `most`.
-    fn at_most(&mut self, what: &str, measured: f64, most: f64, unit: &str) {
-        self.note(what, measured, measured <= most, format!("<= {most} {unit}"));
-    }
-
-    fn note(&mut self, what: &str, measured: f64, passed: bool, budget: String) {
-        self.push(what, format!("{measured:.1}"), budget, passed);
-    }
-
-    /// Notes something that either holds or does not.
-    fn holds(&mut self, what: &str, passed: bool) {
-        self.push(what, if passed { "yes" } else { "no" }.to_owned(), String::new(), passed);
-    }
-
-    fn push(&mut self, what: &str, measured: String, budget: String, passed: bool) {
-        let check = Check {
-            scenario: self.scenario.to_owned(),
-            what: what.to_owned(),
-            measured,
-            budget,
-            passed,
-        };
-        println!("{check}");
-        self.checks.push(check);
-    }
-}
+/// Those of `lab quick`.
+pub const QUICK: &[&str] = &["rates", "failover", "cost"];

@@ -4,17 +4,20 @@
 use super::super::{Lab, Node};
 use super::Stage;
 use core::time::Duration;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// One process and what it said.
 pub(super) struct Process {
     child: Child,
+    ended: Option<ExitStatus>,
+    cpu: f64,
     about: String,
     errors: PathBuf,
     incoming: Receiver<String>,
@@ -25,11 +28,22 @@ pub(super) struct Process {
 impl Stage {
     /// Starts `ropewalk ARGS` on `node`, with a configuration folder of that machine's own.
     pub(super) fn start(&self, lab: &Lab, node: Node, args: &[&str]) -> io::Result<Process> {
+        self.start_program(lab, node, &self.options.program, args)
+    }
+
+    /// Starts any program that prints JSON lines.
+    pub(super) fn start_program(
+        &self,
+        lab: &Lab,
+        node: Node,
+        program: &Path,
+        args: &[&str],
+    ) -> io::Result<Process> {
         let home = self.folder.join(format!("home-{node:?}"));
         std::fs::create_dir_all(&home)?;
         let errors = self.folder.join(format!("{node:?}-{}.stderr", args.first().unwrap_or(&"")));
         let mut child = lab
-            .command(node, &self.program.to_string_lossy())
+            .command(node, &program.to_string_lossy())
             .args(args)
             .env("ROPEWALK_HOME", home)
             .stdin(Stdio::null())
@@ -43,7 +57,16 @@ impl Stage {
             lines.map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
         });
         let about = format!("{} on {node:?}", args.join(" "));
-        Ok(Process { child, about, errors, incoming, lines: Vec::new(), memory_kib: 0 })
+        Ok(Process {
+            child,
+            ended: None,
+            cpu: 0.0,
+            about,
+            errors,
+            incoming,
+            lines: Vec::new(),
+            memory_kib: 0,
+        })
     }
 
     /// Starts the answering side on B and waits for its ticket, which lies in the file that the
@@ -61,7 +84,7 @@ impl Stage {
 
 impl Process {
     /// Waits for the first line whose event is `event`.
-    fn wait_for(&mut self, event: &str, limit: Duration) -> io::Result<()> {
+    pub(super) fn wait_for(&mut self, event: &str, limit: Duration) -> io::Result<()> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline && !self.has_ended()? {
             self.read_lines()?;
@@ -75,9 +98,30 @@ impl Process {
 
     /// Whether it has ended. Also looks at its memory, so call it often.
     pub(super) fn has_ended(&mut self) -> io::Result<bool> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        self.memory_kib = self.memory_kib.max(status.ok().and_then(|s| peak(&s)).unwrap_or(0));
-        Ok(self.child.try_wait()?.is_some())
+        if self.ended.is_some() {
+            return Ok(true);
+        }
+        let status = self.proc("status");
+        self.memory_kib = self.memory_kib.max(peak(&status).unwrap_or(0));
+        // Before it is reaped: its times are gone with it.
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = waitid(WaitId::Pid(pid), look)?.is_some();
+        self.cpu = cpu_seconds(&self.proc("stat")).unwrap_or(self.cpu);
+        if ended {
+            self.ended = Some(self.child.wait()?);
+        }
+        Ok(self.ended.is_some())
+    }
+
+    /// The processor time that it used, in seconds, as far as it was looked at.
+    pub(super) const fn cpu_seconds(&self) -> f64 {
+        self.cpu
+    }
+
+    fn proc(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
     }
 
     /// Waits until it ends well.
@@ -89,9 +133,13 @@ impl Process {
             }
             std::thread::sleep(TURN);
         }
-        let status = self.child.wait()?;
         self.read_lines()?;
-        if status.success() { Ok(()) } else { Err(self.complaint(&format!("ended with {status}"))) }
+        match self.ended {
+            Some(status) if !status.success() => {
+                Err(self.complaint(&format!("ended with {status}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The last line with this event.
@@ -128,9 +176,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if self.ended.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
+}
+
+/// User and system time of a line of `/proc/PID/stat` (proc(5): fields 14 and 15, in ticks).
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    // The second field is the program's name, in which anything may stand.
+    let rest = stat.rsplit_once(") ")?.1;
+    let ticks = |field: usize| rest.split(' ').nth(field - 3)?.parse::<f64>().ok();
+    Some((ticks(14)? + ticks(15)?) / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn peak(status: &str) -> Option<u64> {
