@@ -24,7 +24,7 @@ fn describe(found: netdev::Interface) -> Interface {
     );
     // The first is dialled first, and where both answer IPv4's shorter header is the better bargain.
     let mut addresses = found.ip_addrs();
-    addresses.sort_by_key(std::net::IpAddr::is_ipv6);
+    addresses.sort_by_key(core::net::IpAddr::is_ipv6);
     Interface {
         index: found.index,
         kind,
