@@ -162,7 +162,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         match copy(&lanes, common) {
             Choice::Send { index } => {
                 let again = leader(&lanes) == Some(index);
-                Some(Plan { slot: index, what: What::Data { again } })
+                Some(Plan::new(index, What::Data { again }))
             }
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);

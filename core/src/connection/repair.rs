@@ -13,7 +13,7 @@
 //! dropped like any duplicate.
 
 use super::memory::Storage;
-use super::transmit::{bit, candidates};
+use super::transmit::{bit, list_candidates};
 use super::{Connection, Phase};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
@@ -54,7 +54,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let last = self.repairs.last;
         let avoid = parts.paths.iter().position(|path| path.as_ref().map(|p| p.id) == last);
-        let mut ready = candidates(parts.paths, now);
+        let mut ready = heapless::Vec::new();
+        list_candidates(parts.paths, now, &mut ready);
         ready.retain(|path| skip & bit(path.index) == 0);
         elsewhere(&ready, avoid, now)
     }

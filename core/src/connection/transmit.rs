@@ -39,10 +39,18 @@ pub struct Transmit {
 }
 
 /// The next packet: on which path, and what for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct Plan {
     pub(super) slot: usize,
     pub(super) what: What,
+    /// So many bytes may follow on the same path before the question is put again.
+    pub(super) more: u64,
+}
+
+impl Plan {
+    pub(super) const fn new(slot: usize, what: What) -> Self {
+        Self { slot, what, more: 0 }
+    }
 }
 
 /// What a packet is for.
@@ -154,8 +162,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             if single || !plan.what.is_data() || !full || !next_fits {
                 break;
             }
+            plan.more = plan.more.saturating_sub(bytes as u64);
+            if plan.more >= segment_size as u64 {
+                continue;
+            }
             match self.plan(0, now) {
-                Some(next) if next == plan => plan = next,
+                Some(next) if (next.slot, next.what) == (plan.slot, plan.what) => plan = next,
                 _ => break,
             }
         }
@@ -176,7 +188,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What only asks goes last. `skip`, bit `i`: not on the path in slot `i`.
     fn plan(&mut self, skip: u8, now: Instant) -> Option<Plan> {
         if let Some(slot) = self.plan_repair(skip, now) {
-            return Some(Plan { slot, what: What::Repair });
+            return Some(Plan::new(slot, What::Repair));
         }
         let data = self.plan_data(skip, now).filter(|plan| skip & bit(plan.slot) == 0);
         let urgent = self.urgent_slots(now) & !skip;
@@ -184,11 +196,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Some(plan) if urgent & bit(plan.slot) != 0 || urgent == 0 => Some(plan),
             _ if urgent == 0 => {
                 let probe = self.length_probe(skip, now)?;
-                Some(Plan { slot: probe.slot, what: What::LengthProbe(probe) })
+                Some(Plan::new(probe.slot, What::LengthProbe(probe)))
             }
             _ => {
                 let slot = urgent.trailing_zeros() as usize;
-                Some(Plan { slot, what: What::Urgent })
+                Some(Plan::new(slot, What::Urgent))
             }
         }
     }
@@ -243,7 +255,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let control = waiting.control || control;
         let bytes =
             waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
-        let mut candidates = candidates(parts.paths, now);
+        let room = self.sent.room(parts.sent).saturating_sub(PATHS_MAX * 2);
+        let mut candidates = Vec::new();
+        list_candidates(parts.paths, now, &mut candidates);
         if self.mode.mode == Mode::Redundant {
             candidates.retain(|path| skip & bit(path.index) == 0);
             let common = control || waiting.again > 0 || self.datagrams.waiting() > 0;
@@ -263,7 +277,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             _ => choose(&candidates, &backlog, now),
         };
         match choice {
-            Choice::Send { index } => Some(Plan { slot: index, what: What::Data { again: true } }),
+            Choice::Send { index } => {
+                let path = candidates.iter().find(|path| path.index == index)?;
+                let more = match self.mode.mode {
+                    Mode::Bulk | Mode::Backup => path.burst(room),
+                    _ => 0, // Each packet is a choice of its own.
+                };
+                Some(Plan { slot: index, what: What::Data { again: true }, more })
+            }
             Choice::Wait { until } => {
                 self.clock.transmit = until.filter(|moment| *moment > now);
                 None
@@ -432,14 +453,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 }
 
 /// The paths that may carry data, as the scheduler sees them.
-pub(super) fn candidates(paths: &[Option<Path>], now: Instant) -> Vec<Candidate, PATHS_MAX> {
-    let mut candidates = Vec::new();
+pub(super) fn list_candidates(
+    paths: &[Option<Path>],
+    now: Instant,
+    candidates: &mut Vec<Candidate, PATHS_MAX>,
+) {
     for (index, path) in paths.iter().enumerate() {
         if let Some(path) = path.as_ref().filter(|path| path.may_carry_data()) {
             let _ = candidates.push(path.candidate(index, now));
         }
     }
-    candidates
 }
 
 /// Packets that a key is spared for Close: on each of 8 paths, four times.

@@ -149,6 +149,14 @@ impl Candidate {
         matches!(self.allowance, Allowance::Now(_))
     }
 
+    /// Bytes that are one decision: what the path sends in [`BURST`], if it may send so much now and
+    /// there are places for so many packets. Nothing that is put off so long is put off for long.
+    pub fn burst(&self, packets: usize) -> u64 {
+        let Allowance::Now(allowed) = self.allowance else { return 0 };
+        let places = self.datagram.saturating_mul(packets as u64);
+        BURST.bytes_at(self.rate).min(allowed).min(places)
+    }
+
     /// How long from now until a byte given to this path begins to arrive.
     pub(super) fn floor(&self, now: Instant) -> Duration {
         let wait = match self.allowance {
@@ -255,6 +263,8 @@ fn paced_until(path: &Candidate) -> Option<Instant> {
     }
 }
 
+/// How long the choice of a path holds.
+const BURST: Duration = Duration::from_micros(250);
 /// Free links that need no longer than this for what waits are left alone.
 const FREE_PATIENCE: Duration = Duration::from_secs(1);
 /// Paths that are looked at: as many as a connection has.

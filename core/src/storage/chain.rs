@@ -20,6 +20,8 @@ pub struct Chain {
     /// Number of the head block; a block's number is its first offset by the data of a block.
     first: u64,
     count: u64,
+    /// No bit is set from here on.
+    marked: u64,
     /// Blocks that were found before, each its number and its place; the lower one first.
     low: (u64, u32),
     high: (u64, u32),
@@ -35,7 +37,8 @@ impl Chain {
     /// No blocks.
     #[must_use]
     pub const fn new() -> Self {
-        Self { head: NONE, tail: NONE, first: 0, count: 0, low: (0, NONE), high: (0, NONE) }
+        let nowhere = (0, NONE);
+        Self { head: NONE, tail: NONE, first: 0, count: 0, marked: 0, low: nowhere, high: nowhere }
     }
 
     /// Blocks held.
@@ -108,6 +111,7 @@ impl Chain {
     pub fn mark(&mut self, mut from: u64, to: u64, pool: &Pool, memory: &mut [u8]) {
         let held = self.first.saturating_mul(pool.data_bytes() as u64);
         from = from.max(held);
+        self.marked = self.marked.max(to);
         while from < to {
             let Some((number, inside)) = self.split(from, pool) else { return };
             let Some(index) = self.find(number, pool, memory) else { return };
@@ -123,6 +127,9 @@ impl Chain {
 
     /// The first offset in `from..to` whose bit is `set`, or `to`.
     pub fn next(&mut self, mut from: u64, to: u64, set: bool, pool: &Pool, memory: &[u8]) -> u64 {
+        if from >= self.marked {
+            return if set { to } else { from.min(to) };
+        }
         while from < to {
             let Some((number, inside)) = self.split(from, pool) else { return to };
             let Some(bits) =
@@ -247,23 +254,18 @@ fn set_bits(bits: &mut [u8], from: usize, to: usize) {
 
 /// The first bit from `from` on that is `set`.
 fn find_bit(bits: &[u8], from: usize, set: bool) -> Option<usize> {
-    let first = from / 64;
-    for (place, word) in bits.chunks_exact(8).enumerate().skip(first) {
-        let word = u64::from_le_bytes(*word.first_chunk()?);
-        let wanted = if set { word } else { !word };
-        let low = from.saturating_sub(place * 64).min(64);
-        let wanted = wanted & mask(low, 64);
+    let flip = if set { 0 } else { u64::MAX };
+    // Of the first word, only the bits from `from` on.
+    let mut mask = u64::MAX << (from % 64);
+    let (words, _) = bits.as_chunks::<8>();
+    for (place, word) in (from / 64..).zip(words.get(from / 64..)?) {
+        let wanted = (u64::from_le_bytes(*word) ^ flip) & mask;
         if wanted != 0 {
             return Some(place * 64 + wanted.trailing_zeros() as usize);
         }
+        mask = u64::MAX;
     }
     None
-}
-
-/// Ones in `low..high`, both at most 64.
-fn mask(low: usize, high: usize) -> u64 {
-    let below = |n: usize| 1_u64.checked_shl(n as u32).map_or(u64::MAX, |bit| bit.wrapping_sub(1));
-    below(high) & !below(low)
 }
 
 #[cfg(test)]
