@@ -10,29 +10,35 @@ use core::time::Duration;
 use std::io;
 use std::thread::sleep;
 
-/// 200 at once; then 1,000 that are idle.
+/// 200 that send at once; 200 that dial at once; 1,000 that are idle.
 pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
     for _ in 0..stage.options.runs {
-        at_once(stage)?;
+        sending(stage)?;
+        dialling(stage)?;
     }
     idle(stage)
 }
 
-fn at_once(stage: &mut Stage) -> io::Result<()> {
+fn sending(stage: &mut Stage) -> io::Result<()> {
     let lab = Lab::unshaped()?;
-    let (server, client) = crowd(stage, &lab, 200, 200, 4_000_000)?;
+    let (server, client) = crowd(stage, &lab, [200, 8, 200, 4_000_000])?;
     let number = |field| client.number("crowd", field);
-    stage.figure(
-        "seconds until all are connected",
-        "200 at once",
-        "ropewalk",
-        number("connect_s")?,
-    );
-    stage.figure("seconds, mean", "200 at once", "ropewalk", number("mean_s")?);
-    stage.at_least("200 at once: finished", number("count")?, 200.0, "");
+    stage.figure("seconds, mean", "200 send at once", "ropewalk", number("mean_s")?);
+    stage.figure("seconds, fastest", "200 send at once", "ropewalk", number("min_s")?);
+    stage.at_least("200 send at once: finished", number("finished")?, 200.0, "");
     let slowest = number("max_s")? / number("mean_s")?;
-    stage.at_most("200 at once: the slowest, of the mean", slowest, 2.0, "times");
-    stage.figure("memory of the server, MiB", "200 at once", "peak", server.memory_mib());
+    stage.at_most("200 send at once: the slowest, of the mean", slowest, 2.0, "times");
+    stage.figure("memory of the server, MiB", "200 send at once", "peak", server.memory_mib());
+    Ok(())
+}
+
+fn dialling(stage: &mut Stage) -> io::Result<()> {
+    let lab = Lab::unshaped()?;
+    let (_server, client) = crowd(stage, &lab, [200, 200, 200, 100_000])?;
+    let number = |field| client.number("crowd", field);
+    stage.figure("seconds to connect", "200 dial at once", "ropewalk", number("connect_s")?);
+    stage.figure("seconds to the last byte", "200 dial at once", "slowest", number("max_s")?);
+    stage.at_least("200 dial at once: finished", number("finished")?, 200.0, "");
     Ok(())
 }
 
@@ -40,7 +46,9 @@ fn idle(stage: &mut Stage) -> io::Result<()> {
     let mut held = Vec::new();
     for count in [1, 1_000] {
         let lab = Lab::unshaped()?;
-        let (mut server, mut client) = crowd(stage, &lab, count, 20, 1_000_000)?;
+        let (mut server, mut client) = crowd(stage, &lab, [count, 8, 20, 1_000_000])?;
+        let finished = client.number("crowd", "finished")?;
+        stage.at_least(&format!("{count}: finished"), finished, count as f64, "");
         let count = count.to_string();
         stage.figure(
             "memory of the server, MiB",
@@ -66,19 +74,18 @@ fn idle(stage: &mut Stage) -> io::Result<()> {
     Ok(())
 }
 
-/// Server and client, once all have sent what they had.
-fn crowd(
-    stage: &Stage,
-    lab: &Lab,
-    count: u64,
-    at_once: u64,
-    bytes: u64,
-) -> io::Result<(Process, Process)> {
+/// Server and client, once all have sent what they had. The numbers: connections in all, those that
+/// dial at once, those that send at once, and the bytes of each.
+fn crowd(stage: &Stage, lab: &Lab, numbers: [u64; 4]) -> io::Result<(Process, Process)> {
     let (mut server, ticket) = stage.node_serves(lab)?;
-    let [count, at_once, bytes] = [count, at_once, bytes].map(|number| number.to_string());
-    let words = ["crowd", &ticket, &count, &at_once, &bytes];
+    let numbers = numbers.map(|number| number.to_string());
+    let mut words = vec!["crowd", &ticket];
+    words.extend(numbers.iter().map(String::as_str));
     let mut client = stage.node(lab, Node::A, &words)?;
     client.wait_for("crowd", LIMIT)?;
+    if let Some(why) = client.event("crowd").map(|line| &line["why"]).filter(|why| *why != "") {
+        println!("      a connection failed: {why}");
+    }
     server.has_ended()?;
     Ok((server, client))
 }

@@ -8,40 +8,41 @@ use ropewalk::connection::Connection;
 use ropewalk::endpoint::Endpoint;
 use ropewalk::ticket::Ticket;
 use ropewalk_core::id::Mode;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
+/// How many, and how many at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Connections in all.
+    pub(super) count: u64,
+    /// So many dial at the same time.
+    pub(super) dials: u64,
+    /// So many send at the same time.
+    pub(super) at_once: u64,
+    /// Bytes that each sends.
+    pub(super) bytes: u64,
+}
+
 /// Makes the connections, sends, says how it went, and waits.
-pub(super) async fn all(ticket: &str, count: u64, at_once: u64, bytes: u64) -> io::Result<()> {
+pub(super) async fn all(ticket: &str, plan: Plan) -> io::Result<()> {
     let ticket: Ticket = ticket.parse().map_err(io::Error::other)?;
     let endpoint = Arc::new(endpoint(&home()?, Mode::Bulk, None).await?);
     // Kept open to the end.
-    let mut idle = Vec::new();
-    let (mut connecting, mut took) = (0.0_f64, Vec::new());
-    let mut left = count;
-    while left > 0 {
-        let group = left.min(at_once.max(1));
-        left -= group;
+    let (mut idle, mut seen) = (Vec::new(), Seen::default());
+    for group in groups(plan.count, plan.at_once) {
+        let before = idle.len();
         let begin = Instant::now();
-        let connections = dial(&endpoint, &ticket, group).await?;
-        connecting = connecting.max(begin.elapsed().as_secs_f64());
-        took.extend(send(&connections, bytes).await?);
-        idle.extend(connections);
+        for dials in groups(group, plan.dials) {
+            idle.extend(dial(&endpoint, &ticket, dials, &mut seen).await);
+        }
+        seen.connecting += begin.elapsed().as_secs_f64();
+        send(idle.get(before..).unwrap_or_default(), plan.bytes, &mut seen).await;
     }
-    let mean = took.iter().sum::<f64>() / took.len().max(1) as f64;
-    let (least, most) = took
-        .iter()
-        .fold((f64::INFINITY, 0.0_f64), |(least, most), time| (least.min(*time), most.max(*time)));
-    println!(
-        "{}",
-        json!({
-            "event": "crowd", "count": took.len(), "connect_s": connecting,
-            "mean_s": mean, "min_s": least, "max_s": most,
-        })
-    );
+    println!("{}", seen.line());
     let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
         look.tick().await;
@@ -55,22 +56,63 @@ pub(super) async fn all(ticket: &str, count: u64, at_once: u64, bytes: u64) -> i
     }
 }
 
+/// Splits a number into parts of `size`, the last one maybe smaller.
+fn groups(count: u64, size: u64) -> impl Iterator<Item = u64> {
+    let size = size.max(1);
+    (0..count.div_ceil(size)).map(move |number| (count - number * size).min(size))
+}
+
+/// What went how.
+#[derive(Default)]
+struct Seen {
+    connecting: f64,
+    /// Seconds from the common start of a group to each one's last byte.
+    took: Vec<f64>,
+    failed: u64,
+    why: String,
+}
+
+impl Seen {
+    fn failed(&mut self, error: &io::Error) {
+        self.failed += 1;
+        self.why = error.to_string();
+    }
+
+    fn line(&self) -> Value {
+        let mean = self.took.iter().sum::<f64>() / self.took.len().max(1) as f64;
+        let most = self.took.iter().copied().fold(0.0, f64::max);
+        let least = self.took.iter().copied().fold(f64::INFINITY, f64::min);
+        json!({
+            "event": "crowd", "finished": self.took.len(), "failed": self.failed, "why": self.why,
+            "connect_s": self.connecting, "mean_s": mean, "min_s": least, "max_s": most,
+        })
+    }
+}
+
 /// So many connections at once.
 async fn dial(
     endpoint: &Arc<Endpoint>,
     ticket: &Ticket,
     count: u64,
-) -> io::Result<Vec<Connection>> {
+    seen: &mut Seen,
+) -> Vec<Connection> {
     let mut dialling = JoinSet::new();
     for _ in 0..count {
         let (endpoint, ticket) = (Arc::clone(endpoint), ticket.clone());
         dialling.spawn(async move { connect(&endpoint, &ticket).await });
     }
-    dialling.join_all().await.into_iter().collect()
+    let mut connections = Vec::new();
+    for dialled in dialling.join_all().await {
+        match dialled {
+            Ok(connection) => connections.push(connection),
+            Err(error) => seen.failed(&error),
+        }
+    }
+    connections
 }
 
-/// Sends over each at once. Gives the seconds from the common start to each one's last byte.
-async fn send(connections: &[Connection], bytes: u64) -> io::Result<Vec<f64>> {
+/// Sends over each at once.
+async fn send(connections: &[Connection], bytes: u64, seen: &mut Seen) {
     let mut sending = JoinSet::new();
     let begin = Instant::now();
     for connection in connections {
@@ -82,5 +124,10 @@ async fn send(connections: &[Connection], bytes: u64) -> io::Result<Vec<f64>> {
             Ok(begin.elapsed().as_secs_f64())
         });
     }
-    sending.join_all().await.into_iter().collect()
+    for sent in sending.join_all().await {
+        match sent {
+            Ok(time) => seen.took.push(time),
+            Err(error) => seen.failed(&error),
+        }
+    }
 }

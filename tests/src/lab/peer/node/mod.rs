@@ -35,8 +35,10 @@ pub fn play(words: &[&str]) -> io::Result<()> {
     runtime.block_on(async {
         match words {
             ["serve"] => serve::all().await,
-            ["crowd", ticket, count, at_once, bytes] => {
-                crowd::all(ticket, number(count)?, number(at_once)?, number(bytes)?).await
+            ["crowd", ticket, count, dials, at_once, bytes] => {
+                let (count, dials) = (number(count)?, number(dials)?);
+                let (at_once, bytes) = (number(at_once)?, number(bytes)?);
+                crowd::all(ticket, crowd::Plan { count, dials, at_once, bytes }).await
             }
             [what, mode, ticket, numbers @ ..] => {
                 let numbers =
