@@ -11,78 +11,104 @@ use super::Stage;
 use super::process::Process;
 use core::net::SocketAddr;
 use core::time::Duration;
+use serde_json::Value;
 use std::io;
 use std::thread::sleep;
 
-/// Against each of the machine's congestion controls that the bound speaks of.
+/// Ours beside each of the congestion controls that the bound speaks of; and these beside each other,
+/// for comparison.
 pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
+    let ours = Peer::Ropewalk("bulk");
+    let mut present = Vec::new();
     for congestion in ["cubic", "bbr"] {
         let peer = Peer::Tcp(congestion.to_owned());
-        if !congestion_controls().iter().any(|known| known == congestion) {
+        if congestion_controls().iter().any(|known| known == congestion) {
+            present.push(peer);
+        } else {
             stage.skip(&peer, "this kernel has no such congestion control");
-            continue;
         }
-        for _ in 0..stage.options.runs {
-            share(stage, &peer, congestion)?;
+    }
+    for _ in 0..stage.options.runs {
+        for peer in &present {
+            let [mine, other] = beside(stage, [&ours, peer])?;
+            let percent = 100.0 * mine / (mine + other);
+            stage.at_least(&format!("beside {peer}: our share"), percent, 35.0, "%");
+            stage.at_most(&format!("beside {peer}: our share"), percent, 65.0, "%");
+            // Neither leaves the link idle out of courtesy.
+            let both = mine + other;
+            stage.at_least(&format!("beside {peer}: both together"), both, 36.0, "Mbit/s");
         }
+    }
+    if let [one, other] = present.as_slice() {
+        beside(stage, [one, other])?;
     }
     Ok(())
 }
 
-fn share(stage: &mut Stage, peer: &Peer, congestion: &str) -> io::Result<()> {
+/// The goodput of both, in Mbit/s.
+fn beside(stage: &mut Stage, peers: [&Peer; 2]) -> io::Result<[f64; 2]> {
     let lab = Lab::new(&[LINK])?;
-    // More than the link carries in that time: nobody comes to an end.
-    let bytes = 2 * LINK.shapes[0].rate / 8 * SECONDS;
-    let (mut ours_in, ticket) = stage.node_serves(&lab)?;
-    let tcp = |sink| {
-        let at = SocketAddr::new(ipv4(0, Node::B), PORT);
-        let (congestion, workload) = (Some(congestion.to_owned()), Workload::Bulk { bytes });
-        let mut args = vec!["peer".to_owned()];
-        args.extend(Job { sink, multipath: false, congestion, at, workload }.to_args());
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let node = if sink { Node::B } else { Node::A };
-        stage.start_program(&lab, node, &own_program(), &args)
-    };
-    let mut theirs_in = tcp(true)?;
-    theirs_in.wait_for("ticket", Duration::from_secs(10))?;
-    let words = ["bench", "bulk", &ticket, "--bytes", &bytes.to_string(), "--json"];
-    let _ours_out = stage.start(&lab, Node::A, &words)?;
-    let _theirs_out = tcp(false)?;
+    let mut first = Flow::begin(stage, &lab, peers[0], PORT)?;
+    let mut second = Flow::begin(stage, &lab, peers[1], PORT + 1)?;
+    let row = format!("{} beside {}", peers[0], peers[1]);
     sleep(Duration::from_secs(SECONDS + 2));
-    let ours = so_far(&mut ours_in)?;
-    let theirs = so_far(&mut theirs_in)?;
+    let so_far = [first.so_far()?, second.so_far()?];
     let after = |all: &[(f64, f64)]| {
         let point = all.iter().find(|(seconds, _)| *seconds >= SECONDS as f64);
         point
             .map(|(seconds, bytes)| bytes * 8e-6 / seconds)
             .ok_or_else(|| io::Error::other("a receiver said nothing after the measurement's time"))
     };
-    let (mine, other) = (after(&ours)?, after(&theirs)?);
-    stage.figure(GOODPUT, &peer.to_string(), "ropewalk", mine);
-    stage.figure(GOODPUT, &peer.to_string(), peer, other);
-    let percent = 100.0 * mine / (mine + other);
-    stage.at_least(&format!("beside {peer}: our share"), percent, 35.0, "%");
-    stage.at_most(&format!("beside {peer}: our share"), percent, 65.0, "%");
-    // Neither leaves the link idle out of courtesy.
-    stage.at_least(&format!("beside {peer}: both together"), mine + other, 36.0, "Mbit/s");
+    let found = [after(&so_far[0])?, after(&so_far[1])?];
+    for (peer, mbit_s) in peers.into_iter().zip(found) {
+        stage.figure(GOODPUT, &row, peer, mbit_s);
+    }
     stage.plot(Plot {
-        name: format!("fair-{congestion}"),
+        name: format!("fair-{}", row.replace(' ', "-").to_lowercase()),
         title: "two transfers on one link of 40 Mbit/s, what each receiver reads".to_owned(),
         x: "time, s",
         y: "Mbit/s",
         x_log: false,
         event: None,
-        series: vec![("ropewalk".to_owned(), rates(&ours)), (peer.to_string(), rates(&theirs))],
+        series: peers.iter().map(ToString::to_string).zip(so_far.map(|all| rates(&all))).collect(),
     });
-    Ok(())
+    Ok(found)
 }
 
-/// Seconds and bytes, as the receiver told them each second.
-fn so_far(process: &mut Process) -> io::Result<Vec<(f64, f64)>> {
-    process.listen()?;
-    let point =
-        |line: &serde_json::Value| Some((line["seconds"].as_f64()?, line["bytes"].as_f64()?));
-    Ok(process.events("so-far").filter_map(point).collect())
+/// A transfer that runs until this is dropped.
+struct Flow {
+    sink: Process,
+    _source: Process,
+}
+
+impl Flow {
+    fn begin(stage: &Stage, lab: &Lab, peer: &Peer, port: u16) -> io::Result<Self> {
+        // More than the link carries in that time: nobody comes to an end.
+        let bytes = 2 * LINK.shapes[0].rate / 8 * SECONDS;
+        let Peer::Tcp(congestion) = peer else {
+            let (sink, ticket) = stage.node_serves(lab)?;
+            let words = ["bench", "bulk", &ticket, "--bytes", &bytes.to_string(), "--json"];
+            return Ok(Self { sink, _source: stage.start(lab, Node::A, &words)? });
+        };
+        let play = |sink, node| {
+            let at = SocketAddr::new(ipv4(0, Node::B), port);
+            let (congestion, workload) = (Some(congestion.clone()), Workload::Bulk { bytes });
+            let mut args = vec!["peer".to_owned()];
+            args.extend(Job { sink, multipath: false, congestion, at, workload }.to_args());
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            stage.start_program(lab, node, &own_program(), &args)
+        };
+        let mut sink = play(true, Node::B)?;
+        sink.wait_for("ticket", Duration::from_secs(10))?;
+        Ok(Self { sink, _source: play(false, Node::A)? })
+    }
+
+    /// Seconds and bytes, as the receiver told them each second.
+    fn so_far(&mut self) -> io::Result<Vec<(f64, f64)>> {
+        self.sink.listen()?;
+        let point = |line: &Value| Some((line["seconds"].as_f64()?, line["bytes"].as_f64()?));
+        Ok(self.sink.events("so-far").filter_map(point).collect())
+    }
 }
 
 fn rates(so_far: &[(f64, f64)]) -> Vec<(f64, f64)> {

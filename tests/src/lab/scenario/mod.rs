@@ -183,7 +183,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "fair",
-        about: "a transfer beside one TCP connection on the same link, cubic and bbr",
+        about: "a transfer beside a TCP connection on the same link, cubic and bbr",
         run: fair::all,
     },
     Scenario {
