@@ -205,6 +205,7 @@ impl<'l> Transfer<'l> {
             index,
             rate: link.rate,
             delay: Duration::from_micros(link.delay),
+            risk: Duration::ZERO,
             queue: Duration::from_micros(self.busy_until[index].saturating_sub(self.now)),
             in_flight,
             window,

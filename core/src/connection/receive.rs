@@ -322,8 +322,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.repairs.demand.on_lost(path.count_losses());
         let oldest = path.recovery.oldest_unacked_sent_at();
         path.on_settled(oldest);
-        let (largest, bytes) = (ack.largest, result.newly_acked);
-        let news = Acknowledged { largest, own_path: slot == arrived, bytes, oldest };
+        let (largest, bytes, packets) = (ack.largest, result.newly_acked, result.packets);
+        let own_path = slot == arrived;
+        let news = Acknowledged { largest, own_path, bytes, packets, oldest };
         let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
             if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | Which path gets the next packet? | `schedule`; `backup`, `redundant` |
 //! | What does a path really deliver? | `throughput` |
+//! | What does its loss cost in time? | `loss` |
 //! | When is a silent path suspect, when down, how is it probed? | `failover` |
 //! | What follows from what for a path's state? | `state` |
 //! | Is a path that came back to be relied on? | `trust` |
@@ -34,6 +35,7 @@ mod advertise;
 mod backup;
 mod elsewhere;
 mod failover;
+mod loss;
 mod mtu;
 mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
@@ -51,6 +53,7 @@ pub use advertise::{Advertise, Remotes};
 pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
 pub use failover::{down_after, probe_interval, quiet_after, suspect_after};
+pub use loss::LossRate;
 pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};

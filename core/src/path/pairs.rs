@@ -3,7 +3,8 @@
 //! Every local and every remote link is used once before any is used twice: with two links on
 //! each side that makes two paths, not four, and none of the links is left out. Among equals the
 //! pair whose addresses look most alike wins, since links in the same subnet are the ones that a
-//! cable joins. A path that is still being probed does not keep its links from a pair that looks
+//! cable joins; where two links share a subnet by both families it is IPv4, whose header is 20 bytes
+//! shorter. A path that is still being probed does not keep its links from a pair that looks
 //! more alike: when a link returns, the peer's news of it may come after ours, and what was paired
 //! in between may lead nowhere. A pair that did not work is left alone for a while, longer each time.
 
@@ -71,7 +72,7 @@ pub fn next_pair(
     // Whether a path keeps its links from a pair that looks so much alike.
     let counts = |pair: &PairInUse, alike: u32| {
         let link = locals.iter().find(|local| local.link == pair.link);
-        let own = link.and_then(|local| most_alike(local, pair.remote));
+        let own = link.and_then(|local| likeness(local, pair.remote, remotes));
         !pair.probing || own.is_some_and(|(own, _)| own >= alike)
     };
     let local_used = |link: LinkId, alike: u32| {
@@ -86,7 +87,9 @@ pub fn next_pair(
     let mut best: Option<((bool, u32), Pair)> = None;
     for local in locals {
         for remote in remotes {
-            let Some((alike, address)) = most_alike(local, remote.address) else { continue };
+            let Some((alike, address)) = likeness(local, remote.address, remotes) else {
+                continue;
+            };
             let local_new = !local_used(local.link, alike);
             let remote_new = !remote_used(remote, alike);
             let taken = in_use.iter().any(|p| p.link == local.link && p.remote == remote.address);
@@ -188,6 +191,29 @@ impl Tried {
     }
 }
 
+/// How much a remote address looks like the link's, and which of these looks most like it. `None`
+/// when datagrams cannot get there at all.
+fn likeness(
+    local: &LocalLink,
+    remote: Address,
+    remotes: &[Advertised],
+) -> Option<(u32, Option<IpAddr>)> {
+    let (alike, address) = most_alike(local, remote)?;
+    let link = remotes.iter().find(|known| known.address == remote).map(|known| known.link);
+    let neighbours = |known: &Advertised| {
+        let alike = most_alike(local, known.address).map(|(alike, _)| alike);
+        is_ipv6(&known.address) && alike >= Some(SUBNET_IPV6)
+    };
+    let both = !is_ipv6(&remote)
+        && alike >= SUBNET_IPV4
+        && remotes.iter().any(|known| Some(known.link) == link && neighbours(known));
+    Some((if both { BOTH } else { alike }, address))
+}
+
+fn is_ipv6(address: &Address) -> bool {
+    matches!(address, Address::Ip(ip) if ip.is_ipv6())
+}
+
 /// How many leading bits the nearest of the link's addresses has in common with `remote`, and
 /// which address that is; `None` when datagrams cannot get there at all.
 fn most_alike(local: &LocalLink, remote: Address) -> Option<(u32, Option<IpAddr>)> {
@@ -221,6 +247,11 @@ fn common_bits(ours: IpAddr, theirs: IpAddr) -> u32 {
     }
 }
 
+/// Addresses with as many leading bits in common are in one subnet, most likely.
+const SUBNET_IPV4: u32 = 24;
+const SUBNET_IPV6: u32 = 64;
+/// More than any two IPv6 addresses have in common, and less than two ends of a serial line.
+const BOTH: u32 = 129;
 const LOCAL_ADDRESSES_MAX: usize = 6;
 const TRIED_MAX: usize = 16;
 const WAIT_MIN: Duration = Duration::from_secs(1);
@@ -305,6 +336,24 @@ mod tests {
         assert_eq!(next(&crossed(true)), Some((1, address(1, 2))));
         assert_eq!(next(&crossed(false)), None, "crossed or not, they work");
         assert_eq!(next(&[pair(0, 0, false), pair(1, 1, true)]), None, "nothing is better");
+    }
+
+    #[test]
+    fn the_shorter_header_wins_where_both_families_lead_to_the_neighbour() {
+        let six = |text: &str| Address::Ip(text.parse().unwrap());
+        let local =
+            LocalLink::new(LinkId(0), CostClass::Wired, &[six("[2001:db8:1::1]:1"), address(0, 1)]);
+        let far = |address| Advertised { link: LinkId(9), class: CostClass::Wired, address };
+        let chosen = |remotes: [Address; 2]| {
+            let remotes = remotes.map(far);
+            next_pair(core::slice::from_ref(&local), &remotes, &[], &Tried::new(), Instant::ZERO)
+                .map(|pair| pair.remote)
+        };
+        let (neighbour, stranger) = (six("[2001:db8:1::2]:1"), six("[2001:db8:7::2]:1"));
+        assert_eq!(chosen([neighbour, address(0, 2)]), Some(address(0, 2)));
+        // The same private subnet elsewhere: IPv6 tells that it is not ours.
+        assert_eq!(chosen([stranger, address(0, 2)]), Some(stranger));
+        assert_eq!(chosen([neighbour, address(9, 2)]), Some(neighbour));
     }
 
     #[test]

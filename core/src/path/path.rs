@@ -5,6 +5,7 @@
 //! changes, [`super::probe`] whether its address is proved, [`super::mtu`] how long its packets are.
 
 use super::failover::{down_after, probe_interval, quiet_after, suspect_after};
+use super::loss::LossRate;
 use super::mtu::{self, Mtu};
 use super::pairs::PairInUse;
 use super::probe::Validation;
@@ -57,6 +58,7 @@ pub struct Path {
     said: (u32, PathStatus),
     state: PathState,
     throughput: Throughput,
+    loss: LossRate,
     /// When the oldest packet that waits for an acknowledgement was sent.
     waiting_since: Option<Instant>,
     /// When something was last newly acknowledged.
@@ -134,6 +136,8 @@ pub struct Acknowledged {
     pub own_path: bool,
     /// Bytes newly acknowledged.
     pub bytes: u64,
+    /// Packets newly acknowledged.
+    pub packets: u32,
     /// When the first was sent of those that still wait.
     pub oldest: Option<Instant>,
 }
@@ -203,6 +207,7 @@ impl Path {
             said: (0, PathStatus::Available),
             state: if proved { PathState::Active } else { PathState::Probing },
             throughput: Throughput::new(),
+            loss: LossRate::new(),
             waiting_since: None,
             last_acknowledged: None,
             suspect_since: None,
@@ -260,6 +265,7 @@ impl Path {
             index,
             rate,
             delay: self.recovery.rtt.min() / 2,
+            risk: self.loss.lateness(self.recovery.probe_timeout() + self.recovery.rtt.min() / 2),
             queue: Duration::of_bytes(in_flight.saturating_sub(carried), rate),
             in_flight,
             window: self.recovery.window(),
@@ -303,7 +309,9 @@ impl Path {
     pub const fn count_losses(&mut self) -> u64 {
         let (before, lost) = (self.counters.lost_packets, self.recovery.stats.lost_packets);
         self.counters.lost_packets = lost;
-        lost.saturating_sub(before)
+        let new = lost.saturating_sub(before);
+        self.loss.on_lost(new);
+        new
     }
 
     /// Packets may have been settled: `oldest` was sent first among those that still wait. If none
@@ -316,7 +324,8 @@ impl Path {
 
     /// Something sent here was newly acknowledged. Returns whether the state changed.
     pub fn on_acknowledged(&mut self, news: &Acknowledged, now: Instant) -> bool {
-        let Acknowledged { bytes, oldest, .. } = *news;
+        let Acknowledged { bytes, packets, oldest, .. } = *news;
+        self.loss.on_arrived(packets);
         let silent = self.waits(now);
         let rtt = &self.recovery.rtt;
         let used = self.recovery.in_flight().saturating_add(bytes);
@@ -331,6 +340,7 @@ impl Path {
         let changed = self.change(PathInput::Acknowledged);
         if changed {
             self.suspect_since = None;
+            self.loss = LossRate::new(); // What was lost in silence says nothing.
             // Pings were lost as well, so nothing is said of lengths.
             if silent > self.silence_of_long() {
                 self.recovery.forget_long_losses();
@@ -359,6 +369,7 @@ impl Path {
             self.recovery.set_datagram_bytes(self.mtu.length());
         }
         self.throughput = Throughput::new();
+        self.loss = LossRate::new();
         self.validation.restart(token, now);
         self.change(PathInput::Moved);
     }

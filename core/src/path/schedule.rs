@@ -19,7 +19,7 @@
 //! it; if not, the packet waits for a faster one, though that is busy right now. While much waits,
 //! the level is far away and every path helps: the rates add up. Towards the end it sinks below the
 //! slow paths' floors, they fall silent one after the other, and all finish together. (ECF, Lim et
-//! al., CoNEXT 2017, for any number of paths.)
+//! al., CoNEXT 2017, for any number of paths.) A path that loses packets has a higher floor: `loss`.
 //!
 //! Three more rules, one function each:
 //! - a slow path must not make the fast ones stand still because memory is full of what overtook
@@ -43,6 +43,8 @@ pub struct Candidate {
     pub rate: u64,
     /// One way, without a queue of ours.
     pub delay: Duration,
+    /// By how much losses delay it on average.
+    pub risk: Duration,
     /// How long what we sent before keeps its narrowest place busy.
     pub queue: Duration,
     /// Bytes in flight.
@@ -158,7 +160,7 @@ impl Candidate {
                 Duration::of_bytes(wanted.saturating_sub(self.window), self.rate)
             }
         };
-        wait.max(self.queue) + self.delay
+        wait.max(self.queue) + self.delay + self.risk
     }
 
     /// How long until everything in flight has arrived, as far as one can tell: what is late by
@@ -269,6 +271,7 @@ mod tests {
             index,
             rate: mbits * 125_000,
             delay: Duration::from_millis(millis),
+            risk: Duration::ZERO,
             queue: Duration::ZERO,
             in_flight: 0,
             window: 1 << 20,

@@ -22,10 +22,13 @@ fn describe(found: netdev::Interface) -> Interface {
         found.oper_state,
         OperState::Down | OperState::LowerLayerDown | OperState::NotPresent | OperState::Dormant
     );
+    // The first is dialled first, and where both answer IPv4's shorter header is the better bargain.
+    let mut addresses = found.ip_addrs();
+    addresses.sort_by_key(core::net::IpAddr::is_ipv6);
     Interface {
         index: found.index,
         kind,
-        addresses: found.ip_addrs(),
+        addresses,
         mtu: found.mtu.unwrap_or(MTU_UNKNOWN),
         class: kind.class(),
         up: found.is_up(),

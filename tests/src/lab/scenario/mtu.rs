@@ -50,7 +50,8 @@ fn shrinking(stage: &mut Stage) -> io::Result<()> {
     stage.at_least("1,500 to 1,280 bytes: packets swallowed", swallowed as f64, 3.0, "");
     stage.at_most("1,500 to 1,280 bytes: longest gap", outcome.max_gap_ms, 250.0, "ms");
     let found = bulk.datagram_bytes(&super::super::interface(0))?;
-    stage.at_least("1,500 to 1,280 bytes: the length found", found, 1_252.0, "bytes");
+    // The machines may have chosen IPv6.
+    stage.at_least("1,500 to 1,280 bytes: the length found", found, 1_232.0, "bytes");
     stage.at_most("1,500 to 1,280 bytes: the length found", found, 1_252.0, "bytes");
     Ok(())
 }
