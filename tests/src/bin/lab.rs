@@ -18,7 +18,7 @@ fn main() -> std::process::ExitCode {
 #[cfg(target_os = "linux")]
 mod linux {
     use clap::{Args, Parser, Subcommand};
-    use ropewalk_tests::lab::peer::{Job, socket};
+    use ropewalk_tests::lab::peer::{Job, node, socket};
     use ropewalk_tests::lab::results::Results;
     use ropewalk_tests::lab::scenario::{ALL, Options, QUICK, Scenario};
     use ropewalk_tests::lab::{self, Lab, LinkSpec, Node};
@@ -61,10 +61,10 @@ mod linux {
             #[arg(required = true, value_parser = parse_link)]
             links: Vec<LinkSpec>,
         },
-        /// One side of a TCP or MPTCP measurement; the lab runs itself so.
+        /// One side of a measurement by TCP, MPTCP or the library; the lab runs itself so.
         #[command(hide = true)]
         Peer {
-            /// See `peer::Job`.
+            /// See `peer::Job` and `peer::node`.
             job: Vec<String>,
         },
     }
@@ -158,6 +158,9 @@ mod linux {
 
     fn peer(job: &[String]) -> Result<bool, String> {
         let words: Vec<&str> = job.iter().map(String::as_str).collect();
+        if let ["node", words @ ..] = words.as_slice() {
+            return node::play(words).map(|()| true).map_err(|error| error.to_string());
+        }
         let job = Job::from_args(&words)
             .ok_or("usage: lab peer sink|source tcp|mptcp CONGESTION ADDRESS:PORT WORKLOAD...")?;
         socket::play(&job).map(|()| true).map_err(|error| error.to_string())

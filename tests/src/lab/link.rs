@@ -36,6 +36,8 @@ pub struct Shape {
     pub corrupt: f64,
     /// Nothing gets through.
     pub cut: bool,
+    /// Time stands still on it: what is underway, and what comes, arrives that much later.
+    pub frozen: bool,
 }
 
 /// Gilbert's model: now and then the link turns bad for some frames, of which none arrives.
@@ -63,6 +65,7 @@ impl Shape {
             duplicate: 0.0,
             corrupt: 0.0,
             cut: false,
+            frozen: false,
         }
     }
 }
@@ -171,6 +174,17 @@ impl Link {
     /// The same for what leaves `from` only.
     pub fn cut_one_way(&self, from: Node) {
         self.set_from(from, |shape| shape.cut = true);
+    }
+
+    /// Stalls it both ways, as a radio does that changes its channel: nothing is lost, but all that
+    /// does not fit into the queue.
+    pub fn freeze(&self) {
+        self.set(|shape| shape.frozen = true);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.set(|shape| shape.frozen = false);
     }
 
     /// Ends every cut.

@@ -7,7 +7,7 @@
 //!
 //! Departures follow the virtual clock of the link (the last departure plus the frame's time on
 //! the wire), so that the rate is exact however late the caller wakes up. What is lost was sent:
-//! it took its share of the rate. No thread, no clock and no device here, and no allocation per frame.
+//! it took its share of the rate. While the link is frozen, its clock stands still. No thread, no clock and no device here, and no allocation per frame.
 
 use super::damage;
 use super::link::{Shape, Stats};
@@ -15,10 +15,15 @@ use super::tap::FRAME_BYTES_MAX;
 use core::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// Frames underway in one direction. Times are nanoseconds on the caller's clock.
+/// Frames underway in one direction. Times are nanoseconds, given on the caller's clock and kept on
+/// the link's, which is behind by all the time that it was frozen.
 #[derive(Debug)]
 pub struct Pipe {
     shape: Shape,
+    /// How far the link's clock is behind.
+    behind: u64,
+    /// The caller's time at which the link froze.
+    frozen_at: Option<u64>,
     /// When the wire is free again.
     free_at: u64,
     /// The frames that have not departed: when they will, and their length.
@@ -46,6 +51,8 @@ impl Pipe {
     pub fn new(shape: Shape, seed: u64) -> Self {
         Self {
             shape,
+            behind: 0,
+            frozen_at: shape.frozen.then_some(0),
             free_at: 0,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -61,6 +68,15 @@ impl Pipe {
 
     /// Changes it from now on. A cut loses what is underway.
     pub fn set_shape(&mut self, shape: Shape, now: u64) {
+        match self.frozen_at {
+            None if shape.frozen => self.frozen_at = Some(now),
+            Some(since) if !shape.frozen => {
+                self.behind += now.saturating_sub(since);
+                self.frozen_at = None;
+            }
+            _ => {}
+        }
+        let now = self.own_time(now);
         if shape.cut && !self.shape.cut {
             self.stats.cut += self.underway.len() as u64;
             self.vacant.extend(self.underway.drain().map(|Reverse((_, _, slot))| slot));
@@ -73,6 +89,7 @@ impl Pipe {
 
     /// A frame from the sender.
     pub fn enter(&mut self, frame: &[u8], now: u64) {
+        let now = self.own_time(now);
         self.stats.entered += 1;
         if self.shape.cut {
             self.stats.cut += 1;
@@ -112,13 +129,20 @@ impl Pipe {
     /// When the next frame is due.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.underway.peek().map(|Reverse((due, _, _))| *due)
+        match self.frozen_at {
+            None => self.underway.peek().map(|Reverse((due, _, _))| *due + self.behind),
+            Some(_) => None,
+        }
     }
 
     /// What happened so far.
     #[must_use]
     pub const fn stats(&self) -> Stats {
         self.stats
+    }
+
+    fn own_time(&self, now: u64) -> u64 {
+        self.frozen_at.unwrap_or(now).saturating_sub(self.behind)
     }
 
     fn depart_until(&mut self, now: u64) {

@@ -128,3 +128,32 @@ fn frames_longer_than_the_mtu_vanish() {
     assert!(pipe.leave(20 * MS).is_some_and(|frame| frame.len() == 590));
     assert_eq!((pipe.next_due(), pipe.stats().too_long), (None, 1));
 }
+
+#[test]
+fn a_frozen_link_loses_nothing_and_all_comes_that_much_later() {
+    let shape = Shape::new(100, 10, 256);
+    let frozen = Shape { frozen: true, ..shape };
+    let (mut pipe, mut out) = (Pipe::new(shape, 1), Vec::new());
+    let frame = |number: u32| {
+        let mut frame = [0; FRAME_BYTES_MAX];
+        frame[100..104].copy_from_slice(&number.to_be_bytes());
+        frame
+    };
+    for (from, before) in [(0, 0), (400 * MS, 300 * MS)] {
+        // One is underway when the link freezes, and one comes while it is frozen.
+        pipe.enter(&frame(1), from);
+        pipe.set_shape(frozen, from + 4 * MS);
+        assert_eq!(pipe.next_due(), None);
+        pipe.enter(&frame(2), from + 100 * MS);
+        assert!(pipe.leave(from + 200 * MS).is_none());
+        pipe.set_shape(shape, from + 304 * MS);
+        drain(&mut pipe, from + 1_000 * MS, &mut out);
+        let late = from + 300 * MS + 10 * MS + 121_120;
+        assert_eq!(out, [(late, 1), (late + 4 * MS, 2)], "{before} ns behind");
+        out.clear();
+    }
+    // What does not fit into the queue has nowhere to wait.
+    pipe.set_shape(frozen, 900 * MS);
+    (0..200).for_each(|number| pipe.enter(&frame(number), 950 * MS));
+    assert_eq!(pipe.stats().overflowed, 200 - 256 * 1024 / FRAME_BYTES_MAX as u64);
+}

@@ -5,6 +5,7 @@
 
 pub mod built;
 pub mod mptcp;
+pub mod node;
 pub mod socket;
 pub mod tally;
 

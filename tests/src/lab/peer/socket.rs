@@ -10,6 +10,7 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Instant;
 
 /// Plays one side to its end.
 ///
@@ -42,8 +43,17 @@ fn sink(job: &Job) -> io::Result<()> {
     let line = match job.workload {
         Workload::Bulk { .. } => {
             let mut bulk = Bulk::new();
+            let (begin, mut bytes, mut second) = (Instant::now(), 0, 1.0);
             while let len @ 1.. = stream.read(&mut room)? {
                 bulk.arrived(len);
+                bytes += len;
+                let seconds = begin.elapsed().as_secs_f64();
+                // For measurements that do not wait for the end.
+                if seconds >= second {
+                    second += 1.0;
+                    let line = json!({ "event": "so-far", "bytes": bytes, "seconds": seconds });
+                    println!("{line}");
+                }
             }
             bulk.line()
         }

@@ -4,9 +4,9 @@
 use super::super::peer::{Peer, Workload};
 use super::super::plot::Plot;
 use super::super::{Lab, Node};
-use super::Stage;
 use super::measure::Lateness;
 use super::transfer::S1;
+use super::{Stage, rates};
 use core::time::Duration;
 use std::io;
 use std::thread::sleep;
@@ -61,11 +61,32 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
         stage.skip(&Peer::Ropewalk("redundant"), "this ropewalk has no such mode");
     }
     let peers = stage.present(&ours, &[Peer::mptcp(), vec![Peer::Noq]].concat());
+    events(stage, &peers)
+}
+
+/// The same in the mode `redundant` alone; and what that costs on a single link, where there is nobody
+/// to send a copy by.
+pub(super) fn redundant(stage: &mut Stage) -> io::Result<()> {
+    events(stage, &[Peer::Ropewalk("redundant")])?;
+    for _ in 0..stage.options.runs {
+        let mut goodput = |mode| -> io::Result<f64> {
+            let peer = Peer::Ropewalk(mode);
+            let mbit_s = rates::measure(stage, &S1[..1], &peer, 62_500_000)?.mbit_s;
+            stage.figure("goodput, Mbit/s", "one link of 100", mode, mbit_s);
+            Ok(mbit_s)
+        };
+        let (bulk, redundant) = (goodput("bulk")?, goodput("redundant")?);
+        stage.at_least("goodput on one link, of bulk's", 100.0 * redundant / bulk, 98.0, "%");
+    }
+    Ok(())
+}
+
+fn events(stage: &mut Stage, peers: &[Peer]) -> io::Result<()> {
     let quick = stage.options.quick;
     for event in EVENTS.iter().filter(|event| !quick || event.name == "cut-fast") {
         let mut seen = Vec::new();
         for _ in 0..stage.options.runs {
-            for peer in &peers {
+            for peer in peers {
                 match play(stage, event, peer) {
                     Ok(lateness) => {
                         judge(stage, event, peer, &lateness);

@@ -28,7 +28,8 @@ pub(super) fn black_hole(stage: &mut Stage, which: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Both links are dead for 5 s, and the transfer goes on by itself.
+/// Both links are dead for 5 s, and the transfer goes on by itself: once under `send`, for the bytes,
+/// and once under `bench bulk`, whose longest gap says when the first byte in order came.
 pub(super) fn outage(stage: &mut Stage) -> io::Result<()> {
     let lab = Lab::new(&S1)?;
     let file = stage.make_file(100_000_000)?;
@@ -40,7 +41,20 @@ pub(super) fn outage(stage: &mut Stage) -> io::Result<()> {
     let back = (0..S1.len()).filter_map(|link| until_data(&lab, link, PATIENCE)).min();
     stage.returned("data flows again after", back);
     transfer.finish(LIMIT)?;
-    stage.intact(&transfer)
+    stage.intact(&transfer)?;
+
+    let lab = Lab::new(&S1)?;
+    let mut bulk = Measurement::bulk(stage, &lab, BYTES)?;
+    sleep(WARM_UP);
+    let begin = Instant::now();
+    lab.links().for_each(super::super::Link::cut);
+    sleep(Duration::from_secs(5));
+    lab.links().for_each(super::super::Link::restore);
+    // From the last byte before it, which is at most some milliseconds off.
+    let dead = begin.elapsed().as_secs_f64() * 1e3;
+    let after = bulk.outcome(LIMIT)?.max_gap_ms - dead;
+    stage.at_most("first byte after the return", after, 50.0, "ms");
+    Ok(())
 }
 
 /// A link is added; then the first one is pulled out on A, and later the added one's is on B.

@@ -53,7 +53,7 @@ impl Stage {
     ) -> io::Result<Measurement> {
         let own = peer::own_program();
         match peer {
-            Peer::Ropewalk(mode) => self.measure_ropewalk(lab, mode, workload),
+            Peer::Ropewalk(mode) => self.measure_ours(lab, mode, &[], workload),
             Peer::Tcp(congestion) | Peer::Mptcp(congestion) => {
                 let multipath = matches!(peer, Peer::Mptcp(_));
                 if multipath {
@@ -101,10 +101,12 @@ impl Stage {
         Ok(Measurement { sink, source, workload })
     }
 
-    fn measure_ropewalk(
+    /// The same by ropewalk, with more words for the command of A.
+    pub(super) fn measure_ours(
         &self,
         lab: &Lab,
         mode: &str,
+        more: &[&str],
         workload: Workload,
     ) -> io::Result<Measurement> {
         let (sink, ticket) = self.answer(lab, &["bench", "serve", "--mode", mode])?;
@@ -122,6 +124,7 @@ impl Stage {
         let mut words = vec!["bench"];
         words.extend(args.iter().map(String::as_str));
         words.extend(["--mode", mode, "--json"]);
+        words.extend(more);
         let mut source = self.start(lab, Node::A, &words)?;
         source.wait_for("connected", START)?;
         Ok(Measurement { sink, source, workload })

@@ -6,17 +6,24 @@
 //! `cargo run --release -p ropewalk-tests --bin lab -- run NAME` (root).
 
 mod addresses;
+mod backup;
+mod bloat;
 mod check;
 mod cost;
 mod failover;
+mod fair;
 mod flood;
 mod gap;
 mod links;
+mod many;
 mod matrix;
 mod measure;
+mod metered;
 mod mtu;
 mod process;
 mod rates;
+mod repair;
+mod stalls;
 mod transfer;
 
 pub use check::{Check, Stage};
@@ -173,6 +180,46 @@ pub const ALL: &[Scenario] = &[
         name: "flood",
         about: "50,000 first messages a second, forged, half-made and replayed, beside a transfer",
         run: flood::all,
+    },
+    Scenario {
+        name: "fair",
+        about: "a transfer beside a TCP connection on the same link, cubic and bbr",
+        run: fair::all,
+    },
+    Scenario {
+        name: "bloat",
+        about: "messages beside bulk on one connection, over a queue of a second",
+        run: bloat::all,
+    },
+    Scenario {
+        name: "stalls",
+        about: "a link stalls for 100 to 500 ms every 3 s, under messages and under bulk",
+        run: stalls::all,
+    },
+    Scenario {
+        name: "modes-redundant",
+        about: "failover's events in the mode `redundant`, and its goodput on one link",
+        run: failover::redundant,
+    },
+    Scenario {
+        name: "modes-backup",
+        about: "the link in use becomes a black hole, and is used again later",
+        run: backup::all,
+    },
+    Scenario {
+        name: "modes-repair",
+        about: "1,000 messages a second over links that lose 5 %, beside bulk",
+        run: repair::all,
+    },
+    Scenario {
+        name: "modes-metered",
+        about: "a metered link, and one with a quota",
+        run: metered::all,
+    },
+    Scenario {
+        name: "many",
+        about: "200 connections that send at once, and 1,000 that are idle",
+        run: many::all,
     },
 ];
 

@@ -1,7 +1,7 @@
 //! A running `ropewalk`: started on a machine of the lab, read line by line, waited for with a
 //! deadline, its memory watched.
 
-use super::super::{Lab, Node};
+use super::super::{Lab, Node, peer};
 use super::Stage;
 use core::time::Duration;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -29,6 +29,20 @@ impl Stage {
     /// Starts `ropewalk ARGS` on `node`, with a configuration folder of that machine's own.
     pub(super) fn start(&self, lab: &Lab, node: Node, args: &[&str]) -> io::Result<Process> {
         self.start_program(lab, node, &self.options.program, args)
+    }
+
+    /// Starts the lab's own node: see [`peer::node`].
+    pub(super) fn node(&self, lab: &Lab, node: Node, args: &[&str]) -> io::Result<Process> {
+        self.start_program(lab, node, &peer::own_program(), &[&["peer", "node"], args].concat())
+    }
+
+    /// The lab's own node on B, which lets in everybody, and its ticket.
+    pub(super) fn node_serves(&self, lab: &Lab) -> io::Result<(Process, String)> {
+        let mut server = self.node(lab, Node::B, &["serve"])?;
+        server.wait_for("ticket", Duration::from_secs(10))?;
+        let ticket = server.event("ticket").and_then(|line| line["ticket"].as_str());
+        let ticket = ticket.unwrap_or_default().to_owned();
+        Ok((server, ticket))
     }
 
     /// Starts any program that prints JSON lines.
@@ -102,7 +116,7 @@ impl Process {
             return Ok(true);
         }
         let status = self.proc("status");
-        self.memory_kib = self.memory_kib.max(peak(&status).unwrap_or(0));
+        self.memory_kib = self.memory_kib.max(kib(&status, "VmHWM:").unwrap_or(0));
         // Before it is reaped: its times are gone with it.
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
@@ -147,6 +161,16 @@ impl Process {
         self.lines.iter().rev().find(|line| line["event"] == event)
     }
 
+    /// All lines with this event so far, in their order.
+    pub(super) fn events(&self, event: &str) -> impl Iterator<Item = &Value> {
+        self.lines.iter().filter(move |line| line["event"] == event)
+    }
+
+    /// Takes in what it has said, without waiting for more.
+    pub(super) fn listen(&mut self) -> io::Result<()> {
+        self.read_lines()
+    }
+
     /// A number from the last line with this event.
     pub(super) fn number(&self, event: &str, field: &str) -> io::Result<f64> {
         let value = self.event(event).and_then(|line| line[field].as_f64());
@@ -156,6 +180,11 @@ impl Process {
     /// The most memory it ever held (`VmHWM`), as far as it was looked at.
     pub(super) fn memory_mib(&self) -> f64 {
         self.memory_kib as f64 / 1024.0
+    }
+
+    /// The memory that it holds now (`VmRSS`).
+    pub(super) fn resident_mib(&self) -> f64 {
+        kib(&self.proc("status"), "VmRSS:").unwrap_or(0) as f64 / 1024.0
     }
 
     fn read_lines(&mut self) -> io::Result<()> {
@@ -191,8 +220,8 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((ticks(14)? + ticks(15)?) / rustix::param::clock_ticks_per_second() as f64)
 }
 
-fn peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
