@@ -203,6 +203,9 @@ impl<C: Crypto> Listener<C> {
             // We still hold what it asks about: nothing was lost, so there is nothing to say.
             return Err(Discard::Unexpected);
         }
+        if !self.make_room(now) {
+            return Err(Discard::NoRoom);
+        }
         let id = self.free_id(known);
         let (peer, hello, remote_id) = (request.peer, request.hello.clone(), request.connection);
         let addresses = self.links.advertised();
@@ -214,7 +217,7 @@ impl<C: Crypto> Listener<C> {
             return Ok(Route::Reply(len)); // A refusal leaves nothing behind.
         };
         let answer = Vec::from_slice(bytes).map_err(|_| Discard::NoRoom)?;
-        self.remember(HalfOpen {
+        let open = HalfOpen {
             ephemeral,
             since: now,
             accepted: false,
@@ -224,7 +227,8 @@ impl<C: Crypto> Listener<C> {
             id,
             remote_id,
             answer,
-        });
+        };
+        let _ = self.half_open.push(open);
         Ok(Route::Reply(len))
     }
 
@@ -266,17 +270,21 @@ impl<C: Crypto> Listener<C> {
         open.map(|open| open.since = now).is_some()
     }
 
-    /// Keeps the new state; the oldest makes room.
-    fn remember(&mut self, open: HalfOpen) {
-        if self.half_open.is_full() {
-            let oldest = self.half_open.iter().enumerate().min_by_key(|(_, open)| open.since);
-            if let Some((index, _)) = oldest
-                && index < self.half_open.len()
-            {
-                self.half_open.swap_remove(index);
-            }
+    /// Whether there is room for another state: the oldest that became a connection gives its place,
+    /// or the oldest of all if nobody has come back to it for long. Who was answered a moment ago
+    /// believes to be connected, so nobody else may have that place; whoever finds none asks again.
+    fn make_room(&mut self, now: Instant) -> bool {
+        if !self.half_open.is_full() {
+            return true;
         }
-        let _ = self.half_open.push(open);
+        let oldest = self.half_open.iter().enumerate();
+        let oldest = oldest.min_by_key(|(_, open)| (!open.accepted, open.since));
+        let Some((index, open)) = oldest else { return true };
+        let may_go = open.accepted || now.since(open.since) >= HALF_OPEN_KEPT;
+        if may_go && index < self.half_open.len() {
+            self.half_open.swap_remove(index);
+        }
+        may_go
     }
 
     fn expire(&mut self, now: Instant) {
@@ -289,7 +297,8 @@ impl<C: Crypto> Listener<C> {
             self.second = now;
             self.opened = 0;
         }
-        self.opened >= OPENED_PER_SECOND || self.half_open.is_full()
+        let waiting = self.half_open.iter().filter(|open| !open.accepted).count();
+        self.opened >= OPENED_PER_SECOND || waiting >= HALF_OPEN_MAX
     }
 
     fn free_id(&mut self, known: &dyn Fn(ConnectionId) -> bool) -> ConnectionId {
@@ -331,6 +340,9 @@ fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Res
 const HALF_OPEN_MAX: usize = 16;
 /// How long a half-open state waits for its first packet, and late copies find their answer.
 const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
+/// How long it keeps its place in any case: a first packet needs a round trip, and dialers are
+/// patient for 4.5 s.
+const HALF_OPEN_KEPT: Duration = Duration::from_secs(2);
 /// Longest answer: what fits the smallest IP packet.
 const ANSWER_MAX: usize = 548;
 /// First messages opened in a second before cookies are asked for.
