@@ -1,7 +1,7 @@
 //! The one task that moves a connection on: sends what it has, takes in what happened, and sleeps
 //! until there is more.
 
-use crate::connection::{CloseReason, Shared};
+use crate::connection::{CloseReason, Shared, State};
 use crate::endpoint::Inner;
 use crate::link::socket::RUN_BYTES_MAX;
 use core::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 /// Drives a connection to its end.
 pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: ConnectionId) {
     let mut reported = Instant::now();
+    let mut rest = Rest::default();
     loop {
         transmit(&shared, &endpoint).await;
         shared.wake_openers();
@@ -29,14 +30,16 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
                 reported = Instant::now();
                 shared.publish(&state);
             }
-            (state.core.poll_timeout(), state.core.is_drained())
+            let release = rest.look(&mut state);
+            let timeout =
+                state.core.poll_timeout().map(|at| Instant::from_std(shared.clock.at(at)));
+            (timeout.into_iter().chain(release).min(), state.core.is_drained())
         };
         if drained {
             break;
         }
         match timeout {
             Some(moment) => {
-                let moment = Instant::from_std(shared.clock.at(moment));
                 tokio::select! {
                     () = shared.woken() => {}
                     () = sleep_until(moment) => {}
@@ -48,6 +51,31 @@ pub(crate) async fn drive(shared: Arc<Shared>, endpoint: Arc<Inner>, id: Connect
     endpoint.forget(id);
     let reason = shared.lock().over().cloned();
     shared.closed.send_replace(Some(reason.unwrap_or(CloseReason::Idle)));
+}
+
+/// A connection that holds nothing for a while gives its memory back.
+#[derive(Default)]
+struct Rest {
+    since: Option<Instant>,
+    released: bool,
+}
+
+impl Rest {
+    /// Returns when to look again.
+    fn look(&mut self, state: &mut State) -> Option<Instant> {
+        if !state.core.holds_nothing() {
+            *self = Self::default();
+            return None;
+        }
+        let due = *self.since.get_or_insert_with(Instant::now) + REST;
+        if !self.released && due <= Instant::now() {
+            self.released = true;
+            if state.core.forget_memory() {
+                state.core.storage_mut().renew();
+            }
+        }
+        (!self.released).then_some(due)
+    }
 }
 
 /// Sends all that may go now. The buffer is borrowed: an idle connection needs none.
@@ -93,4 +121,6 @@ impl Buffers {
 /// The longest run of packets: as much as the system takes in one call. 16 packets in a call instead
 /// take a quarter more processor time, 32 a few percent.
 const BUFFER_BYTES: usize = RUN_BYTES_MAX;
+/// How long a connection must hold nothing.
+const REST: Duration = Duration::from_secs(1);
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);

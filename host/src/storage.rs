@@ -2,8 +2,10 @@
 //!
 //! The byte pools are reserved whole but come from the system as untouched zero pages, and blocks
 //! that were used are used again first: what is resident is what was in use at once. Only the table
-//! of packets in flight is written when it is made, so it begins small and grows on demand.
+//! of packets in flight is written when it is made, so it begins small and grows on demand. What a
+//! connection used that has been idle for a while goes back to the system.
 
+use memmap2::MmapMut;
 use ropewalk_core::connection::{MemoryWish, Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
@@ -16,10 +18,10 @@ pub(crate) struct HostStorage {
     streams: Vec<StreamSlot>,
     sent: Vec<SentSlot>,
     sent_max: usize,
-    send: Vec<u8>,
-    receive: Vec<u8>,
-    datagrams_out: Vec<u8>,
-    datagrams_in: Vec<u8>,
+    send: MmapMut,
+    receive: MmapMut,
+    /// The rings of messages, one each way.
+    datagrams: MmapMut,
     /// Empty until the mode asks for it.
     repair: Vec<u8>,
 }
@@ -35,10 +37,9 @@ impl HostStorage {
             streams: (0..STREAMS).map(|_| StreamSlot::EMPTY).collect(),
             sent: vec![SentSlot::EMPTY; SENT_FIRST],
             sent_max,
-            send: vec![0; pools / 7 * 3],
-            receive: vec![0; pools / 7 * 4],
-            datagrams_out: vec![0; DATAGRAM_BYTES],
-            datagrams_in: vec![0; DATAGRAM_BYTES],
+            send: pages(pools / 7 * 3),
+            receive: pages(pools / 7 * 4),
+            datagrams: pages(2 * DATAGRAM_BYTES),
             repair: Vec::new(),
         }
     }
@@ -62,18 +63,34 @@ impl HostStorage {
         }
         grows || repairs
     }
+
+    /// Gives what was used back to the system, after
+    /// [`forget_memory`](ropewalk_core::connection::Connection::forget_memory).
+    pub(crate) fn renew(&mut self) {
+        self.send = pages(self.send.len());
+        self.receive = pages(self.receive.len());
+        self.sent.truncate(SENT_FIRST);
+        self.sent.shrink_to_fit();
+    }
+}
+
+/// Untouched pages. A vector would do, but what the allocator has had before it hands out again
+/// without asking the system, and must then write zeros into all of it.
+fn pages(bytes: usize) -> MmapMut {
+    MmapMut::map_anon(bytes).unwrap_or_else(|error| panic!("no memory for a connection: {error}"))
 }
 
 impl Storage for HostStorage {
     fn parts(&mut self) -> Parts<'_> {
+        let (datagrams_out, datagrams_in) = self.datagrams.split_at_mut(DATAGRAM_BYTES);
         Parts {
             paths: &mut self.paths,
             streams: &mut self.streams,
             sent: &mut self.sent,
             send: &mut self.send,
             receive: &mut self.receive,
-            datagrams_out: &mut self.datagrams_out,
-            datagrams_in: &mut self.datagrams_in,
+            datagrams_out,
+            datagrams_in,
             repair: &mut self.repair,
         }
     }
@@ -126,8 +143,7 @@ mod tests {
         assert!(!storage.grow(MemoryWish::default()), "nobody asked");
         while storage.grow(wish) {}
         let pools = storage.send.len() + storage.receive.len();
-        let rings = storage.datagrams_out.len() + storage.datagrams_in.len();
-        let all = pools + rings + storage.written_bytes();
+        let all = pools + storage.datagrams.len() + storage.written_bytes();
         assert!(all as u64 <= WINDOW_DEFAULT, "{all}");
         assert_eq!(storage.sent.len(), storage.sent_max);
     }

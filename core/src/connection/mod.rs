@@ -246,9 +246,25 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.storage.paths().iter().flatten().map(|path| path.report())
     }
 
-    /// The memory, so that a host may let it grow. It must not shrink.
+    /// The memory, so that a host may let it grow. It must not shrink, but after
+    /// [`Connection::forget_memory`].
     pub fn storage_mut(&mut self) -> &mut S {
         &mut self.storage
+    }
+
+    /// Whether nothing lies in the memory of streams and of packets in flight.
+    pub const fn holds_nothing(&self) -> bool {
+        self.sent.used() == 0 && self.streams.holds_nothing()
+    }
+
+    /// If it [holds nothing](Self::holds_nothing): forgets what lay there, so that a host may put
+    /// fresh memory of the same or the first size in its place. Returns whether there was anything.
+    pub fn forget_memory(&mut self) -> bool {
+        let any = self.holds_nothing() && self.streams.forget_memory();
+        if any {
+            self.sent = SentTable::new();
+        }
+        any
     }
 
     /// Which memory limits the rate now.

@@ -69,6 +69,12 @@ impl SentTable {
         Self { slots: Slots::new() }
     }
 
+    /// Packets in flight.
+    #[must_use]
+    pub const fn used(&self) -> usize {
+        self.slots.used()
+    }
+
     /// How many more packets fit into `slots`.
     #[must_use]
     pub fn room(&self, slots: &[SentSlot]) -> usize {

@@ -65,6 +65,22 @@ impl Pool {
         unknown.saturating_add(self.free_count as usize)
     }
 
+    /// Whether no block is in use.
+    #[must_use]
+    pub const fn is_unused(&self) -> bool {
+        self.free_count == self.known
+    }
+
+    /// With no block in use: forgets where blocks were, so that other memory may take their place.
+    /// Returns whether there were any.
+    pub fn forget(&mut self) -> bool {
+        let any = self.is_unused() && self.known > 0;
+        if any {
+            *self = Self::new(self.stride);
+        }
+        any
+    }
+
     /// Takes a block; its bits are clear.
     pub(super) fn take(&mut self, memory: &mut [u8]) -> Option<u32> {
         let index = if self.free == NONE {

@@ -466,6 +466,18 @@ impl Streams {
             && self.receive_pool.available(m.receive) == self.receive_pool.blocks(m.receive)
     }
 
+    /// Whether no block of memory is held.
+    #[must_use]
+    pub const fn holds_nothing(&self) -> bool {
+        self.send_pool.is_unused() && self.receive_pool.is_unused()
+    }
+
+    /// With no block of memory held: forgets what was, so that other memory may take its place.
+    /// Returns whether any was ever used.
+    pub fn forget_memory(&mut self) -> bool {
+        self.holds_nothing() && (self.send_pool.forget() | self.receive_pool.forget())
+    }
+
     /// The peer was restarted: all streams are gone.
     pub fn clear(&mut self, side: Side, m: &mut StreamMemory<'_>) {
         let block_bytes = self.send_pool.stride();

@@ -9,7 +9,7 @@ mod shared;
 pub use crate::stream::{RecvStream, SendStream};
 pub use report::{CloseReason, PathReport, PathState};
 pub use ropewalk_core::connection::Stats;
-pub(crate) use shared::{Core, Shared, StreamKey};
+pub(crate) use shared::{Core, Shared, State, StreamKey};
 use shared::{Left, restarted};
 
 use core::ops::Deref;

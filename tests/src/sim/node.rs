@@ -280,6 +280,10 @@ fn drain(
     if connection.poll_timeout().is_some_and(|moment| moment <= now) {
         connection.handle_timeout(now);
     }
+    // As a host may when a connection rests, but at every opportunity.
+    if connection.forget_memory() {
+        connection.storage_mut().renew();
+    }
     // From one Ethernet packet on; at least one jumbo frame where links carry such.
     let mut buffer = vec![0; longest * rng.usize(1..=16)];
     let mut idle = [false; 2];

@@ -36,6 +36,13 @@ impl VecStorage {
         }
     }
 
+    /// Other memory takes the place of that of streams and packets: anything may stand there.
+    pub fn renew(&mut self) {
+        self.send.fill(0xa5);
+        self.receive.fill(0xa5);
+        self.sent.fill(SentSlot::EMPTY);
+    }
+
     /// The same, and memory for error correction.
     #[must_use]
     pub fn with_repair(mut self) -> Self {

@@ -4,7 +4,8 @@
 use crate::opaque::{Bytes, Stub, any, arrival, identity, now, see};
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Storage, offered_credit,
+    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Storage,
+    offered_credit,
 };
 use ropewalk_core::crypto::Seed;
 use ropewalk_core::id::{CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -128,8 +129,9 @@ fn streams(connection: &mut Connection<Lent<'_>, Stub>) {
 fn looks(connection: &mut Connection<Lent<'_>, Stub>) {
     connection.paths().for_each(see);
     see((connection.id(), connection.side(), connection.peer(), connection.mode()));
+    see(any(&mut *connection).forget_memory());
     see((connection.is_connected(), connection.is_drained(), connection.stats()));
-    see((connection.wants_memory(), connection.datagram_max()));
+    see((connection.wants_memory(), connection.forget_memory(), connection.datagram_max()));
     see((connection.link_used(LinkId(any(0))), connection.link_policy(LinkId(any(0)))));
     see(connection.storage_mut().block_bytes());
 }

@@ -73,8 +73,16 @@ fn keys() {
     let mut keys = any(PacketKeys::<Stub>::new(&secrets));
     let (path, number, tag) = (PathId(any(0)), PacketNumber(any(0)), any([0; 16]));
     see(keys.seal(path, number, header.any(), bytes.any()));
-    let opened =
-        any(&mut keys).open(any(true), path, number, any(true), header.any(), bytes.any(), &tag, now());
+    let opened = any(&mut keys).open(
+        any(true),
+        path,
+        number,
+        any(true),
+        header.any(),
+        bytes.any(),
+        &tag,
+        now(),
+    );
     see(opened.is_ok());
     let keys = any(&mut keys);
     see((keys.phase(), keys.epoch(), keys.wants_change(any(0)), keys.left(), keys.deadline()));
