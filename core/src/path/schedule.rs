@@ -149,7 +149,7 @@ impl Candidate {
         matches!(self.allowance, Allowance::Now(_))
     }
 
-    /// Bytes that are one decision: what the path sends in [`BURST`], if it may send so much now and
+    /// Bytes that are one decision: what the path sends in a quarter of a millisecond, if it may send so much now and
     /// there are places for so many packets. Nothing that is put off so long is put off for long.
     pub fn burst(&self, packets: usize) -> u64 {
         let Allowance::Now(allowed) = self.allowance else { return 0 };
