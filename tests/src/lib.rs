@@ -2,7 +2,7 @@
 //! images.
 
 pub mod counts;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "lab"))]
 pub mod lab;
 pub mod proof;
 pub mod props;

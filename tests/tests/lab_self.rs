@@ -1,6 +1,6 @@
 //! The lab measures itself, so that what is measured in it can be believed: rate, delay, cuts,
 //! and that nothing is left behind. Needs root; without it each test says so and passes.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "lab"))]
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
