@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test sim canary fuzz no_std cross proofs counts docs deny lab_quick)
+QUICK=(format lint test demo sim canary fuzz no_std cross proofs counts docs deny lab_quick)
 FULL=("${QUICK[@]}" sim_long lab huge)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
@@ -48,6 +48,9 @@ check_lint() {
 check_test() {
     cargo test --workspace --features ropewalk-core/software
 }
+
+# The README's first command, as it stands there.
+check_demo() { cargo run --release --quiet -- demo; }
 
 # Minutes of simulated time from the commit's own seed; the seed is printed with every failure.
 check_sim() { simulate "$(commit_seed)" 10; }

@@ -325,6 +325,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.establish(secrets, id, offered, credit, &welcome.addresses, now);
         // The message that was answered may be older than the last word on the mode.
         self.mode.due = self.mode.sequence > 0;
+        self.recall_dialled();
+    }
+
+    /// Where the peer was dialled it may be found, though it may have told that its link there went
+    /// away: when that link returned, no path may have been left to tell us.
+    fn recall_dialled(&mut self) {
         for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
             self.routing.remotes.add_dialled(*address);
         }
@@ -351,6 +357,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Begins the handshake's race, or the question whether the peer was restarted.
     fn start_race(&mut self, replaces: Option<ConnectionId>, now: Instant) {
+        self.recall_dialled();
         let introduction = Introduction {
             connection: self.id,
             mode: self.mode.mode,

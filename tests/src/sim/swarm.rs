@@ -148,7 +148,7 @@ impl Scenario {
             return Err("the restart was not noticed".into());
         }
         // So does one whose path the other side forgot.
-        if !world.run_until(NOTICE, |world| world.connected() && world.alive()) {
+        if !world.run_until(FORGOTTEN, |world| world.connected() && world.alive()) {
             return Err(format!("no path is alive: {:?}", world.paths()));
         }
         let report = world.report();
@@ -218,4 +218,8 @@ impl Scenario {
 const SETTLE: Duration = Duration::from_secs(4);
 /// A dialer that has nothing to say notices a restart when it asks for a sign of life.
 const NOTICE: Duration = Duration::from_secs(20);
+/// An idle path whose address changed is found out by two signs of life, 15 s apart: the first moves
+/// the peer's path, which may fail to prove the address within three times those few bytes, and the
+/// second finds it given up.
+const FORGOTTEN: Duration = Duration::from_secs(36);
 const BOARD_WINDOW: u64 = 3_000;
