@@ -12,9 +12,14 @@ const FAILED_ONCE: &[u64] = &[
 
 /// The same for scenarios with everything that a seed says.
 const FAILED_WHOLE: &[u64] = &[
-    13_036, // what a path carried to an old address waited until the new one was proved
-    18_002, // probes of a silent path filled a board's table of packets in flight
-    22_577, // a board had no place for the path of a dialer that had moved
+    13_036,        // what a path carried to an old address waited until the new one was proved
+    18_002,        // probes of a silent path filled a board's table of packets in flight
+    22_577,        // a board had no place for the path of a dialer that had moved
+    112,           // nor had one that tried two paths of its own to where nobody was any more
+    7_101,         // the dialer changed keys again while the responder kept the old one
+    123_224,       // a path was given up after three challenges though packets came from there
+    424_517,       // nobody looked where the peer was dialled, since it had withdrawn the address
+    1_795_276_982, // an idle path whose address had changed was found out at the second sign of life
 ];
 
 #[test]
