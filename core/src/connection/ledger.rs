@@ -2,6 +2,7 @@
 //! lost things are written again, from the state of that moment.
 
 use super::Binding;
+use super::routing::Routing;
 use crate::carried::Carried;
 use crate::id::PathId;
 use crate::path::{Advertise, Told};
@@ -12,12 +13,12 @@ use heapless::Vec;
 
 /// The parts that hold something which packets carry, borrowed together for one call.
 pub(super) struct Ledger<'a> {
-    pub(super) streams: &'a mut Streams,
-    pub(super) memory: StreamMemory<'a>,
-    pub(super) advertise: &'a mut Advertise,
-    pub(super) told: &'a mut Told,
-    pub(super) mode: &'a mut Binding,
-    pub(super) symbols: &'a mut Encoder,
+    streams: &'a mut Streams,
+    memory: StreamMemory<'a>,
+    advertise: &'a mut Advertise,
+    told: &'a mut Told,
+    mode: &'a mut Binding,
+    symbols: &'a mut Encoder,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
@@ -25,7 +26,27 @@ pub(super) struct Ledger<'a> {
     pub(super) length_probe: Option<(Fate, u16)>,
 }
 
-impl Ledger<'_> {
+impl<'a> Ledger<'a> {
+    pub(super) const fn new(
+        streams: &'a mut Streams,
+        memory: StreamMemory<'a>,
+        routing: &'a mut Routing,
+        mode: &'a mut Binding,
+        symbols: &'a mut Encoder,
+    ) -> Self {
+        let Routing { advertise, told, .. } = routing;
+        Self {
+            streams,
+            memory,
+            advertise,
+            told,
+            mode,
+            symbols,
+            acknowledged: Vec::new(),
+            length_probe: None,
+        }
+    }
+
     /// Tells the owner of `carried` what became of it.
     pub(super) fn settle(&mut self, fate: Fate, carried: Carried) {
         if let Carried::LengthProbe(bytes) = carried {

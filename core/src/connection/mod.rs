@@ -260,7 +260,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// If it [holds nothing](Self::holds_nothing): forgets what lay there, so that a host may put
     /// fresh memory of the same or the first size in its place. Returns whether there was anything.
     pub fn forget_memory(&mut self) -> bool {
-        let any = self.holds_nothing() && self.streams.forget_memory();
+        let any = self.sent.used() == 0 && self.streams.forget_memory();
         if any {
             self.sent = SentTable::new();
         }

@@ -4,6 +4,7 @@
 //! whole, because a table of ours is full, is not acknowledged: the peer sends its contents again.
 
 use super::ledger::Ledger;
+use super::transmit::bit;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
@@ -15,7 +16,6 @@ use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
-use heapless::Vec;
 
 /// What a packet turned out to be.
 #[derive(Default)]
@@ -297,16 +297,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         // The path may have been given up while the acknowledgement was under way.
         let Some((slot, path)) = found else { return Ok(()) };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let mut ledger = Ledger {
-            streams: &mut self.streams,
-            memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
-            advertise: &mut self.routing.advertise,
-            told: &mut self.routing.told,
-            mode: &mut self.mode,
-            symbols: &mut self.repairs.encoder,
-            acknowledged: Vec::new(),
-            length_probe: None,
-        };
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut ledger = Ledger::new(
+            &mut self.streams,
+            memory,
+            &mut self.routing,
+            &mut self.mode,
+            &mut self.repairs.encoder,
+        );
         let each = &mut |fate, carried| ledger.settle(fate, carried);
         let result = if slot == arrived {
             let held = self.config.acknowledgement_delay;
@@ -347,7 +346,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 path.trust.rise(now);
             }
             self.clock.all_down = None;
-            self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+            self.routing.copies_due &= !bit(slot);
             self.drop_twins(slot, now);
             self.reinject();
             if self.phase == Phase::Established

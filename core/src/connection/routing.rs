@@ -4,9 +4,11 @@
 //! needs and carries its answer out. A path whose link went away, on either side, is given up for
 //! good: its number is never used again, and a link that returns gets a new path in one round trip.
 
+use super::ledger::Ledger;
 use super::links::{LINKS_MAX, LinkChange};
 use super::memory::PATHS_MAX;
 use super::modes::Standby;
+use super::transmit::bit;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, ReplayWindow};
 use crate::id::{Address, Arrival, LinkId, PathId, Side};
@@ -14,6 +16,8 @@ use crate::packet_number::PacketNumber;
 use crate::path::{
     Advertise, Opening, Pair, PairInUse, Path, PathState, Remotes, Standing, Told, Tried, next_pair,
 };
+use crate::recovery::Sent;
+use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
 use crate::wire::{Advertised, PathStatus};
 use core::net::IpAddr;
@@ -214,23 +218,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
         let parts = self.storage.parts();
         let Some(mut path) = parts.paths.get_mut(slot).and_then(Option::take) else { return };
-        let mut sent = crate::recovery::Sent { table: &mut self.sent, slots: parts.sent };
-        let mut ledger = super::ledger::Ledger {
-            streams: &mut self.streams,
-            memory: crate::stream::StreamMemory {
-                slots: parts.streams,
-                send: parts.send,
-                receive: parts.receive,
-            },
-            advertise: &mut self.routing.advertise,
-            told: &mut self.routing.told,
-            mode: &mut self.mode,
-            symbols: &mut self.repairs.encoder,
-            acknowledged: Vec::new(),
-            length_probe: None,
-        };
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut ledger = Ledger::new(
+            &mut self.streams,
+            memory,
+            &mut self.routing,
+            &mut self.mode,
+            &mut self.repairs.encoder,
+        );
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
-        self.routing.copies_due &= !1_u8.checked_shl(slot as u32).unwrap_or(0);
+        self.routing.copies_due &= !bit(slot);
         self.notices.path_gone(path.id);
         match announce {
             true => self.routing.told.tell(path.id, PathStatus::Gone),

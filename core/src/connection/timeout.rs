@@ -10,7 +10,6 @@ use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
-use heapless::Vec;
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// When `handle_timeout` wants to be called next. `None`: not before something else happens.
@@ -110,16 +109,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let mut ledger = Ledger {
-            streams: &mut self.streams,
-            memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
-            advertise: &mut self.routing.advertise,
-            told: &mut self.routing.told,
-            mode: &mut self.mode,
-            symbols: &mut self.repairs.encoder,
-            acknowledged: Vec::new(),
-            length_probe: None,
-        };
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut ledger = Ledger::new(
+            &mut self.streams,
+            memory,
+            &mut self.routing,
+            &mut self.mode,
+            &mut self.repairs.encoder,
+        );
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
             debug_assert!(fate == Fate::Lost, "a timeout acknowledges nothing");
             ledger.settle(fate, carried);
@@ -196,16 +194,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return 0;
         }
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let mut ledger = Ledger {
-            streams: &mut self.streams,
-            memory: StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive },
-            advertise: &mut self.routing.advertise,
-            told: &mut self.routing.told,
-            mode: &mut self.mode,
-            symbols: &mut self.repairs.encoder,
-            acknowledged: Vec::new(),
-            length_probe: None,
-        };
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut ledger = Ledger::new(
+            &mut self.streams,
+            memory,
+            &mut self.routing,
+            &mut self.mode,
+            &mut self.repairs.encoder,
+        );
         let mut bytes = 0_u64;
         for (path, wanted) in parts.paths.iter_mut().zip(slots) {
             let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };

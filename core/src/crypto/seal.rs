@@ -41,7 +41,7 @@ pub struct PacketKeys<C: Crypto> {
     send_phase: bool,
     sealed: u64,
     receive: Key<C>,
-    receive_phase: bool,
+    /// Of what is opened, modulo 2^32; its parity is the phase.
     epoch: u32,
     opened: u64,
     /// What the peer seals with after the next change.
@@ -71,7 +71,6 @@ impl<C: Crypto> PacketKeys<C> {
             sealed: 0,
             next: receive.after(secrets.suite),
             receive: receive.key,
-            receive_phase: false,
             epoch: 0,
             opened: 0,
             old: None,
@@ -114,7 +113,7 @@ impl<C: Crypto> PacketKeys<C> {
         tag: &[u8; 16],
         now: Instant,
     ) -> Result<Opened, Discard> {
-        let current = phase == self.receive_phase;
+        let current = phase == self.receive_phase();
         let (key, key_changed) = match &self.old {
             _ if current => (&self.receive, false),
             Some((old, until)) if late && now < *until => (old, false),
@@ -186,14 +185,18 @@ impl<C: Crypto> PacketKeys<C> {
         self.old.take_if(|(_, until)| *until <= now);
     }
 
+    const fn receive_phase(&self) -> bool {
+        self.epoch % 2 == 1
+    }
+
     fn may_change(&self) -> bool {
-        self.side == Side::Dialer && self.send_phase == self.receive_phase && self.old.is_none()
+        self.side == Side::Dialer && self.send_phase == self.receive_phase() && self.old.is_none()
     }
 
     /// Whether the peer may be about to seal with the next key: the dialer after we followed it, the
     /// responder after we began.
     fn expects_change(&self) -> bool {
-        self.side == Side::Responder || self.send_phase != self.receive_phase
+        self.side == Side::Responder || self.send_phase != self.receive_phase()
     }
 
     /// The peer has changed: so do we, unless it is the answer to our own change.
@@ -202,10 +205,9 @@ impl<C: Crypto> PacketKeys<C> {
         let next = core::mem::replace(&mut self.next, after);
         let old = core::mem::replace(&mut self.receive, next.key);
         self.old = Some((old, Instant::FAR_FUTURE));
-        self.receive_phase = !self.receive_phase;
         self.epoch = self.epoch.wrapping_add(1);
         self.opened = 0;
-        if self.send_phase != self.receive_phase {
+        if self.send_phase != self.receive_phase() {
             self.advance_send();
         }
     }
@@ -223,7 +225,7 @@ impl<C: Crypto> fmt::Debug for PacketKeys<C> {
             .field("side", &self.side)
             .field("suite", &self.suite)
             .field("send_phase", &self.send_phase)
-            .field("receive_phase", &self.receive_phase)
+            .field("receive_phase", &self.receive_phase())
             .finish_non_exhaustive()
     }
 }

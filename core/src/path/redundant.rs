@@ -15,7 +15,7 @@
 //! have to wait behind others of its kind is not sent until the line is free, or is not needed any
 //! more. That is why a slow path can never hold back a fast one.
 
-use super::schedule::{Candidate, Choice};
+use super::schedule::{Candidate, Choice, paced_until};
 use crate::id::CostClass;
 use crate::recovery::Allowance;
 use crate::time::{Duration, Instant};
@@ -41,20 +41,12 @@ impl Lane {
     /// The lane of a candidate, which `waits` or does not.
     #[must_use]
     pub fn of(path: &Candidate, waits: bool, now: Instant) -> Self {
-        let wait = match path.allowance {
-            Allowance::Now(_) => Duration::ZERO,
-            Allowance::At(moment) => moment.since(now),
-            Allowance::Full => {
-                let over = path.in_flight.saturating_add(path.datagram);
-                Duration::of_bytes(over.saturating_sub(path.window), path.rate)
-            }
-        };
         // What the way itself holds does not queue.
         let queued = path.in_flight.saturating_sub((path.delay * 2).bytes_at(path.rate));
         let short = queued.saturating_sub(path.datagram.saturating_mul(2));
         Self {
             index: path.index,
-            arrival: wait + Duration::of_bytes(queued, path.rate) + path.delay,
+            arrival: path.wait(now) + Duration::of_bytes(queued, path.rate) + path.delay,
             queue: Duration::of_bytes(short, path.rate),
             allowance: path.allowance,
             waits,
@@ -97,14 +89,9 @@ pub fn copy(lanes: &[Lane], common: bool) -> Choice {
     let ready = lanes.iter().filter(wants).filter(|lane| lane.is_ready());
     match ready.min_by_key(|lane| (lane.arrival, lane.index)) {
         Some(lane) => Choice::Send { index: lane.index },
-        None => Choice::Wait { until: lanes.iter().filter(wants).filter_map(paced_until).min() },
-    }
-}
-
-const fn paced_until(lane: &Lane) -> Option<Instant> {
-    match lane.allowance {
-        Allowance::At(moment) => Some(moment),
-        Allowance::Now(_) | Allowance::Full => None,
+        None => Choice::Wait {
+            until: lanes.iter().filter(wants).filter_map(|lane| paced_until(lane.allowance)).min(),
+        },
     }
 }
 

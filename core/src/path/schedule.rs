@@ -116,7 +116,9 @@ pub fn choose(candidates: &[Candidate], backlog: &Backlog, now: Instant) -> Choi
             return Choice::Send { index: vessel.path.index };
         }
     }
-    Choice::Wait { until: vessels.iter().filter_map(|vessel| paced_until(vessel.path)).min() }
+    Choice::Wait {
+        until: vessels.iter().filter_map(|vessel| paced_until(vessel.path.allowance)).min(),
+    }
 }
 
 /// A random path for each packet; for demonstration and tests.
@@ -126,7 +128,9 @@ pub fn spread(candidates: &[Candidate], random: u32) -> Choice {
     let count = u32::try_from(ready.clone().count()).unwrap_or(u32::MAX);
     match random.checked_rem(count).and_then(|place| ready.clone().nth(place as usize)) {
         Some(path) => Choice::Send { index: path.index },
-        None => Choice::Wait { until: candidates.iter().filter_map(paced_until).min() },
+        None => Choice::Wait {
+            until: candidates.iter().filter_map(|path| paced_until(path.allowance)).min(),
+        },
     }
 }
 
@@ -149,8 +153,8 @@ impl Candidate {
         matches!(self.allowance, Allowance::Now(_))
     }
 
-    /// Bytes that are one decision: what the path sends in a quarter of a millisecond, if it may send so much now and
-    /// there are places for so many packets. Nothing that is put off so long is put off for long.
+    /// Bytes that are one decision: what the path sends in a quarter of a millisecond, if it may
+    /// send so much now and there are places for so many packets. Nothing that is put off so long is put off for long.
     pub fn burst(&self, packets: usize) -> u64 {
         let Allowance::Now(allowed) = self.allowance else { return 0 };
         let places = self.datagram.saturating_mul(packets as u64);
@@ -159,7 +163,12 @@ impl Candidate {
 
     /// How long from now until a byte given to this path begins to arrive.
     pub(super) fn floor(&self, now: Instant) -> Duration {
-        let wait = match self.allowance {
+        self.wait(now).max(self.queue) + self.delay + self.risk
+    }
+
+    /// How long from now until a full packet may leave on this path.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        match self.allowance {
             Allowance::Now(_) => Duration::ZERO,
             Allowance::At(moment) => moment.since(now),
             // Acknowledgements make room as fast as the path delivers.
@@ -167,8 +176,7 @@ impl Candidate {
                 let wanted = self.in_flight.saturating_add(self.datagram);
                 Duration::of_bytes(wanted.saturating_sub(self.window), self.rate)
             }
-        };
-        wait.max(self.queue) + self.delay + self.risk
+        }
     }
 
     /// How long until everything in flight has arrived, as far as one can tell: what is late by
@@ -256,8 +264,8 @@ fn dearest_class(vessels: &[Vessel<'_>], waiting: u64) -> CostClass {
     }
 }
 
-fn paced_until(path: &Candidate) -> Option<Instant> {
-    match path.allowance {
+pub(super) const fn paced_until(allowance: Allowance) -> Option<Instant> {
+    match allowance {
         Allowance::At(moment) => Some(moment),
         Allowance::Now(_) | Allowance::Full => None,
     }

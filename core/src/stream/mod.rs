@@ -461,9 +461,7 @@ impl Streams {
     /// Whether no stream is open and no block of memory is held.
     #[must_use]
     pub fn is_empty(&self, m: &StreamMemory<'_>) -> bool {
-        m.slots.iter().all(|slot| slot.id.is_none())
-            && self.send_pool.available(m.send) == self.send_pool.blocks(m.send)
-            && self.receive_pool.available(m.receive) == self.receive_pool.blocks(m.receive)
+        m.slots.iter().all(|slot| slot.id.is_none()) && self.holds_nothing()
     }
 
     /// Whether no block of memory is held.

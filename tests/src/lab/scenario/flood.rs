@@ -8,13 +8,13 @@
 use super::super::stranger::Stranger;
 use super::super::{Lab, Node};
 use super::Stage;
-use super::process::Process;
 use super::transfer::S1;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use ropewalk_core::crypto::{Identity, Initiator, Psk, Random, Seed, Software};
-use ropewalk_core::id::{ConnectionId, Mode, PublicKey};
-use ropewalk_core::wire::{Credit, Hello, Suite, Suites, TicketId, VERSION};
+use ropewalk::ticket::Ticket;
+use ropewalk_core::crypto::{Identity, Initiator, Random, Seed, Software};
+use ropewalk_core::id::{ConnectionId, Mode};
+use ropewalk_core::wire::{Credit, Hello, Suite, Suites, VERSION};
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ impl Found {
         let args = ["bench", "serve", "--json", "--port", PORT_TEXT, "--ticket-file", &ticket_file];
         let mut server = stage.start(&lab, Node::B, &args)?;
         server.wait_for("ticket", PATIENCE)?;
-        let ticket = Ticket::of(&server)?;
+        let text = server.event("ticket").and_then(|line| line["ticket"].as_str());
+        let ticket: Ticket = text.unwrap_or_default().parse().map_err(io::Error::other)?;
         let mut sockets = stranger.sockets(ADDRESSES + 1, PORT)?;
         let knocker = sockets.pop().expect("there are many");
         let (peer, bytes) = (format!("@{ticket_file}"), BYTES.to_string());
@@ -189,45 +190,6 @@ impl Knock {
         }
         Ok(Self { cookie: cookie.is_some(), answered: false })
     }
-}
-
-/// What the flooded node's ticket says.
-struct Ticket {
-    key: PublicKey,
-    id: TicketId,
-    secret: Psk,
-}
-
-impl Ticket {
-    fn of(server: &Process) -> io::Result<Self> {
-        let text = server.event("ticket").and_then(|line| line["ticket"].as_str());
-        let bytes = decode(text.and_then(|text| text.strip_prefix("rope1")).unwrap_or_default());
-        let read = |at: core::ops::Range<usize>| bytes.get(at)?.try_into().ok();
-        let id = bytes.get(33..41).and_then(|id| id.try_into().ok());
-        match (read(1..33), id, read(41..73)) {
-            (Some(key), Some(id), Some(secret)) => Ok(Self { key: PublicKey(key), id, secret }),
-            _ => Err(io::Error::other("that is no ticket")),
-        }
-    }
-}
-
-/// Base32 in lower case, as far as it goes.
-fn decode(text: &str) -> Vec<u8> {
-    let (mut held, mut bits, mut bytes) = (0_u32, 0, Vec::new());
-    for sign in text.bytes() {
-        let value = match sign {
-            b'a'..=b'z' => sign - b'a',
-            b'2'..=b'7' => sign - b'2' + 26,
-            _ => break,
-        };
-        held = held << 5 & 0xfff | u32::from(value);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits) as u8);
-        }
-    }
-    bytes
 }
 
 fn initiator(ticket: &Ticket, number: u32, invited: bool) -> Initiator<Software> {
