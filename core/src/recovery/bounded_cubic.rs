@@ -1,7 +1,7 @@
 //! How much may be in flight on a path, and how fast it may leave.
 //!
 //! ```text
-//!   cap    rate x (minimum round trip + 100 ms)   deep queues are not filled
+//!   cap    rate x (minimum round trip + 100 ms)   a queue of 100 ms or 2 MiB at most
 //!   ...... CUBIC moves in between ..............  competes fairly where a queue drops packets
 //!   floor  rate x (minimum round trip + slack)    loss cannot empty the pipe
 //! ```
@@ -116,7 +116,7 @@ impl BoundedCubic {
         let rate = self.rates.best();
         let mut jitter = 0;
         if self.slow_start.is_none() && rate > 0 {
-            let cap = (rtt.min() + QUEUE_MAX).bytes_at(rate);
+            let cap = rtt.min().bytes_at(rate) + QUEUE_MAX.bytes_at(rate).min(QUEUE_BYTES_MAX);
             if self.base > cap {
                 self.base = cap;
                 self.cubic.restart();
@@ -270,6 +270,9 @@ const LEAST_DATAGRAMS: u64 = 4;
 const LIMITED_DATAGRAMS: u64 = 4;
 /// The cap's queue.
 const QUEUE_MAX: Duration = Duration::from_millis(100);
+/// And its bytes, on fast paths: what is in flight is kept until it is acknowledged, and memory that
+/// has left the processor's cache is what a gigabyte costs most.
+const QUEUE_BYTES_MAX: u64 = 2 << 20;
 /// The floor's slack is a quarter of the round trip, within these bounds: acknowledgements and
 /// timers are late by a millisecond or two.
 const SLACK_MIN: Duration = Duration::from_millis(3);

@@ -32,7 +32,7 @@ use crate::storage::blocks::Pool;
 use crate::wire::{Credit, Frame};
 use flow::{ReceiveCredit, SendCredit};
 use receive::ReceiveState;
-use send::{SendInput, SendState};
+use send::{SendInput, SendState, UNSENT_MAX};
 use service::Parsed;
 use slot::{News, Opening};
 use table::Table;
@@ -432,8 +432,8 @@ impl Streams {
                 self.free_if_over(stream, m);
                 return Some(event);
             }
-            // Wherever the memory came from: a whole block can be taken.
-            if slot.send.blocked && (spare || slot.send.chain.blocks() == 0) {
+            // Wherever the memory came from.
+            if slot.send.blocked && slot.send.has_room(spare) {
                 slot.send.blocked = false;
                 return Some(StreamEvent::Writable(stream));
             }
@@ -449,7 +449,7 @@ impl Streams {
             m.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.send.unsent()));
         let whole = self.send_pool.blocks(m.send).saturating_mul(self.send_pool.data_bytes());
         // Memory full of bytes that wait for the paths is not what limits the rate.
-        (blocked && unsent <= whole as u64 / 4, self.receive_credit.tight())
+        (blocked && unsent <= (whole as u64 / 4).min(UNSENT_MAX / 2), self.receive_credit.tight())
     }
 
     /// Whether any stream is open: somebody waits for something.

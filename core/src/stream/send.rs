@@ -103,7 +103,8 @@ impl SendHalf {
         lanes: [0; LANES_MAX],
     };
 
-    /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one.
+    /// Takes as much as there are blocks for, leaving `reserve` of them to others once it has one, while
+    /// little waits to be sent.
     pub(super) fn write(
         &mut self,
         data: &[u8],
@@ -120,12 +121,20 @@ impl SendHalf {
         if data.is_empty() {
             return Ok(0);
         }
+        let room = UNSENT_MAX.saturating_sub(self.unsent());
+        let now = usize::try_from(room).ok().and_then(|room| data.get(..room)).unwrap_or(data);
         let may_take =
             |pool: &Pool, memory: &[u8], held: u64| held == 0 || pool.available(memory) > reserve;
-        let taken = self.chain.write(self.written, data, pool, memory, may_take);
+        let taken = self.chain.write(self.written, now, pool, memory, may_take);
         self.written = self.written.saturating_add(taken as u64);
         self.blocked |= taken < data.len();
         if taken == 0 { Err(WriteError::Blocked) } else { Ok(taken) }
+    }
+
+    /// Whether a writer that was blocked should be told: a whole block can be taken (`spare`, or the
+    /// stream's first), and enough was sent that telling is worth it.
+    pub(super) const fn has_room(&self, spare: bool) -> bool {
+        self.unsent() <= UNSENT_MAX / 2 && (spare || self.chain.blocks() == 0)
     }
 
     pub(super) fn finish(&mut self) -> Result<(), WriteError> {
@@ -325,6 +334,9 @@ impl SendHalf {
 
 /// Paths that can each be a lane.
 pub const LANES_MAX: usize = 8;
+/// What waits to be sent is at most so much; the rest waits in the application. Bytes that were copied
+/// here long before their turn have left the processor's cache when it comes.
+pub(super) const UNSENT_MAX: u64 = 512 << 10;
 const AGAIN_MAX: usize = 12;
 
 #[cfg(test)]

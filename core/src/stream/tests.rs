@@ -283,6 +283,23 @@ fn a_blocked_writer_hears_of_memory_from_wherever_it_comes() {
 }
 
 #[test]
+fn what_waits_to_be_sent_has_a_limit() {
+    let limit = usize::try_from(UNSENT_MAX).unwrap();
+    let mut rooms = pair(SLOTS, 2 * limit / 64);
+    let stream = rooms[0].open();
+    // The service's name waits as well.
+    assert_eq!(rooms[0].write(stream, &vec![0; limit + 1]), Ok(limit - 1 - FILE[0].len()));
+    assert_eq!(rooms[0].write(stream, b"x"), Err(WriteError::Blocked));
+    let mut sent = 0;
+    while !rooms[0].events().contains(&StreamEvent::Writable(stream)) {
+        assert!(sent < limit);
+        sent += rooms[0].packet(1_400).unwrap().0.len();
+    }
+    assert!(sent > limit / 2);
+    assert!(rooms[0].write(stream, &vec![0; limit]).unwrap() >= limit / 2);
+}
+
+#[test]
 fn what_breaks_the_rules_is_a_violation() {
     let data = |stream, offset, data, fin| Frame::Stream { stream, offset, fin, data };
     let good = data(StreamId(0), 0, b"\x04file1234", false);
