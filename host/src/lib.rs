@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod base32;
 pub mod bench;
+pub mod chart;
 pub mod cli;
 pub mod clock;
 pub mod connection;
@@ -22,7 +23,6 @@ pub mod place;
 pub mod random;
 mod storage;
 pub mod stream;
-pub mod svg;
 pub mod ticket;
 pub mod tickets;
 pub mod transfer;

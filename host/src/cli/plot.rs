@@ -5,7 +5,7 @@
 
 use super::exit::{Code, Failure};
 use super::progress::Paths;
-use crate::svg::{self, Series};
+use crate::chart::{Chart, Series};
 use core::time::Duration;
 use ropewalk_core::id::PathId;
 use std::fs::File;
@@ -52,7 +52,9 @@ impl Plot {
             }
         };
         record.take(start.elapsed(), &paths);
-        self.write(&svg::chart("Rate of each path", "seconds", "Mbit/s", &record.rates()))?;
+        let title = "Rate of each path".to_owned();
+        let (x, y, series) = ("time, s", "Mbit/s", record.rates());
+        self.write(&Chart { title, x, y, series, ..Chart::default() }.to_svg())?;
         Ok(done)
     }
 

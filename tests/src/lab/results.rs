@@ -97,7 +97,7 @@ impl Results {
         });
         std::fs::write(folder.join("results.json"), format!("{results:#}\n"))?;
         for plot in &self.plots {
-            std::fs::write(folder.join(format!("{}.svg", plot.name)), plot.to_svg())?;
+            std::fs::write(folder.join(format!("{}.svg", plot.name)), plot.chart.to_svg())?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::measure::Lateness;
 use super::transfer::S1;
 use super::{Stage, rates};
 use core::time::Duration;
+use ropewalk::chart::{Chart, Series};
 use std::io;
 use std::thread::sleep;
 
@@ -150,21 +151,25 @@ fn draw(stage: &mut Stage, event: &Event, seen: &[(String, Lateness)]) {
     for (peer, lateness) in seen.iter().filter(|(_, lateness)| lateness.samples.is_empty()) {
         let Lateness { p50_ms, p99_ms, max_ms, .. } = *lateness;
         let quantiles = vec![(p50_ms, 50.0), (p99_ms, 99.0), (max_ms, 100.0)];
-        distribution.series.insert(0, (format!("{peer} (3 points)"), quantiles));
+        let name = format!("{peer} (3 points)");
+        distribution.chart.series.insert(0, Series { name, points: quantiles });
     }
     stage.plot(distribution);
-    let in_seconds = |lateness: &Lateness| {
-        lateness.samples.iter().map(|(due, late)| (due / 1e3, *late)).collect::<Vec<_>>()
+    let in_seconds = |(peer, lateness): &(String, Lateness)| {
+        let points = lateness.samples.iter().map(|(due, late)| (due / 1e3, *late)).collect();
+        Series { name: peer.clone(), points }
     };
     let [before, during, _] = phases(stage.options.quick).map(|seconds| seconds as f64);
     stage.plot(Plot {
         name: format!("failover-{}-latency", event.name),
-        title,
-        x: "due at, s",
-        y: "latency, ms",
-        x_log: false,
-        event: (!event.about.is_empty()).then_some((before, before + during, event.about)),
-        series: every.map(|(peer, lateness)| (peer.clone(), in_seconds(lateness))).collect(),
+        chart: Chart {
+            title,
+            x: "due at, s",
+            y: "latency, ms",
+            x_log: false,
+            event: (!event.about.is_empty()).then_some((before, before + during, event.about)),
+            series: every.map(in_seconds).collect(),
+        },
     });
 }
 

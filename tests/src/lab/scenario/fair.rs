@@ -11,6 +11,7 @@ use super::Stage;
 use super::process::Process;
 use core::net::SocketAddr;
 use core::time::Duration;
+use ropewalk::chart::{Chart, Series};
 use serde_json::Value;
 use std::io;
 use std::thread::sleep;
@@ -65,12 +66,13 @@ fn beside(stage: &mut Stage, peers: [&Peer; 2]) -> io::Result<[f64; 2]> {
     }
     stage.plot(Plot {
         name: format!("fair-{}", row.replace(' ', "-").to_lowercase()),
-        title: "two transfers on one link of 40 Mbit/s, what each receiver reads".to_owned(),
-        x: "time, s",
-        y: "Mbit/s",
-        x_log: false,
-        event: None,
-        series: peers.iter().map(ToString::to_string).zip(so_far.map(|all| rates(&all))).collect(),
+        chart: Chart {
+            title: "two transfers on one link of 40 Mbit/s, what each receiver reads".to_owned(),
+            x: "time, s",
+            y: "Mbit/s",
+            series: peers.into_iter().zip(&so_far).map(line).collect(),
+            ..Chart::default()
+        },
     });
     Ok(found)
 }
@@ -111,9 +113,12 @@ impl Flow {
     }
 }
 
-fn rates(so_far: &[(f64, f64)]) -> Vec<(f64, f64)> {
+fn line((peer, so_far): (&Peer, &Vec<(f64, f64)>)) -> Series {
     let pairs = so_far.windows(2).filter_map(|pair| pair.first().zip(pair.last()));
-    pairs.map(|(from, to)| (to.0, (to.1 - from.1) * 8e-6 / (to.0 - from.0).max(1e-9))).collect()
+    let rate = |(from, to): (&(f64, f64), &(f64, f64))| {
+        (to.0, (to.1 - from.1) * 8e-6 / (to.0 - from.0).max(1e-9))
+    };
+    Series { name: peer.to_string(), points: pairs.map(rate).collect() }
 }
 
 /// 500 KB are 100 ms at 40 Mbit/s.

@@ -8,6 +8,7 @@ use super::Stage;
 use super::measure::watch;
 use super::transfer::S1;
 use core::time::Duration;
+use ropewalk::chart::{Chart, Series};
 use std::io;
 use std::thread::sleep;
 
@@ -26,7 +27,7 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
             lab.link(0).restore();
             running.outcome(Duration::from_secs(90))
         });
-        series.push((peer.to_string(), points));
+        series.push(Series { name: peer.to_string(), points });
         match outcome {
             Ok(outcome) => {
                 stage.figure("longest gap in order, ms", "cut-fast", peer, outcome.max_gap_ms);
@@ -42,12 +43,14 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
     let (from, to) = (BEFORE.as_secs_f64(), (BEFORE + DURING).as_secs_f64());
     stage.plot(Plot {
         name: "gap".to_owned(),
-        title: "a transfer over 100 + 50 Mbit/s, what the links deliver".to_owned(),
-        x: "time, s",
-        y: "Mbit/s",
-        x_log: false,
-        event: Some((from, to, "the 100 link is a black hole")),
-        series,
+        chart: Chart {
+            title: "a transfer over 100 + 50 Mbit/s, what the links deliver".to_owned(),
+            x: "time, s",
+            y: "Mbit/s",
+            x_log: false,
+            event: Some((from, to, "the 100 link is a black hole")),
+            series,
+        },
     });
     Ok(())
 }
