@@ -1,7 +1,7 @@
 //! How much may be in flight on a path, and how fast it may leave.
 //!
 //! ```text
-//!   cap    rate x (minimum round trip + 100 ms)   a queue of 100 ms or 2 MiB at most
+//!   cap    rate x (minimum round trip + a queue)  deep queues are not filled
 //!   ...... CUBIC moves in between ..............  competes fairly where a queue drops packets
 //!   floor  rate x (minimum round trip + slack)    loss cannot empty the pipe
 //! ```
@@ -12,8 +12,14 @@
 //! way and finds new capacity: packets are paced a fifth faster than the path seems to deliver, so
 //! when there is more to have, the measured rate rises and the floor with it. `tolerance.rs` takes
 //! the slack away where it only makes losses.
+//!
+//! The cap's queue is one minimum round trip long, and a few datagrams: so a flow that bounds its own
+//! queue, as BBR does, finds its place beside us. Only while we are pressed out of the path, by
+//! someone who fills the queue or because the path became slow, it is 100 ms (`courtesy.rs`), and
+//! CUBIC decides as it does in TCP.
 
 use crate::recovery::congestion::{Acked, Congestion, Lost};
+use crate::recovery::courtesy::{Courtesy, QUEUE_MAX};
 use crate::recovery::cubic::Cubic;
 use crate::recovery::delivery::{RateFilter, Sample};
 use crate::recovery::drain::Drain;
@@ -35,6 +41,7 @@ pub(super) struct BoundedCubic {
     /// The window in force: more while round trips vary, less while the queue is drained.
     window: u64,
     tolerance: Tolerance,
+    courtesy: Courtesy,
     /// The moment of the last cut: losses of packets sent before it are part of the same event.
     cut_at: Option<Instant>,
     undo: Option<Undo>,
@@ -66,6 +73,7 @@ impl BoundedCubic {
             drain: Drain::Idle,
             window: datagram * INITIAL_DATAGRAMS,
             tolerance: Tolerance::new(),
+            courtesy: Courtesy::new(now),
             cut_at: None,
             undo: None,
             peak: 0,
@@ -116,10 +124,13 @@ impl BoundedCubic {
         let rate = self.rates.best();
         let mut jitter = 0;
         if self.slow_start.is_none() && rate > 0 {
-            let cap = rtt.min().bytes_at(rate) + QUEUE_MAX.bytes_at(rate).min(QUEUE_BYTES_MAX);
+            let cap = self.cap(rtt);
             if self.base > cap {
                 self.base = cap;
-                self.cubic.restart();
+                // What was only left to others is soon taken back: CUBIC's clock runs on meanwhile.
+                if self.courtesy.insists() {
+                    self.cubic.restart();
+                }
             }
             self.base = self.base.max(self.floor(rtt));
             // Acknowledgements that come and go in waves need more in flight, but only while they do.
@@ -131,6 +142,18 @@ impl BoundedCubic {
             Drain::Idle => self.base,
             _ => self.base.min(self.drained(rtt)),
         };
+    }
+
+    /// Above this, more in flight only waits.
+    fn cap(&self, rtt: &Rtt) -> u64 {
+        let bytes = |time: Duration| time.bytes_at(self.rates.best());
+        let longest = bytes(QUEUE_MAX);
+        let courteous = bytes(Courtesy::queue(rtt.min())).min(QUEUE_BYTES_MAX);
+        let queue = match self.courtesy.insists() {
+            true => longest,
+            false => longest.min(courteous + self.datagram * EVENING_DATAGRAMS),
+        };
+        bytes(rtt.min()) + queue
     }
 
     /// Below this, the path is not full.
@@ -193,6 +216,7 @@ impl Congestion for BoundedCubic {
         if self.slow_start.is_none() {
             let target = self.drained(rtt);
             self.drain.step(acked, rtt, target, now);
+            self.courtesy.on_rate(self.rates.best(), now);
             self.tolerance.on_acked(acked.bytes);
         }
         self.bound(rtt);
@@ -250,6 +274,7 @@ impl Congestion for BoundedCubic {
         self.window = self.base;
         self.slow_start = Some(SlowStart::new(threshold));
         self.rates.clear();
+        self.courtesy.forget();
         self.drain = Drain::Idle;
         (self.undo, self.cut_at) = (None, None);
     }
@@ -268,17 +293,18 @@ const INITIAL_DATAGRAMS: u64 = 32;
 const LEAST_DATAGRAMS: u64 = 4;
 /// Closer to the window than this, the window was the limit.
 const LIMITED_DATAGRAMS: u64 = 4;
-/// The cap's queue.
-const QUEUE_MAX: Duration = Duration::from_millis(100);
-/// And its bytes, on fast paths: what is in flight is kept until it is acknowledged, and memory that
-/// has left the processor's cache is what a gigabyte costs most.
-const QUEUE_BYTES_MAX: u64 = 2 << 20;
 /// The floor's slack is a quarter of the round trip, within these bounds: acknowledgements and
 /// timers are late by a millisecond or two.
 const SLACK_MIN: Duration = Duration::from_millis(3);
 const SLACK_MAX: Duration = Duration::from_millis(50);
 /// On slow paths an acknowledgement waits for a second packet: so many keep it busy meanwhile.
 const SLACK_DATAGRAMS: u64 = 4;
+/// Where each of several flows is held to a multiple of its own rate, shares stay as unequal as they
+/// are; so many datagrams more are the same to all, which makes them even. BBR has six to nine.
+const EVENING_DATAGRAMS: u64 = 8;
+/// On a fast path, the cap's queue is no more than this: what is in flight is kept until it is
+/// acknowledged, and memory that has left the processor's cache is what a gigabyte costs most.
+const QUEUE_BYTES_MAX: u64 = 2 << 20;
 /// With no slack at all, every loss would lower the rate and the lower rate the window.
 const STRICT_SLACK_MIN: Duration = Duration::from_millis(1);
 /// A silence shorter than this says nothing about the path's rate: Wi-Fi does it all the time.
@@ -315,11 +341,11 @@ mod tests {
 
     #[test]
     fn a_loss_cuts_once_a_round_trip_and_never_below_what_the_path_holds() {
-        let (mut control, rtt) = path(600_000);
+        let (mut control, rtt) = path(400_000);
         control.on_lost(&lost(90, 1), &rtt, ms(100));
-        assert!((419_000..=421_000).contains(&control.window()));
+        assert!((279_000..=281_000).contains(&control.window()));
         control.on_lost(&lost(99, 1), &rtt, ms(101));
-        assert!(control.window() > 419_000);
+        assert!(control.window() > 279_000);
         for round in 1..20 {
             control.on_lost(&lost(100 + 20 * round, 1), &rtt, ms(120 + 20 * round));
         }
@@ -348,7 +374,16 @@ mod tests {
         let acked =
             Acked { bytes: DATAGRAM, newest_sent_at, sample, rtt: None, arrived, in_flight: 0 };
         control.on_acked(&acked, &mut rtt, ms(21));
-        assert_eq!(control.window(), 1_200_000);
+        // Twice what the path holds, and eight datagrams.
+        assert_eq!(control.window(), 409_600);
+        let sample = Sample { rate: 3_000_000, ..Sample::default() };
+        for now in (40..300).step_by(20) {
+            control.on_acked(&Acked { sample, ..acked }, &mut rtt, ms(now));
+        }
+        control.base = 5_000_000;
+        control.on_acked(&Acked { sample, ..acked }, &mut rtt, ms(300));
+        // Pressed out of the path by someone: 120 ms of what is left.
+        assert_eq!(control.window(), 360_000);
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Cubic {
         // Reno's slope is 3 (1 - beta) / (1 + beta) datagrams a window: 0.53 of one.
         let slope = if self.w_reno < self.w_max { datagram / 2 + datagram / 32 } else { datagram };
         self.w_reno = self.w_reno.saturating_add(share(slope));
-        window.saturating_add(share(target - window)).max(self.w_reno)
+        let grown = window.saturating_add(share(target - window)).max(self.w_reno);
+        // After something else held the window down, it returns no faster than it starts.
+        grown.min(window.saturating_add(acked))
     }
 
     fn begin(&mut self, window: u64, datagram: u64, now: Instant) -> Instant {

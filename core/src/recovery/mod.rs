@@ -14,6 +14,7 @@
 mod acks;
 mod bounded_cubic;
 mod congestion;
+mod courtesy;
 mod cubic;
 mod delivery;
 mod drain;

@@ -2,9 +2,12 @@
 
 use crate::recovery::{Acks, Recovery, SentSlot};
 
+mod bbr;
 mod hostile;
 mod link;
+mod sharing;
 mod silence;
+mod tcp;
 mod utilisation;
 mod world;
 

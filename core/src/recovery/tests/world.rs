@@ -87,16 +87,21 @@ impl World {
     pub(super) fn run(&mut self, ms: u64) {
         let end = Self::at(ms);
         while self.now < end {
-            self.receive();
-            self.time_out();
-            let paced = self.transmit();
-            self.acknowledge();
-            let event = self.events.peek().map(|Reverse((at, ..))| *at);
-            let timers = [paced, self.recovery.timeout(), self.acks.deadline()];
-            let timer = timers.into_iter().flatten().min().map(|at| self.round_up(at));
-            let next = event.into_iter().chain(timer).min().unwrap_or(end);
+            let next = self.step().unwrap_or(end);
             self.now = next.max(self.now + Duration::from_micros(1)).min(end);
         }
+    }
+
+    /// Does what is due now, and tells when something will be again.
+    pub(super) fn step(&mut self) -> Option<Instant> {
+        self.receive();
+        self.time_out();
+        let paced = self.transmit();
+        self.acknowledge();
+        let event = self.events.peek().map(|Reverse((at, ..))| *at);
+        let timers = [paced, self.recovery.timeout(), self.acks.deadline()];
+        let timer = timers.into_iter().flatten().min().map(|at| self.round_up(at));
+        event.into_iter().chain(timer).min()
     }
 
     fn round_up(&self, at: Instant) -> Instant {
