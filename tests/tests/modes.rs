@@ -140,6 +140,28 @@ fn the_spare_takes_over_within_80_ms_and_gives_back_after_a_second() {
     }
 }
 
+/// The longest gap of a transfer whose link dies so many microseconds after its beginning.
+fn gap(seed: u64, links: &[LinkSpec], act: Act, after: u64) -> Duration {
+    let mut world = settled(seed, links, Mode::Backup);
+    world.schedule(Duration::from_micros(after), act);
+    world.send(0, "file", 40 * MEGABYTES);
+    world.run_until(Duration::from_micros(after) + ms(500), |_| false);
+    world.report().longest_gap
+}
+
+#[test]
+fn a_transfer_goes_on_within_80_ms_when_its_link_dies() {
+    let acts = [Act::Sever(0), Act::Cut(0), Act::CutFrom(0, 0), Act::CutFrom(1, 0)];
+    for seed in 140..152 {
+        for act in acts {
+            // The queue of the link is anything between empty and full then.
+            let after = 1_000_000 + seed * 7_919_003 % 1_000_000;
+            let gap = gap(seed, &S1, act, after);
+            assert!(gap <= ms(80), "seed {seed}, {act:?} after {after} us: {gap:?}");
+        }
+    }
+}
+
 #[test]
 fn a_transfer_loses_nothing_to_the_spare_and_back() {
     for (seed, act) in [(120, Act::Cut(0)), (121, Act::CutFrom(0, 0)), (122, Act::CutFrom(1, 0))] {

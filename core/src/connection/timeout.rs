@@ -38,6 +38,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         ]);
         for path in self.storage.paths().iter().flatten() {
             next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
+            next = earliest([next, path.broken_off_at()]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -135,7 +136,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
         let keep_alive = self.keep_alive(path);
+        let broken_off = path.broken_off_at().is_some_and(|moment| moment <= now);
+        if broken_off && self.best_path(bit(slot)).is_some() {
+            self.routing.copies_due |= bit(slot);
+        }
         let Some(path) = self.path_mut(slot) else { return };
+        if broken_off {
+            path.acks.on_broken_off();
+        }
         path.acks.on_timeout(now);
         if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
             return;

@@ -223,18 +223,19 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
         }
         if self.routing.copies_due != 0
-            && let Some(slot) = self.best_path()
+            && let Some(slot) = self.best_path(self.routing.copies_due)
         {
             slots |= bit(slot);
         }
         slots
     }
 
-    /// The live path with the shortest round trip: for what is small and matters.
-    pub(super) fn best_path(&self) -> Option<usize> {
+    /// The live path with the shortest round trip but for those in `without`, bit `i` the one in
+    /// slot `i`: for what is small and matters.
+    pub(super) fn best_path(&self, without: u8) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
-        live.filter(|(_, path)| path.may_carry_data())
+        live.filter(|(slot, path)| path.may_carry_data() && without & bit(*slot) == 0)
             .min_by_key(|(_, path)| path.recovery.rtt.smoothed())
             .map(|(slot, _)| slot)
     }
