@@ -6,6 +6,7 @@ use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
 use crate::carried::Carried;
 use crate::crypto::Crypto;
+use crate::id::Mode;
 use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
@@ -38,7 +39,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         ]);
         for path in self.storage.paths().iter().flatten() {
             next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
-            next = earliest([next, path.broken_off_at()]);
+            next = earliest([next, self.broken_off_at(path)]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -136,7 +137,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
         let keep_alive = self.keep_alive(path);
-        let broken_off = path.broken_off_at().is_some_and(|moment| moment <= now);
+        let broken_off = self.broken_off_at(path).is_some_and(|moment| moment <= now);
         if broken_off && self.best_path(bit(slot)).is_some() {
             self.routing.copies_due |= bit(slot);
         }
@@ -164,6 +165,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.copies_due |= bit(slot);
         }
         self.reinject();
+    }
+
+    /// When the flow of packets on a path counts as broken off, if there is one. Where several paths
+    /// carry data, their own acknowledgements serve better: a short path's copies would come
+    /// before a long path's, and spoil what these tell of its round trip and rate.
+    fn broken_off_at(&self, path: &Path) -> Option<Instant> {
+        path.broken_off_at().filter(|_| self.mode.mode == Mode::Backup)
     }
 
     /// How long a path may be quiet before it is asked.
