@@ -34,6 +34,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.restart_check(),
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
+            self.links.rest_ends(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
         ]);
@@ -88,6 +89,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.restart_check().is_some_and(|moment| moment <= now) {
             self.start_race(Some(self.remote_id), now);
         }
+        self.end_rests(now);
         self.routing.tried.expire(now);
         self.open_paths(now);
         self.open_twins(now);

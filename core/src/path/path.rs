@@ -286,6 +286,14 @@ impl Path {
         self.counters.received_bytes = self.counters.received_bytes.saturating_add(bytes as u64);
     }
 
+    /// Bytes that the peer sent on it, by the numbers of its packets, and that have not come.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        let sent = self.replay.highest().map_or(0, |highest| highest.0.saturating_add(1));
+        let missing = sent.saturating_sub(self.counters.received_packets);
+        missing.saturating_mul(u64::from(self.mtu.length()).saturating_add(HEADS))
+    }
+
     /// A packet was sent.
     pub fn on_sent(&mut self, bytes: usize, eliciting: bool, now: Instant) {
         self.validation.on_sent(bytes as u64);
@@ -555,6 +563,8 @@ impl Path {
     }
 }
 
+/// What IP (v6) and UDP put before a packet.
+const HEADS: u64 = 48;
 /// What full packets have on most paths, header and tag included.
 const USUAL_BYTES: u16 = 1_200;
 /// Long packets lost in a row that are more than chance.
