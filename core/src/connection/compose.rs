@@ -43,9 +43,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         wrote
     }
 
-    /// Acknowledgements return on their own path, and are copied to the best other one while
-    /// their own is in doubt: each direction can fail alone. While all are, whichever has an
-    /// acknowledgement to send takes the others along: the first path that returns tells it all.
+    /// Acknowledgements return on their own path, and are copied to the best other one when the
+    /// flow on their own breaks off, and while that is in doubt: each direction can fail alone.
+    /// While all are, whichever has an acknowledgement to send takes the others along: the first
+    /// path that returns tells it all.
     pub(super) fn write_acks(
         &mut self,
         plan: Plan,
@@ -54,7 +55,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) {
         let copies = self.routing.copies_due;
-        let best = self.best_path();
+        let best = self.best_path(copies);
         let answers = self.path_mut(plan.slot).is_some_and(|path| path.acks.pending());
         let carries_copies = match best {
             Some(best) => copies != 0 && best == plan.slot,
@@ -65,7 +66,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let Some(path) = path else { continue };
             let own = slot == plan.slot;
             // What is still owed on its own path goes there first.
-            let copy = carries_copies && copies & bit(slot) != 0 && !path.acks.pending();
+            let copy = carries_copies && copies & bit(slot) != 0 && !path.acks.owes();
             let wanted = if own {
                 path.acks.due(now) || !plan.what.is_data() && path.acks.pending()
             } else {
@@ -83,7 +84,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let _ = cargo.push(Carried::Acknowledgement { path: path.id, largest });
             if own && matches!(path.state(), PathState::Suspect | PathState::Down) {
                 self.routing.copies_due |= bit(slot);
-            } else if copy && best.is_some() {
+            } else if own || copy && best.is_some() {
                 self.routing.copies_due &= !bit(slot);
             }
         }

@@ -1,8 +1,8 @@
 //! The local links, as the caller reported them.
 
 use crate::id::{Address, CostClass, LinkId};
-use crate::path::{LocalLink, Meter};
-use crate::time::{Duration, Instant};
+use crate::path::{LocalLink, Meter, OnLink, Way};
+use crate::time::Instant;
 use crate::wire::Advertised;
 use core::net::SocketAddr;
 use heapless::Vec;
@@ -52,7 +52,7 @@ pub struct LinkPolicy {
     pub quota: Option<u64>,
 }
 
-/// All links that are up. One whose quota is spent counts as down.
+/// All links that are up. One whose quota is spent, or may be, counts as down.
 #[derive(Default)]
 pub(super) struct Links {
     entries: Vec<(LinkId, LinkInfo), LINKS_MAX>,
@@ -87,7 +87,7 @@ impl Links {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkInfo)> {
-        self.entries.iter().filter(|(link, _)| !self.is_spent(*link))
+        self.entries.iter().filter(|(link, _)| self.is_open(*link))
     }
 
     pub(super) fn policy_of(&self, link: LinkId) -> Option<LinkPolicy> {
@@ -96,30 +96,47 @@ impl Links {
     }
 
     /// False when too many links have one.
-    pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy) -> bool {
+    pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let LinkPolicy { spare, quota } = policy;
-        if let Some(known) = self.policies.iter_mut().find(|known| known.link == link) {
+        if let Some(known) = self.policy_mut(link) {
             known.spare = spare;
-            known.meter.set_quota(quota);
+            known.meter.set_quota(quota, now);
             return true;
         }
         self.policies.push(Policy { link, spare, meter: Meter::new(quota) }).is_ok()
     }
 
-    /// So many bytes came or went; returns whether that was the last of the quota.
+    /// So many bytes came or went; returns whether the link must be given up because of them.
     pub(super) fn count(
         &mut self,
         link: LinkId,
+        way: Way,
         bytes: u64,
-        round_trip: Duration,
+        on_link: OnLink,
         now: Instant,
     ) -> bool {
-        let Some(policy) = self.policies.iter_mut().find(|policy| policy.link == link) else {
-            return false;
-        };
-        let before = policy.meter.is_spent();
-        policy.meter.count(bytes, round_trip, now);
-        policy.meter.is_spent() && !before
+        let Some(policy) = self.policy_mut(link) else { return false };
+        let before = policy.meter.is_open();
+        policy.meter.count(way, bytes, on_link, now);
+        policy.meter.is_open() != before
+    }
+
+    /// A path on the link is no more: so many bytes that the peer sent on it never came.
+    pub(super) fn write_off(&mut self, link: LinkId, bytes: u64) {
+        if let Some(policy) = self.policy_mut(link) {
+            policy.meter.write_off(bytes);
+        }
+    }
+
+    /// When a link that rests is to be looked at again.
+    pub(super) fn rest_ends(&self) -> Option<Instant> {
+        self.policies.iter().filter_map(|policy| policy.meter.rests_until()).min()
+    }
+
+    /// A link that has rested for long enough.
+    pub(super) fn rested(&mut self, now: Instant) -> Option<LinkId> {
+        let mut policies = self.policies.iter_mut();
+        policies.find_map(|policy| policy.meter.on_timeout(now).then_some(policy.link))
     }
 
     pub(super) fn used(&self, link: LinkId) -> u64 {
@@ -128,6 +145,16 @@ impl Links {
 
     pub(super) fn is_spent(&self, link: LinkId) -> bool {
         self.policy(link).is_some_and(|policy| policy.meter.is_spent())
+    }
+
+    /// Whether its quota lets it be used now.
+    pub(super) fn is_open(&self, link: LinkId) -> bool {
+        self.policy(link).is_none_or(|policy| policy.meter.is_open())
+    }
+
+    /// Whether it must be counted packet by packet.
+    pub(super) fn is_tight(&self, link: LinkId) -> bool {
+        self.policy(link).is_some_and(|policy| policy.meter.is_tight())
     }
 
     pub(super) fn is_spare(&self, link: LinkId) -> bool {
@@ -140,6 +167,10 @@ impl Links {
 
     fn policy(&self, link: LinkId) -> Option<&Policy> {
         self.policies.iter().find(|policy| policy.link == link)
+    }
+
+    fn policy_mut(&mut self, link: LinkId) -> Option<&mut Policy> {
+        self.policies.iter_mut().find(|policy| policy.link == link)
     }
 
     /// What we tell the peer, cheapest class first; what does not fit is left out.

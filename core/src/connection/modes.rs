@@ -11,7 +11,9 @@ use super::transmit::{Plan, What, bit};
 use super::{Connection, Phase, Storage};
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode, PathId, Side};
-use crate::path::{Candidate, Choice, Lane, Member, Path, PathState, copy, in_use, leader, prefer};
+use crate::path::{
+    Candidate, Choice, Lane, Member, OnLink, Path, PathState, Way, copy, in_use, leader, prefer,
+};
 use crate::stream::LANES_MAX;
 use crate::time::{Duration, Instant};
 use crate::wire::PathStatus;
@@ -29,9 +31,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// given one: no more than eight can.
     pub fn set_link_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let now = self.advance(now);
-        let spent = self.links.is_spent(link);
-        let known = self.links.set_policy(link, policy);
-        if self.links.is_spent(link) != spent {
+        let open = self.links.is_open(link);
+        let known = self.links.set_policy(link, policy, now);
+        if self.links.is_open(link) != open {
             self.quota_changed(link, now);
         }
         known
@@ -48,11 +50,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.links.used(link)
     }
 
-    /// Counts what came or went; a link whose quota is spent by that is given up.
+    /// Counts what came or went; a link whose quota may be spent by that is given up.
     pub(super) fn meter(
         &mut self,
         link: LinkId,
         remote: &Address,
+        way: Way,
         bytes: usize,
         packets: usize,
         now: Instant,
@@ -60,23 +63,40 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if !self.links.is_metered(link) {
             return;
         }
-        let on_link = self.storage.paths().iter().flatten().filter(|path| path.link == link);
-        let round_trip = on_link.map(|path| path.recovery.rtt.smoothed()).max();
-        let round_trip = round_trip.unwrap_or(Duration::ZERO);
+        let mut on_link = OnLink { alone: true, ..OnLink::default() };
+        for path in self.storage.paths().iter().flatten() {
+            if path.link != link {
+                on_link.alone &= !path.may_carry_data();
+                continue;
+            }
+            on_link.round_trip = on_link.round_trip.max(path.recovery.rtt.smoothed());
+            on_link.paths = on_link.paths.saturating_add(1);
+            on_link.missing = on_link.missing.saturating_add(path.missing());
+        }
         let heads = match remote {
             Address::Ip(address) if address.is_ipv4() => IPV4_UDP,
             Address::Ip(_) => IPV6_UDP,
             Address::Serial => 0,
         };
         let bytes = bytes.saturating_add(packets.saturating_mul(heads));
-        if self.links.count(link, bytes as u64, round_trip, now) {
+        if self.links.count(link, way, bytes as u64, on_link, now) {
+            self.quota_changed(link, now);
+        }
+    }
+
+    /// Links that were given up, until what the peer had under way had come, may be used again.
+    pub(super) fn end_rests(&mut self, now: Instant) {
+        for _ in 0..PATHS_MAX {
+            let Some(link) = self.links.rested(now) else { break };
             self.quota_changed(link, now);
         }
     }
 
     fn quota_changed(&mut self, link: LinkId, now: Instant) {
-        if self.links.is_spent(link) {
+        if !self.links.is_open(link) {
             self.give_up_link(link, now);
+        }
+        if self.links.is_spent(link) {
             let notices: &mut Notices = &mut self.notices;
             notices.link_spent(link);
         }

@@ -10,7 +10,7 @@ use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
-use crate::path::{Acknowledged, Path, PathState};
+use crate::path::{Acknowledged, Path, PathState, Way};
 use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
@@ -37,7 +37,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         now: Instant,
     ) -> Result<(), Discard> {
         let now = self.advance(now);
-        self.meter(at.link, &at.remote, datagram.len(), 1, now);
+        self.meter(at.link, &at.remote, Way::In, datagram.len(), 1, now);
         let result = match kind(datagram) {
             Some(Kind::Packet) => self.receive_packet(at, datagram, now),
             Some(Kind::Response | Kind::CookieReply) => self.receive_answer(at, datagram, now),

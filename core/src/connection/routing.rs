@@ -218,6 +218,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
         let parts = self.storage.parts();
         let Some(mut path) = parts.paths.get_mut(slot).and_then(Option::take) else { return };
+        self.links.write_off(path.link, path.missing());
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };

@@ -6,6 +6,7 @@ use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
 use crate::carried::Carried;
 use crate::crypto::Crypto;
+use crate::id::Mode;
 use crate::path::{Path, PathState};
 use crate::recovery::{Fate, Sent, TimeoutAction};
 use crate::stream::StreamMemory;
@@ -33,11 +34,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.restart_check(),
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
+            self.links.rest_ends(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
         ]);
         for path in self.storage.paths().iter().flatten() {
             next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
+            next = earliest([next, self.broken_off_at(path)]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
             }
@@ -86,6 +89,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.restart_check().is_some_and(|moment| moment <= now) {
             self.start_race(Some(self.remote_id), now);
         }
+        self.end_rests(now);
         self.routing.tried.expire(now);
         self.open_paths(now);
         self.open_twins(now);
@@ -135,7 +139,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
         let keep_alive = self.keep_alive(path);
+        let broken_off = self.broken_off_at(path).is_some_and(|moment| moment <= now);
+        if broken_off && self.best_path(bit(slot)).is_some() {
+            self.routing.copies_due |= bit(slot);
+        }
         let Some(path) = self.path_mut(slot) else { return };
+        if broken_off {
+            path.acks.on_broken_off();
+        }
         path.acks.on_timeout(now);
         if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
             return;
@@ -156,6 +167,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.routing.copies_due |= bit(slot);
         }
         self.reinject();
+    }
+
+    /// When the flow of packets on a path counts as broken off, if there is one. Where several paths
+    /// carry data, their own acknowledgements serve better: a short path's copies would come
+    /// before a long path's, and spoil what these tell of its round trip and rate.
+    fn broken_off_at(&self, path: &Path) -> Option<Instant> {
+        path.broken_off_at().filter(|_| self.mode.mode == Mode::Backup)
     }
 
     /// How long a path may be quiet before it is asked.

@@ -13,7 +13,7 @@ use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
-use crate::path::{Backlog, Candidate, Choice, Path, PathState, choose, spread, tail};
+use crate::path::{Backlog, Candidate, Choice, Path, PathState, Way, choose, spread, tail};
 use crate::recovery::{Sent, SentKind};
 use crate::stream::StreamMemory;
 use crate::time::Instant;
@@ -101,7 +101,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let now = self.advance(now);
         let run = self.next_run(buffer, now)?;
         let packets = run.len.div_ceil(run.segment_size.max(1));
-        self.meter(run.link, &run.remote, run.len, packets, now);
+        self.meter(run.link, &run.remote, Way::Out, run.len, packets, now);
         Some(run)
     }
 
@@ -148,7 +148,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
-        let single = buffer.len() <= self.config.datagram_bytes_max.into();
+        let link = self.storage.paths().get(plan.slot)?.as_ref()?.link;
+        let single =
+            buffer.len() <= self.config.datagram_bytes_max.into() || self.links.is_tight(link);
         loop {
             let room = buffer.get_mut(len..).unwrap_or_default();
             let Some(bytes) = self.transmit_one(plan, room, now) else { break };
@@ -223,18 +225,19 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
         }
         if self.routing.copies_due != 0
-            && let Some(slot) = self.best_path()
+            && let Some(slot) = self.best_path(self.routing.copies_due)
         {
             slots |= bit(slot);
         }
         slots
     }
 
-    /// The live path with the shortest round trip: for what is small and matters.
-    pub(super) fn best_path(&self) -> Option<usize> {
+    /// The live path with the shortest round trip but for those in `without`, bit `i` the one in
+    /// slot `i`: for what is small and matters.
+    pub(super) fn best_path(&self, without: u8) -> Option<usize> {
         let live = self.storage.paths().iter().enumerate();
         let live = live.filter_map(|(slot, path)| Some((slot, path.as_ref()?)));
-        live.filter(|(_, path)| path.may_carry_data())
+        live.filter(|(slot, path)| path.may_carry_data() && without & bit(*slot) == 0)
             .min_by_key(|(_, path)| path.recovery.rtt.smoothed())
             .map(|(slot, _)| slot)
     }

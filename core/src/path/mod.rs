@@ -58,7 +58,7 @@ pub use mtu::{Mtu, Search, SearchInput};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;
-pub use quota::Meter;
+pub use quota::{Meter, OnLink, Way};
 pub use redundant::{Lane, copy, leader};
 pub use schedule::{Backlog, Candidate, Choice, Late, choose, spread, tail};
 pub use state::{PathInput, PathState};

@@ -63,6 +63,8 @@ pub struct Path {
     waiting_since: Option<Instant>,
     /// When something was last newly acknowledged.
     last_acknowledged: Option<Instant>,
+    /// It came back by an acknowledgement on another path: its own way back is in doubt.
+    heard_elsewhere: bool,
     suspect_since: Option<Instant>,
     /// The number of the first packet sent since then: its arrival proves that the silence is over.
     doubted_from: u64,
@@ -210,6 +212,7 @@ impl Path {
             loss: LossRate::new(),
             waiting_since: None,
             last_acknowledged: None,
+            heard_elsewhere: false,
             suspect_since: None,
             doubted_from: 0,
             last_probe: None,
@@ -283,6 +286,14 @@ impl Path {
         self.counters.received_bytes = self.counters.received_bytes.saturating_add(bytes as u64);
     }
 
+    /// Bytes that the peer sent on it, by the numbers of its packets, and that have not come.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        let sent = self.replay.highest().map_or(0, |highest| highest.0.saturating_add(1));
+        let missing = sent.saturating_sub(self.counters.received_packets);
+        missing.saturating_mul(u64::from(self.mtu.length()).saturating_add(HEADS))
+    }
+
     /// A packet was sent.
     pub fn on_sent(&mut self, bytes: usize, eliciting: bool, now: Instant) {
         self.validation.on_sent(bytes as u64);
@@ -322,6 +333,15 @@ impl Path {
         }
     }
 
+    /// When the flow of packets on it counts as broken off, if there is one.
+    #[must_use]
+    pub fn broken_off_at(&self) -> Option<Instant> {
+        if self.state != PathState::Active {
+            return None; // What it acknowledges is copied in any case.
+        }
+        self.acks.broken_off_at(self.recovery.rtt.smoothed())
+    }
+
     /// Something sent here was newly acknowledged. Returns whether the state changed.
     pub fn on_acknowledged(&mut self, news: &Acknowledged, now: Instant) -> bool {
         let Acknowledged { bytes, packets, oldest, .. } = *news;
@@ -333,12 +353,17 @@ impl Path {
         let pace = News { bytes, latest: rtt.latest(), least: rtt.min(), busy };
         self.throughput.on_acknowledged(&pace, now);
         self.waiting_since = oldest;
-        self.last_acknowledged = Some(now);
+        // While the way back works, what comes another way says rather that it no longer does.
+        if news.own_path || self.heard_elsewhere {
+            self.last_acknowledged = Some(now);
+        }
         if !news.own_path && news.largest < self.doubted_from {
             return false; // What arrived before the silence says nothing of its end.
         }
         let changed = self.change(PathInput::Acknowledged);
+        self.heard_elsewhere = !news.own_path && (changed || self.heard_elsewhere);
         if changed {
+            self.last_acknowledged = Some(now);
             self.suspect_since = None;
             self.loss = LossRate::new(); // What was lost in silence says nothing.
             // Pings were lost as well, so nothing is said of lengths.
@@ -538,6 +563,8 @@ impl Path {
     }
 }
 
+/// What IP (v6) and UDP put before a packet.
+const HEADS: u64 = 48;
 /// What full packets have on most paths, header and tag included.
 const USUAL_BYTES: u16 = 1_200;
 /// Long packets lost in a row that are more than chance.

@@ -182,7 +182,11 @@ impl Candidate {
     /// How long until everything in flight has arrived, as far as one can tell: what is late by
     /// some time will most likely be late by as much again.
     fn left(&self) -> Duration {
-        Duration::of_bytes(self.in_flight, self.rate).max(self.overdue) + self.delay
+        // Where little is under way nothing queues, and some of it has arrived already.
+        let trickles = self.in_flight.saturating_mul(4) <= self.window;
+        let queued =
+            if trickles { self.queue } else { Duration::of_bytes(self.in_flight, self.rate) };
+        queued.max(self.overdue) + self.delay
     }
 }
 
@@ -398,12 +402,15 @@ mod tests {
         let flight = |rate: u64, bytes, overdue| Candidate {
             in_flight: bytes,
             overdue: Duration::from_millis(overdue),
+            window: 30_000,
             ..path(1, rate, 10)
         };
         let late = |bytes| Some(Late { index: 1, bytes });
         for (what, other, expected) in [
             ("12 ms against 35", flight(8, 25_000, 0), late(25_000)),
             ("12 ms against 20", flight(8, 10_000, 0), None),
+            ("a trickle: some of it has arrived", flight(2, 7_000, 0), None),
+            ("and of a silent one nobody knows", flight(2, 7_000, 80), late(7_000)),
             ("nothing is under way", flight(8, 0, 500), None),
             ("silence speaks louder than the rate", flight(80, 10_000, 30), late(10_000)),
             ("much would take long on the idle path, too", flight(80, 400_000, 60), None),

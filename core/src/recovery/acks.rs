@@ -5,6 +5,9 @@
 //! it waits for company: every second packet on a slow path, at most one acknowledgement a
 //! millisecond on a fast one, none later than the promised delay (RFC 9000 section 13.2).
 //!
+//! Packets that came thick and fast and then stop may mean that the way in has broken off, and the
+//! last acknowledgements with it: see [`Acks::broken_off_at`].
+//!
 //! Ranges are told until the peer is known to have heard them, or until newer ones push them out.
 
 use crate::id::PathId;
@@ -29,6 +32,10 @@ pub struct Acks {
     overdue: bool,
     written_at: Option<Instant>,
     delay_max: Duration,
+    /// Packets that asked for an acknowledgement, each soon after the one before.
+    run: u8,
+    run_began: Instant,
+    heard_at: Instant,
 }
 
 impl Acks {
@@ -46,6 +53,9 @@ impl Acks {
             overdue: false,
             written_at: None,
             delay_max,
+            run: 0,
+            run_began: Instant::ZERO,
+            heard_at: Instant::ZERO,
         }
     }
 
@@ -61,6 +71,9 @@ impl Acks {
         if !ack_eliciting {
             return;
         }
+        self.run =
+            if now.since(self.heard_at) < PAUSE_MIN { self.run.saturating_add(1) } else { 0 };
+        self.heard_at = now;
         if self.owed == 0 {
             self.owed_since = now;
         }
@@ -118,6 +131,29 @@ impl Acks {
         Some(largest)
     }
 
+    /// When a flow that stops counts as broken off, if there is one: after a quarter of a
+    /// `round_trip`. The last acknowledgements, half a round trip of them, are lost as well then,
+    /// unless they are told on another path, and the peer would send all that they name again
+    /// before anything new.
+    #[must_use]
+    pub fn broken_off_at(&self, round_trip: Duration) -> Option<Instant> {
+        // While a window doubles, packets come for half a round trip and pause for the other half.
+        let lasted = self.heard_at.since(self.run_began) >= round_trip;
+        let flows = self.run >= RUN_MIN && lasted && self.owed == 0;
+        flows.then(|| self.heard_at + (round_trip / 4).max(PAUSE_MIN))
+    }
+
+    /// It does, or it was only a pause: nothing more is to be said before packets come again.
+    pub const fn on_broken_off(&mut self) {
+        self.run = 0;
+    }
+
+    /// Whether the peer waits for an acknowledgement.
+    #[must_use]
+    pub const fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
     /// The peer has heard an acknowledgement up to `largest`: what lies below need not be repeated.
     pub fn on_ack_of_ack(&mut self, largest: u64) {
         // The newest range stays, so that what comes next is known to be in order.
@@ -130,6 +166,9 @@ impl Acks {
 const EAGER_PACKETS: u8 = 100;
 /// So many packets are acknowledged at once, however fast they come.
 const OWED_MAX: u32 = 32;
+/// So many packets, each within [`PAUSE_MIN`] of the one before, are a flow.
+const RUN_MIN: u8 = 32;
+const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Acknowledgements in good order are at least this far apart.
 const SPACING: Duration = Duration::from_millis(1);
 
@@ -155,6 +194,29 @@ mod tests {
         assert_eq!((ack.path, ack.largest), (PathId(7), largest));
         let ranges: Vec<_> = ack.iter().collect();
         (ranges.iter().cloned().flatten().collect(), ranges.len(), ack.delay())
+    }
+
+    #[test]
+    fn a_flow_that_stops_is_broken_off_and_a_trickle_is_not() {
+        let round_trip = Duration::from_millis(60);
+        let mut acks = Acks::new(DELAY);
+        let arrive = |acks: &mut Acks, packets: u64, apart: u64, from: u64| {
+            for at in 0..packets {
+                acks.on_packet(PacketNumber(at), true, us(from + at * apart));
+            }
+            from + (packets - 1) * apart
+        };
+        arrive(&mut acks, 200, 10_000, 0);
+        told(&mut acks, us(2_000_000));
+        assert_eq!(acks.broken_off_at(round_trip), None, "they may be 10 ms apart for good");
+        let last = arrive(&mut acks, 33, 9_000, 3_000_000);
+        assert_eq!(acks.broken_off_at(round_trip * 5), None, "it may be a window that doubles");
+        assert_eq!(acks.broken_off_at(round_trip), None, "the last of them is not acknowledged");
+        told(&mut acks, us(last));
+        assert_eq!(acks.broken_off_at(round_trip), Some(us(last + 15_000)));
+        assert_eq!(acks.broken_off_at(Duration::ZERO), Some(us(last + 10_000)));
+        acks.on_broken_off();
+        assert_eq!(acks.broken_off_at(round_trip), None, "said once");
     }
 
     proptest! {

@@ -11,6 +11,8 @@ pub enum Act {
     Cut(usize),
     /// Only the direction away from this node does.
     CutFrom(u8, usize),
+    /// The same as [`Act::Cut`], and what is under way is lost with it: a cable is pulled out.
+    Sever(usize),
     /// The link works again, both ways.
     Heal(usize),
     /// Both directions hold back for so long what is under way and what comes: a Wi-Fi's habit.

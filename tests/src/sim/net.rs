@@ -147,6 +147,12 @@ impl Direction {
         self.held_until = self.held_until.max(end);
     }
 
+    /// Becomes a black hole, and loses what waits in the queue.
+    pub const fn sever(&mut self) {
+        self.open = false;
+        self.free_at = Instant::ZERO;
+    }
+
     fn loses(&mut self, rng: &mut Rng) -> bool {
         if self.burst_left > 0 {
             self.burst_left -= 1;

@@ -1,11 +1,12 @@
 //! Two nodes, the links between them and the clock.
 
 use super::act::Act;
-use super::cadence::{Cadence, Lateness};
+use super::cadence::Cadence;
 use super::messages::Messages;
 use super::net::{Direction, LinkSpec};
 use super::node::{Node, Outgoing};
 use super::plan::{MessagePlan, SERVICES, StreamPlan};
+use super::report::Report;
 use super::stall::{LOSS_WELL, Watch};
 use super::storage::VecStorage;
 use super::traffic::Traffic;
@@ -19,33 +20,6 @@ use ropewalk_core::path::{PathReport, PathState};
 use ropewalk_core::time::{Duration, Instant};
 use ropewalk_core::wire::{Kind, destination, kind};
 use std::collections::{BTreeMap, BinaryHeap};
-
-/// What came of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// From the first stream's opening to its last byte read, if it came.
-    pub completed: Option<Duration>,
-    /// The longest time without new in-order bytes at the receiver, after the first.
-    pub longest_gap: Duration,
-    /// When that gap began, since the start.
-    pub gap_at: Duration,
-    /// Bytes read in order at the responder, and at the dialer.
-    pub delivered: u64,
-    /// The same at the dialer.
-    pub answered: u64,
-    /// Stream bytes sent more than once by the dialer.
-    pub again: u64,
-    /// Times that the dialer heard `Restarted`.
-    pub restarts: u32,
-    /// Key changes that the dialer saw.
-    pub key_changes: u64,
-    /// Unreliable messages that were sent, and those that arrived.
-    pub messages: (usize, usize),
-    /// How late the messages of a cadence came.
-    pub lateness: Lateness,
-    /// When bytes were last read in order at the responder, since the start.
-    pub last_read: Duration,
-}
 
 /// A datagram under way.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -411,6 +385,10 @@ impl World {
         match act {
             Act::Cut(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = false),
             Act::CutFrom(node, link) => self.wires[link][usize::from(node)].open = false,
+            Act::Sever(link) => {
+                self.wires[link].iter_mut().for_each(Direction::sever);
+                self.flights.retain(|Reverse(flight)| flight.link != link);
+            }
             Act::Heal(link) => self.wires[link].iter_mut().for_each(|wire| wire.open = true),
             Act::Stall(link, length) => self.stall(link, length),
             Act::Change(link, spec) => {
