@@ -248,6 +248,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 let mixture = Mixture { first: *first, count: *count, key: *key, len: data.len() };
                 return self.take_repair(slot, &mixture, data);
             }
+            Frame::Recovered { number } => self.on_recovered(*number),
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())

@@ -5,12 +5,13 @@
 //!  out   acknowledgements, control | Symbol { frames } --> remembered by the encoder
 //!        losses --> demand --> Repair, rather on another path
 //!  in    Symbol --> frames taken, and remembered by the decoder
-//!        Repair --> decoder --> symbols that were lost --> their frames taken
+//!        Repair --> decoder --> symbols that were lost --> their frames taken --> Recovered
 //! ```
 //!
-//! The code itself is in [`crate::repair`]. A symbol that was computed is not acknowledged: its
-//! packet is still lost, for congestion control and for the sender, whose second copy is then
-//! dropped like any duplicate.
+//! The code itself is in [`crate::repair`]. The packet of a symbol that was computed is not
+//! acknowledged: for congestion control it is lost. But the sender is told, once, and if it hears of
+//! it before it misses the packet, nothing is sent again; else the second copy is dropped like any
+//! duplicate.
 
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
@@ -19,12 +20,14 @@ use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
 use crate::path::elsewhere;
+use crate::recovery::Sent;
 use crate::repair::{
     CONTENTS_BYTES_MAX, Decoder, Demand, ENCODER_BYTES, Encoder, MEMORY_BYTES, Mixture,
 };
 use crate::stream::{StreamMemory, Violation};
 use crate::time::Instant;
 use crate::wire::{Frame, Frames, Writer};
+use heapless::Vec;
 
 /// Both sides of error correction, and when it is wanted.
 #[derive(Default)]
@@ -34,6 +37,24 @@ pub(super) struct Repairs {
     pub(super) demand: Demand,
     /// The path of the last symbol.
     last: Option<PathId>,
+    /// Symbols that were computed, of which the sender should know.
+    news: Vec<u32, NEWS_MAX>,
+}
+
+impl Repairs {
+    /// Whether the peer should be told of symbols.
+    pub(super) fn news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Tells of them, if there is room. What gets lost is not said again: its bytes are sent again.
+    pub(super) fn write_news(&mut self, writer: &mut Writer<'_>) {
+        while let Some(number) = self.news.last().copied()
+            && (Frame::Recovered { number }).encode(writer).is_ok()
+        {
+            self.news.pop();
+        }
+    }
 }
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -54,7 +75,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let last = self.repairs.last;
         let avoid = parts.paths.iter().position(|path| path.as_ref().map(|p| p.id) == last);
-        let mut ready = heapless::Vec::new();
+        let mut ready = Vec::new();
         list_candidates(parts.paths, now, &mut ready);
         ready.retain(|path| skip & bit(path.index) == 0);
         elsewhere(&ready, avoid, now)
@@ -152,6 +173,21 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.take_recovered(slot)
     }
 
+    /// The peer computed a symbol: what it contained has arrived.
+    pub(super) fn on_recovered(&mut self, number: u32) {
+        let parts = self.storage.parts();
+        let mut memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let (streams, encoder) = (&mut self.streams, &mut self.repairs.encoder);
+        let each = &mut |item| match item {
+            Carried::Symbol(number) => encoder.on_settled(number),
+            of_stream => streams.on_acked(of_stream, &mut memory),
+        };
+        let mut paths = parts.paths.iter_mut().flatten();
+        paths.any(|path| path.recovery.unload(number, &mut sent, each));
+    }
+
     /// Takes the frames of symbols that could be computed.
     fn take_recovered(&mut self, slot: usize) -> Result<(), Violation> {
         let Some(path) = self.path_mut(slot).map(|path| path.id) else { return Ok(()) };
@@ -159,8 +195,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(symbols) = parts.repair.get_mut(ENCODER_BYTES..) else { return Ok(()) };
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        while let Some((_, contents)) = self.repairs.decoder.recovered(symbols) {
+        while let Some((number, contents)) = self.repairs.decoder.recovered(symbols) {
             self.stats.recovered = self.stats.recovered.saturating_add(1);
+            let mut whole = true;
             for frame in Frames::new(contents) {
                 match &frame.map_err(|_| Violation::Protocol)? {
                     Frame::Datagram { data } | Frame::DatagramSized { data } => {
@@ -168,21 +205,27 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                         self.notices.datagram_received |= kept;
                     }
                     of_stream if of_stream.is_about_streams() => {
-                        // What finds no room comes again: its packet was lost.
+                        // What finds no room comes again: of its packet the sender hears nothing.
                         let services = self.config.services;
                         match self.streams.on_frame(of_stream, services, &mut memory) {
-                            Ok(()) | Err(Violation::NoRoom) => {}
+                            Ok(()) => {}
+                            Err(Violation::NoRoom) => whole = false,
                             Err(violation) => return Err(violation),
                         }
                     }
                     _ => return Err(Violation::Protocol),
                 }
             }
+            if whole {
+                let _ = self.repairs.news.push(number);
+            }
         }
         Ok(())
     }
 }
 
+/// As many as one repair symbol can bring back; of more the sender hears when it misses them.
+const NEWS_MAX: usize = 16;
 /// What a repair symbol's packet needs more than a symbol's: the longest heads of both frames, the
 /// length before the contents, and longer numbers in the packet's own head.
 const REPAIR_OVERHEAD: usize = 24;

@@ -222,7 +222,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 slots |= bit(slot);
             }
         }
-        if self.routing.copies_due != 0
+        if (self.routing.copies_due != 0 || self.repairs.news())
             && let Some(slot) = self.best_path()
         {
             slots |= bit(slot);
@@ -386,6 +386,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
+        self.repairs.write_news(writer);
         let room = self.sent.room(self.storage.parts().sent) > 0;
         let mut drained = false;
         if room {

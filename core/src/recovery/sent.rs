@@ -60,6 +60,11 @@ impl Packet {
         let told = |item: &Carried| matches!(item, Carried::Acknowledgement { .. });
         self.probe && self.cargo.iter().all(told)
     }
+
+    /// It carries a symbol of which the peer has not said that it was computed.
+    pub(super) fn is_symbol(&self) -> bool {
+        self.cargo.iter().any(|item| matches!(item, Carried::Symbol(_)))
+    }
 }
 
 impl SentTable {
@@ -173,6 +178,28 @@ impl Flight {
             }
             begin = slots::next(sent.slots, here);
         }
+    }
+
+    /// Takes the symbol, and the items after it, out of the packet that carries it. False: none does.
+    pub(super) fn unload(
+        &mut self,
+        symbol: u32,
+        sent: &mut Sent<'_>,
+        each: &mut dyn FnMut(Carried),
+    ) -> bool {
+        let mut at = self.first();
+        while let Some(here) = at {
+            let packet = slots::value_mut(sent.slots, here);
+            if let Some(packet) = packet
+                && let Some(begin) = packet.cargo.iter().position(|i| *i == Carried::Symbol(symbol))
+            {
+                packet.cargo.iter().skip(begin).for_each(|item| each(*item));
+                packet.cargo.truncate(begin);
+                return true;
+            }
+            at = Self::next(here, sent);
+        }
+        false
     }
 
     /// Forgets this path's probes, since the next is about to be sent: the newest stands for all,

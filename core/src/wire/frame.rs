@@ -149,6 +149,11 @@ pub enum Frame<'d> {
         /// The sum.
         data: &'d [u8],
     },
+    /// A symbol was computed, and what it contained was taken.
+    Recovered {
+        /// The symbol's number.
+        number: u32,
+    },
 }
 
 /// A node's word on one of its paths.
@@ -167,7 +172,7 @@ impl<'d> Frame<'d> {
     /// Whether the receiver must acknowledge a packet with this frame (RFC 9002 section 2).
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. })
+        !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. } | Self::Recovered { .. })
     }
 
     /// Whether it belongs to streams: their bytes, ends and credit.
@@ -300,6 +305,7 @@ impl<'d> Frame<'d> {
                 put_all(writer, &[CLOSE.into(), (*code).into()])?;
                 writer.put_sized(reason.as_bytes())
             }
+            Self::Recovered { number } => put_all(writer, &[RECOVERED.into(), (*number).into()]),
             // The frequent ones are written by `encode`.
             _ => Ok(()),
         }
@@ -374,6 +380,7 @@ impl<'d> Frame<'d> {
                 let reason = core::str::from_utf8(reader.sized()?).map_err(|_| Malformed)?;
                 Self::Close { code, reason }
             }
+            RECOVERED => Self::Recovered { number: reader.u32()? },
             _ => return Err(Malformed),
         })
     }
@@ -480,3 +487,4 @@ const MODE: u32 = 16;
 const CLOSE: u32 = 17;
 const SYMBOL: u32 = 18;
 const REPAIR: u32 = 19;
+const RECOVERED: u32 = 20;

@@ -96,6 +96,7 @@ fn control() -> impl Strategy<Value = Frame<'static>> {
             class
         }),
         any::<u64>().prop_map(|token| Frame::Response { token }),
+        a.clone().prop_map(|number| Frame::Recovered { number }),
         (a.clone(), b, status()).prop_map(|(path, sequence, status)| Frame::PathStatus {
             path: PathId(path),
             sequence,

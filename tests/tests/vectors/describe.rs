@@ -56,6 +56,7 @@ pub(crate) fn frame(frame: &Frame<'_>) -> String {
         Frame::Repair { first, count, key, data } => {
             format!("Repair first={first} count={count} key={key} data={}", hex(data))
         }
+        Frame::Recovered { number } => format!("Recovered number={number}"),
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame<'static>)> {
         ("datagram_sized", Frame::DatagramSized { data: b"hello" }),
         ("symbol", Frame::Symbol { number: 300, contents: b"\x0ahello" }),
         ("repair", Frame::Repair { first: 290, count: 12, key: 513, data: b"\x06\x00sums" }),
+        ("recovered", Frame::Recovered { number: 300 }),
     ];
     frames.extend(about_paths());
     frames
