@@ -295,7 +295,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// With nothing left to send: what a slow path still carries goes on an idle one as well, if
     /// that ends the transfer sooner. Returns how many bytes wait then.
     fn requeue_tail(&mut self, candidates: &[Candidate], now: Instant) -> u64 {
-        if self.mode.mode == Mode::Spread {
+        if self.mode.mode == Mode::Spread || self.repairs_losses() {
             return 0;
         }
         let Some(late) = tail(candidates, now) else { return 0 };

@@ -61,9 +61,25 @@ impl Packet {
         self.probe && self.cargo.iter().all(told)
     }
 
+    /// See [`Flight::unload`].
+    fn unload(&mut self, symbol: u32, each: &mut dyn FnMut(Carried)) -> bool {
+        let found = self.cargo.iter_mut().enumerate().find_map(|(begin, item)| {
+            let Carried::Symbols { first, missing } = item else { return None };
+            let bit = 1_u8.checked_shl(symbol.checked_sub(*first)?)?;
+            let here = *missing & bit != 0;
+            *missing &= !bit;
+            here.then_some((begin, *missing == 0))
+        });
+        if let Some((begin, true)) = found {
+            self.cargo.iter().skip(begin).for_each(|item| each(*item));
+            self.cargo.truncate(begin);
+        }
+        found.is_some()
+    }
+
     /// It carries a symbol of which the peer has not said that it was computed.
     pub(super) fn is_symbol(&self) -> bool {
-        self.cargo.iter().any(|item| matches!(item, Carried::Symbol(_)))
+        self.cargo.iter().any(|item| matches!(item, Carried::Symbols { .. }))
     }
 }
 
@@ -180,7 +196,8 @@ impl Flight {
         }
     }
 
-    /// Takes the symbol, and the items after it, out of the packet that carries it. False: none does.
+    /// The peer has computed this symbol. Once it has all symbols of a packet, they and what they
+    /// contained are taken out of the packet. False: no packet here carries it.
     pub(super) fn unload(
         &mut self,
         symbol: u32,
@@ -189,12 +206,9 @@ impl Flight {
     ) -> bool {
         let mut at = self.first();
         while let Some(here) = at {
-            let packet = slots::value_mut(sent.slots, here);
-            if let Some(packet) = packet
-                && let Some(begin) = packet.cargo.iter().position(|i| *i == Carried::Symbol(symbol))
+            if let Some(packet) = slots::value_mut(sent.slots, here)
+                && packet.unload(symbol, each)
             {
-                packet.cargo.iter().skip(begin).for_each(|item| each(*item));
-                packet.cargo.truncate(begin);
                 return true;
             }
             at = Self::next(here, sent);
