@@ -73,3 +73,33 @@ pub fn note(cargo: &mut Cargo, item: Carried) {
     }
     let _ = cargo.push(item);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(stream: u32, offset: u64, len: u16, fin: bool) -> Carried {
+        Carried::Stream { stream: StreamId(stream), offset, len, fin }
+    }
+
+    #[test]
+    fn what_follows_on_is_one_item() {
+        let mut cargo = Cargo::new();
+        note(&mut cargo, bytes(4, 0, 200, false));
+        note(&mut cargo, bytes(4, 200, 100, true));
+        assert_eq!(cargo[..], [bytes(4, 0, 300, true)]);
+        for other in [bytes(4, 300, 1, false), bytes(8, 301, 1, false), bytes(8, 303, 1, false)] {
+            let before = cargo.len();
+            note(&mut cargo, other);
+            assert_eq!(cargo.len(), before + 1, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_too_much_for_one_item_takes_two() {
+        let mut cargo = Cargo::new();
+        note(&mut cargo, bytes(4, 0, u16::MAX, false));
+        note(&mut cargo, bytes(4, u16::MAX.into(), 1, false));
+        assert_eq!(cargo.len(), 2);
+    }
+}

@@ -132,7 +132,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             _ => most, // A message that does not fit would be dropped.
         };
         let (first, place) = (self.repairs.encoder.next(), cargo.len());
-        let _ = cargo.push(Carried::Symbols { first, missing: 0 });
+        if cargo.push(Carried::Symbols { first, missing: 0 }).is_err() {
+            return false;
+        }
         let mut start = before;
         while let Some(number) = self.write_symbol(slot, again, longest, writer, cargo) {
             let bit = 1_u8.checked_shl(number.wrapping_sub(first)).unwrap_or(0);

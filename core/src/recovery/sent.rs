@@ -43,7 +43,11 @@ pub struct Packet {
 
 impl Slot<Packet> {
     /// A slot without a packet, to fill arrays with.
-    pub const EMPTY: Self = Self::new(Packet {
+    pub const EMPTY: Self = Self::new(Packet::EMPTY);
+}
+
+impl Packet {
+    const EMPTY: Self = Self {
         number: PacketNumber(0),
         sent_at: Instant::ZERO,
         stamp: Stamp::NONE,
@@ -51,10 +55,8 @@ impl Slot<Packet> {
         probe: false,
         offered: false,
         cargo: Cargo::new(),
-    });
-}
+    };
 
-impl Packet {
     /// A probe that carries nothing whose fate matters.
     fn only_asks(&self) -> bool {
         let told = |item: &Carried| matches!(item, Carried::Acknowledgement { .. });
@@ -247,5 +249,28 @@ impl Flight {
         }
         let oldest = self.first().and_then(|at| sent.packet(at)).map(|packet| packet.sent_at);
         sum == self.bytes && count == self.list.len() && oldest == self.oldest_sent_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_packet_is_relieved_of_its_symbols_once_all_are_known() {
+        let mut packet = Packet::EMPTY;
+        let before = Carried::MaxData;
+        for item in [before, Carried::Symbols { first: 7, missing: 3 }, Carried::MaxStreams] {
+            packet.cargo.push(item).unwrap();
+        }
+        let mut taken = Vec::new();
+        for (symbol, found) in [(6, false), (9, false), (700, false), (8, true), (8, false)] {
+            assert_eq!(packet.unload(symbol, &mut |item| taken.push(item)), found, "{symbol}");
+            assert!(taken.is_empty() && packet.is_symbol(), "{symbol}");
+        }
+        assert!(packet.unload(7, &mut |item| taken.push(item)));
+        assert_eq!(taken, [Carried::Symbols { first: 7, missing: 0 }, Carried::MaxStreams]);
+        assert_eq!((packet.cargo.as_slice(), packet.is_symbol()), (&[before][..], false));
     }
 }
