@@ -243,11 +243,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 }
             }
             Frame::Close { code, reason } => self.on_close(*code, reason),
-            Frame::Symbol { number, contents } => return self.take_symbol(slot, *number, contents),
-            Frame::Repair { first, count, key, data } => {
-                let mixture = Mixture { first: *first, count: *count, key: *key, len: data.len() };
+            Frame::Symbol { number, contents } | Frame::SymbolSized { number, contents } => {
+                return self.take_symbol(slot, *number, contents);
+            }
+            Frame::Repair { first, count, key, sums, data } => {
+                let len = data.len().checked_div((*sums).into()).unwrap_or(0);
+                let mixture = Mixture { first: *first, count: *count, key: *key, len };
                 return self.take_repair(slot, &mixture, data);
             }
+            Frame::Recovered { number } => self.on_recovered(*number),
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())

@@ -5,12 +5,13 @@
 //!  out   acknowledgements, control | Symbol { frames } --> remembered by the encoder
 //!        losses --> demand --> Repair, rather on another path
 //!  in    Symbol --> frames taken, and remembered by the decoder
-//!        Repair --> decoder --> symbols that were lost --> their frames taken
+//!        Repair --> decoder --> symbols that were lost --> their frames taken --> Recovered
 //! ```
 //!
-//! The code itself is in [`crate::repair`]. A symbol that was computed is not acknowledged: its
-//! packet is still lost, for congestion control and for the sender, whose second copy is then
-//! dropped like any duplicate.
+//! The code itself is in [`crate::repair`]. The packet of a symbol that was computed is not
+//! acknowledged: for congestion control it is lost. But the sender is told, once, and if it hears of
+//! it before it misses the packet, nothing is sent again; else the second copy is dropped like any
+//! duplicate.
 
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
@@ -19,12 +20,14 @@ use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
 use crate::path::elsewhere;
+use crate::recovery::Sent;
 use crate::repair::{
-    CONTENTS_BYTES_MAX, Decoder, Demand, ENCODER_BYTES, Encoder, MEMORY_BYTES, Mixture,
+    CONTENTS_BYTES_MAX, Decoder, Demand, ENCODER_BYTES, Encoder, MEMORY_BYTES, Mixture, Typical,
 };
 use crate::stream::{StreamMemory, Violation};
 use crate::time::Instant;
 use crate::wire::{Frame, Frames, Writer};
+use heapless::Vec;
 
 /// Both sides of error correction, and when it is wanted.
 #[derive(Default)]
@@ -32,14 +35,38 @@ pub(super) struct Repairs {
     pub(super) encoder: Encoder,
     decoder: Decoder,
     pub(super) demand: Demand,
+    typical: Typical,
     /// The path of the last symbol.
     last: Option<PathId>,
+    /// Symbols that were computed, of which the sender should know.
+    news: Vec<u32, NEWS_MAX>,
+}
+
+impl Repairs {
+    /// Whether the peer should be told of symbols.
+    pub(super) fn news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Tells of them, if there is room. What gets lost is not said again: its bytes are sent again.
+    pub(super) fn write_news(&mut self, writer: &mut Writer<'_>) {
+        while let Some(number) = self.news.last().copied()
+            && (Frame::Recovered { number }).encode(writer).is_ok()
+        {
+            self.news.pop();
+        }
+    }
 }
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Whether packets are protected: by the mode, and by memory for it.
     fn protects(&mut self) -> bool {
         self.mode.mode == Mode::Repair && self.storage.parts().repair.len() >= MEMORY_BYTES
+    }
+
+    /// Whether repair symbols are the second chance of what is under way.
+    pub(super) fn repairs_losses(&mut self) -> bool {
+        self.repairs.demand.loss() > 0 && self.protects()
     }
 
     /// The path for a repair symbol, if one is due: rather not the one that carried the last
@@ -54,26 +81,38 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let last = self.repairs.last;
         let avoid = parts.paths.iter().position(|path| path.as_ref().map(|p| p.id) == last);
-        let mut ready = heapless::Vec::new();
+        let mut ready = Vec::new();
         list_candidates(parts.paths, now, &mut ready);
         ready.retain(|path| skip & bit(path.index) == 0);
         elsewhere(&ready, avoid, now)
     }
 
-    /// Writes a repair symbol. `None`: there is none, or it does not fit.
+    /// Writes repair symbols. `None`: there are none, or they do not fit.
     pub(super) fn write_repair(&mut self, writer: &mut Writer<'_>) -> Option<()> {
-        // Whether it fits or not: one that does not would be tried for ever.
-        self.repairs.demand.on_repair();
+        let begin = writer.len();
+        let written = self.write_sums(writer);
+        // Whether they fit or not: what does not would be tried for ever.
+        let bytes = writer.len().saturating_sub(begin).saturating_add(HEADS);
+        self.repairs.demand.on_repair(bytes);
+        written
+    }
+
+    fn write_sums(&mut self, writer: &mut Writer<'_>) -> Option<()> {
         let memory = &*self.storage.parts().repair.get_mut(..ENCODER_BYTES)?;
         let encoder = &mut self.repairs.encoder;
         let mixture = encoder.mixture(memory)?;
-        Frame::encode_repair_head(writer, mixture.first, mixture.count, mixture.key).ok()?;
-        encoder.mix(&mixture, writer.reserve(mixture.len).ok()?, memory);
-        self.stats.repairs_sent = self.stats.repairs_sent.saturating_add(1);
+        let room = writer.remaining().saturating_sub(REPAIR_OVERHEAD);
+        let sums = if mixture.len.saturating_mul(2) <= room { 2 } else { 1 };
+        Frame::encode_repair_head(writer, mixture.first, mixture.count, mixture.key, sums).ok()?;
+        for turn in 0..sums {
+            let mixture = Mixture { key: mixture.key.wrapping_add(turn.into()), ..mixture };
+            encoder.mix(&mixture, writer.reserve(mixture.len).ok()?, memory);
+            self.stats.repairs_sent = self.stats.repairs_sent.saturating_add(1);
+        }
         Some(())
     }
 
-    /// Writes streams and messages, as a symbol if the mode asks for it.
+    /// Writes streams and messages, as symbols if the mode asks for it.
     pub(super) fn write_protected(
         &mut self,
         slot: usize,
@@ -81,32 +120,82 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         writer: &mut Writer<'_>,
         cargo: &mut Cargo,
     ) -> bool {
-        let (before, alone) = (writer.len(), writer.is_empty());
+        let before = writer.len();
         if !self.protects() {
-            return self.write_data(slot, again, alone, writer, cargo);
+            return self.write_data(slot, again, writer.is_empty(), writer, cargo);
         }
         // The mixture of such symbols must fit a packet with its own heads.
         let whole = before.saturating_add(writer.remaining());
         let most = whole.saturating_sub(REPAIR_OVERHEAD).min(CONTENTS_BYTES_MAX);
-        let number = self.repairs.encoder.next();
-        if (Frame::Symbol { number, contents: &[] }).encode(writer).is_err() {
+        let longest = match self.datagrams.waiting() {
+            0 => most.min(self.repairs.typical.longest()),
+            _ => most, // A message that does not fit would be dropped.
+        };
+        let (first, place) = (self.repairs.encoder.next(), cargo.len());
+        if cargo.push(Carried::Symbols { first, missing: 0 }).is_err() {
             return false;
         }
-        let start = writer.len();
-        let _ = cargo.push(Carried::Symbol(number));
-        if !writer.within(most, |inner| self.write_data(slot, again, alone, inner, cargo)) {
-            writer.rollback(before);
+        let mut start = before;
+        while let Some(number) = self.write_symbol(slot, again, longest, writer, cargo) {
+            let bit = 1_u8.checked_shl(number.wrapping_sub(first)).unwrap_or(0);
+            if let Some(Carried::Symbols { missing, .. }) = cargo.get_mut(place) {
+                *missing |= bit;
+            }
+            let room = writer.remaining() > longest && !cargo.is_full() && bit.leading_zeros() > 0;
+            if !room || !self.more_waits() || self.close_symbol(number, start, writer).is_none() {
+                break;
+            }
+            start = writer.len();
+        }
+        let bytes = writer.len().saturating_sub(before);
+        if bytes == 0 {
             cargo.pop();
             return false;
         }
+        self.repairs.typical.on_sent(bytes);
+        self.repairs.demand.on_sent(bytes.saturating_add(HEADS));
+        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        self.repairs.last = path.map(|path| path.id);
+        true
+    }
+
+    fn more_waits(&mut self) -> bool {
+        let (streams, memory) = self.streaming();
+        let waiting = streams.waiting(&memory);
+        waiting.fresh > 0 || waiting.again > 0
+    }
+
+    /// Writes one symbol, the packet's last, and remembers it. `None`: nothing waits, or fits.
+    fn write_symbol(
+        &mut self,
+        slot: usize,
+        again: bool,
+        longest: usize,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+    ) -> Option<u32> {
+        let (before, alone) = (writer.len(), writer.is_empty());
+        let number = self.repairs.encoder.next();
+        (Frame::Symbol { number, contents: &[] }).encode(writer).ok()?;
+        let start = writer.len();
+        if !writer.within(longest, |inner| self.write_data(slot, again, alone, inner, cargo)) {
+            writer.rollback(before);
+            return None;
+        }
         let contents = writer.as_slice().get(start..).unwrap_or_default();
-        let id = self.storage.paths().get(slot).and_then(Option::as_ref).map(|path| path.id);
         let memory = self.storage.parts().repair.get_mut(..ENCODER_BYTES).unwrap_or_default();
         let pushed = self.repairs.encoder.push(contents, memory);
         debug_assert!(pushed == Some(number), "there is memory, and the contents fit");
-        self.repairs.demand.on_sent();
-        self.repairs.last = id;
-        true
+        Some(number)
+    }
+
+    /// Gives the symbol written last, which begins at `start`, its length, so that another may
+    /// follow.
+    fn close_symbol(&mut self, number: u32, start: usize, writer: &mut Writer<'_>) -> Option<()> {
+        let memory = &*self.storage.parts().repair.get_mut(..ENCODER_BYTES)?;
+        let contents = self.repairs.encoder.contents(number, memory)?;
+        writer.rollback(start);
+        (Frame::SymbolSized { number, contents }).encode(writer).ok()
     }
 
     /// A symbol arrived.
@@ -140,7 +229,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         result
     }
 
-    /// A repair symbol arrived.
+    /// Repair symbols arrived, each as long as the mixture says.
     pub(super) fn take_repair(
         &mut self,
         slot: usize,
@@ -148,8 +237,28 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         data: &[u8],
     ) -> Result<(), Violation> {
         let memory = self.storage.parts().repair.get_mut(ENCODER_BYTES..).unwrap_or_default();
-        self.repairs.decoder.on_repair(mixture, data, memory);
+        for (turn, sum) in (0..).zip(data.chunks(mixture.len.max(1))) {
+            let mixture = Mixture { key: mixture.key.wrapping_add(turn), ..*mixture };
+            self.repairs.decoder.on_repair(&mixture, sum, memory);
+        }
         self.take_recovered(slot)
+    }
+
+    /// The peer computed a symbol: what it contained has arrived.
+    pub(super) fn on_recovered(&mut self, number: u32) {
+        let parts = self.storage.parts();
+        let mut memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
+        let (streams, encoder) = (&mut self.streams, &mut self.repairs.encoder);
+        let each = &mut |item| match item {
+            Carried::Symbols { .. } => {}
+            of_stream => streams.on_acked(of_stream, &mut memory),
+        };
+        let mut paths = parts.paths.iter_mut().flatten();
+        if paths.any(|path| path.recovery.unload(number, &mut sent, each)) {
+            encoder.on_settled(number);
+        }
     }
 
     /// Takes the frames of symbols that could be computed.
@@ -159,8 +268,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(symbols) = parts.repair.get_mut(ENCODER_BYTES..) else { return Ok(()) };
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        while let Some((_, contents)) = self.repairs.decoder.recovered(symbols) {
+        while let Some((number, contents)) = self.repairs.decoder.recovered(symbols) {
             self.stats.recovered = self.stats.recovered.saturating_add(1);
+            let mut whole = true;
             for frame in Frames::new(contents) {
                 match &frame.map_err(|_| Violation::Protocol)? {
                     Frame::Datagram { data } | Frame::DatagramSized { data } => {
@@ -168,21 +278,29 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                         self.notices.datagram_received |= kept;
                     }
                     of_stream if of_stream.is_about_streams() => {
-                        // What finds no room comes again: its packet was lost.
+                        // What finds no room comes again: of its packet the sender hears nothing.
                         let services = self.config.services;
                         match self.streams.on_frame(of_stream, services, &mut memory) {
-                            Ok(()) | Err(Violation::NoRoom) => {}
+                            Ok(()) => {}
+                            Err(Violation::NoRoom) => whole = false,
                             Err(violation) => return Err(violation),
                         }
                     }
                     _ => return Err(Violation::Protocol),
                 }
             }
+            if whole {
+                let _ = self.repairs.news.push(number);
+            }
         }
         Ok(())
     }
 }
 
+/// Bytes of a packet that are not its contents, about: IP and UDP heads, our own, the seal.
+const HEADS: usize = 76;
+/// As many as one repair symbol can bring back; of more the sender hears when it misses them.
+const NEWS_MAX: usize = 16;
 /// What a repair symbol's packet needs more than a symbol's: the longest heads of both frames, the
 /// length before the contents, and longer numbers in the packet's own head.
 const REPAIR_OVERHEAD: usize = 24;

@@ -224,8 +224,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 slots |= bit(slot);
             }
         }
-        if self.routing.copies_due != 0
-            && let Some(slot) = self.best_path(self.routing.copies_due)
+        let copies = self.routing.copies_due;
+        if (copies != 0 || self.repairs.news())
+            && let Some(slot) = self.best_path(copies)
         {
             slots |= bit(slot);
         }
@@ -298,7 +299,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// With nothing left to send: what a slow path still carries goes on an idle one as well, if
     /// that ends the transfer sooner. Returns how many bytes wait then.
     fn requeue_tail(&mut self, candidates: &[Candidate], now: Instant) -> u64 {
-        if self.mode.mode == Mode::Spread {
+        if self.mode.mode == Mode::Spread || self.repairs_losses() {
             return 0;
         }
         let Some(late) = tail(candidates, now) else { return 0 };
@@ -389,6 +390,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut eliciting = self.write_challenges(plan.slot, writer, now);
         let challenged = eliciting;
         self.write_acks(plan, writer, &mut cargo, now);
+        self.repairs.write_news(writer);
         let room = self.sent.room(self.storage.parts().sent) > 0;
         let mut drained = false;
         if room {

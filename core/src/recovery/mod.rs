@@ -309,6 +309,18 @@ impl Recovery {
         self.flight.offer(sent, |packet| packet.cargo.iter().for_each(|item| each(*item)));
     }
 
+    /// What this symbol contained has arrived, though the packet that carried it may not: the items
+    /// after the symbol are taken out of the packet, for `each`. The packet stays in flight, to be
+    /// acknowledged or lost. False: it is not in flight here.
+    pub fn unload(
+        &mut self,
+        symbol: u32,
+        sent: &mut Sent<'_>,
+        each: &mut dyn FnMut(Carried),
+    ) -> bool {
+        self.flight.unload(symbol, sent, each)
+    }
+
     /// Gives up everything in flight, oldest first, without a word to congestion control: the path
     /// is gone.
     pub fn drop_all(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {

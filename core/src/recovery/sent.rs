@@ -43,7 +43,11 @@ pub struct Packet {
 
 impl Slot<Packet> {
     /// A slot without a packet, to fill arrays with.
-    pub const EMPTY: Self = Self::new(Packet {
+    pub const EMPTY: Self = Self::new(Packet::EMPTY);
+}
+
+impl Packet {
+    const EMPTY: Self = Self {
         number: PacketNumber(0),
         sent_at: Instant::ZERO,
         stamp: Stamp::NONE,
@@ -51,14 +55,33 @@ impl Slot<Packet> {
         probe: false,
         offered: false,
         cargo: Cargo::new(),
-    });
-}
+    };
 
-impl Packet {
     /// A probe that carries nothing whose fate matters.
     fn only_asks(&self) -> bool {
         let told = |item: &Carried| matches!(item, Carried::Acknowledgement { .. });
         self.probe && self.cargo.iter().all(told)
+    }
+
+    /// See [`Flight::unload`].
+    fn unload(&mut self, symbol: u32, each: &mut dyn FnMut(Carried)) -> bool {
+        let found = self.cargo.iter_mut().enumerate().find_map(|(begin, item)| {
+            let Carried::Symbols { first, missing } = item else { return None };
+            let bit = 1_u8.checked_shl(symbol.checked_sub(*first)?)?;
+            let here = *missing & bit != 0;
+            *missing &= !bit;
+            here.then_some((begin, *missing == 0))
+        });
+        if let Some((begin, true)) = found {
+            self.cargo.iter().skip(begin).for_each(|item| each(*item));
+            self.cargo.truncate(begin);
+        }
+        found.is_some()
+    }
+
+    /// It carries a symbol of which the peer has not said that it was computed.
+    pub(super) fn is_symbol(&self) -> bool {
+        self.cargo.iter().any(|item| matches!(item, Carried::Symbols { .. }))
     }
 }
 
@@ -175,6 +198,26 @@ impl Flight {
         }
     }
 
+    /// The peer has computed this symbol. Once it has all symbols of a packet, they and what they
+    /// contained are taken out of the packet. False: no packet here carries it.
+    pub(super) fn unload(
+        &mut self,
+        symbol: u32,
+        sent: &mut Sent<'_>,
+        each: &mut dyn FnMut(Carried),
+    ) -> bool {
+        let mut at = self.first();
+        while let Some(here) = at {
+            if let Some(packet) = slots::value_mut(sent.slots, here)
+                && packet.unload(symbol, each)
+            {
+                return true;
+            }
+            at = Self::next(here, sent);
+        }
+        false
+    }
+
     /// Forgets this path's probes, since the next is about to be sent: the newest stands for all,
     /// and a dead path cannot fill the table that all paths share. An answer to one that is
     /// forgotten still counts as a sign of life, since its number stays one that was sent.
@@ -206,5 +249,28 @@ impl Flight {
         }
         let oldest = self.first().and_then(|at| sent.packet(at)).map(|packet| packet.sent_at);
         sum == self.bytes && count == self.list.len() && oldest == self.oldest_sent_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_packet_is_relieved_of_its_symbols_once_all_are_known() {
+        let mut packet = Packet::EMPTY;
+        let before = Carried::MaxData;
+        for item in [before, Carried::Symbols { first: 7, missing: 3 }, Carried::MaxStreams] {
+            packet.cargo.push(item).unwrap();
+        }
+        let mut taken = Vec::new();
+        for (symbol, found) in [(6, false), (9, false), (700, false), (8, true), (8, false)] {
+            assert_eq!(packet.unload(symbol, &mut |item| taken.push(item)), found, "{symbol}");
+            assert!(taken.is_empty() && packet.is_symbol(), "{symbol}");
+        }
+        assert!(packet.unload(7, &mut |item| taken.push(item)));
+        assert_eq!(taken, [Carried::Symbols { first: 7, missing: 0 }, Carried::MaxStreams]);
+        assert_eq!((packet.cargo.as_slice(), packet.is_symbol()), (&[before][..], false));
     }
 }

@@ -175,7 +175,9 @@ impl Recovery {
                 break;
             }
             let overdue_at = packet.sent_at + patience;
-            if overdue_at > now && !self.loss.overtaken(packet.number, largest) {
+            // A symbol is worth waiting for: a sum may be under way that gives it back.
+            let overtaken = !packet.is_symbol() && self.loss.overtaken(packet.number, largest);
+            if overdue_at > now && !overtaken {
                 self.loss_at = Some(overdue_at);
                 break;
             }

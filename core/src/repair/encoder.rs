@@ -50,6 +50,13 @@ impl Encoder {
         Some(number)
     }
 
+    /// What a symbol of the window contains.
+    #[must_use]
+    pub fn contents<'m>(&self, number: u32, memory: &'m [u8]) -> Option<&'m [u8]> {
+        let (head, body) = place(memory, index(number))?.split_first_chunk::<LENGTH_BYTES>()?;
+        body.get(..usize::from(u16::from_le_bytes(*head)))
+    }
+
     /// Symbols from the oldest on whose fate is not known.
     #[must_use]
     pub const fn held(&self) -> u8 {
@@ -74,6 +81,12 @@ impl Encoder {
         while self.held > 0 && self.settled & bit(self.next.wrapping_sub(self.held.into())) != 0 {
             self.held = self.held.saturating_sub(1);
         }
+    }
+
+    /// The same for each symbol of `which`: bit `i` stands for the `i`th from `first` on.
+    pub fn on_fate(&mut self, first: u32, which: u8) {
+        let of = |bit: &u32| which >> bit & 1 != 0;
+        (0..u8::BITS).filter(of).for_each(|bit| self.on_settled(first.wrapping_add(bit)));
     }
 
     /// What the next repair symbol is made of: all symbols held. `None` when there are none.

@@ -20,10 +20,12 @@ mod decoder;
 mod demand;
 mod encoder;
 mod gf256;
+mod typical;
 
 pub use decoder::Decoder;
 pub use demand::Demand;
 pub use encoder::{Encoder, Mixture};
+pub use typical::Typical;
 
 /// Symbols that a repair symbol may cover.
 pub const WINDOW: usize = 128;

@@ -4,7 +4,7 @@
 use super::send::{Chunk, LANES_MAX, SendState};
 use super::slot::StreamSlot;
 use super::{StreamMemory, Streams};
-use crate::carried::{Cargo, Carried};
+use crate::carried::{Cargo, Carried, note};
 use crate::id::StreamId;
 use crate::wire::{Frame, Writer, stream_head_len};
 
@@ -206,7 +206,7 @@ impl Streams {
             bytes = bytes.saturating_add(chunk.len as u64);
             let len = u16::try_from(chunk.len).unwrap_or(u16::MAX);
             let item = Carried::Stream { stream: id, offset: chunk.offset, len, fin: chunk.fin };
-            let _ = cargo.push(item);
+            note(cargo, item);
             if fresh {
                 break; // It took all that it could.
             }

@@ -138,16 +138,30 @@ pub enum Frame<'d> {
         /// The frames, coded.
         contents: &'d [u8],
     },
-    /// A sum of symbols, raw to the packet's end ([`crate::repair`]).
+    /// The same with their length, so that more may follow.
+    SymbolSized {
+        /// Symbols count up by one.
+        number: u32,
+        /// The frames, coded.
+        contents: &'d [u8],
+    },
+    /// Sums of symbols, raw to the packet's end ([`crate::repair`]).
     Repair {
         /// The first symbol in it.
         first: u32,
         /// How many follow each other, that one included.
         count: u8,
-        /// What the coefficients are drawn from.
+        /// What the coefficients are drawn from; each further sum has the next.
         key: u16,
-        /// The sum.
+        /// How many sums.
+        sums: u8,
+        /// The sums, of one length.
         data: &'d [u8],
+    },
+    /// A symbol was computed, and what it contained was taken.
+    Recovered {
+        /// The symbol's number.
+        number: u32,
     },
 }
 
@@ -167,7 +181,7 @@ impl<'d> Frame<'d> {
     /// Whether the receiver must acknowledge a packet with this frame (RFC 9002 section 2).
     #[must_use]
     pub const fn is_ack_eliciting(&self) -> bool {
-        !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. })
+        !matches!(self, Self::Padding | Self::Ack(_) | Self::Close { .. } | Self::Recovered { .. })
     }
 
     /// Whether it belongs to streams: their bytes, ends and credit.
@@ -217,15 +231,19 @@ impl<'d> Frame<'d> {
                 put_all(writer, &[SYMBOL.into(), (*number).into()])?;
                 writer.put_bytes(contents)
             }
-            Self::Repair { first, count, key, data } => {
-                Self::encode_repair_head(writer, *first, *count, *key)?;
+            Self::SymbolSized { number, contents } => {
+                put_all(writer, &[SYMBOL_SIZED.into(), (*number).into()])?;
+                writer.put_sized(contents)
+            }
+            Self::Repair { first, count, key, sums, data } => {
+                Self::encode_repair_head(writer, *first, *count, *key, *sums)?;
                 writer.put_bytes(data)
             }
             rare => rare.encode_rare(writer),
         })
     }
 
-    /// Writes a repair frame's head; the sum follows, to the packet's end.
+    /// Writes a repair frame's head; the sums follow, to the packet's end.
     ///
     /// # Errors
     /// [`Full`].
@@ -234,11 +252,13 @@ impl<'d> Frame<'d> {
         first: u32,
         count: u8,
         key: u16,
+        sums: u8,
     ) -> Result<(), Full> {
         writer.whole(|writer| {
             put_all(writer, &[REPAIR.into(), first.into()])?;
             writer.put_u8(count)?;
-            writer.put_u32(key.into())
+            writer.put_u32(key.into())?;
+            writer.put_u8(sums)
         })
     }
 
@@ -300,6 +320,7 @@ impl<'d> Frame<'d> {
                 put_all(writer, &[CLOSE.into(), (*code).into()])?;
                 writer.put_sized(reason.as_bytes())
             }
+            Self::Recovered { number } => put_all(writer, &[RECOVERED.into(), (*number).into()]),
             // The frequent ones are written by `encode`.
             _ => Ok(()),
         }
@@ -330,10 +351,17 @@ impl<'d> Frame<'d> {
             DATAGRAM => Ok(Self::Datagram { data: reader.take_rest() }),
             DATAGRAM_SIZED => Ok(Self::DatagramSized { data: reader.sized()? }),
             SYMBOL => Ok(Self::Symbol { number: reader.u32()?, contents: reader.take_rest() }),
+            SYMBOL_SIZED => {
+                Ok(Self::SymbolSized { number: reader.u32()?, contents: reader.sized()? })
+            }
             REPAIR => {
                 let (first, count) = (reader.u32()?, reader.u8()?);
                 let key = u16::try_from(reader.u32()?).map_err(|_| Malformed)?;
-                Ok(Self::Repair { first, count, key, data: reader.take_rest() })
+                let (sums, data) = (reader.u8()?, reader.take_rest());
+                match data.len().checked_rem(sums.into()) {
+                    Some(0) => Ok(Self::Repair { first, count, key, sums, data }),
+                    _ => Err(Malformed),
+                }
             }
             rare => Self::decode_rare(rare, reader),
         }
@@ -374,6 +402,7 @@ impl<'d> Frame<'d> {
                 let reason = core::str::from_utf8(reader.sized()?).map_err(|_| Malformed)?;
                 Self::Close { code, reason }
             }
+            RECOVERED => Self::Recovered { number: reader.u32()? },
             _ => return Err(Malformed),
         })
     }
@@ -480,3 +509,5 @@ const MODE: u32 = 16;
 const CLOSE: u32 = 17;
 const SYMBOL: u32 = 18;
 const REPAIR: u32 = 19;
+const SYMBOL_SIZED: u32 = 20;
+const RECOVERED: u32 = 21;

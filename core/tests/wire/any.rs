@@ -19,8 +19,8 @@ pub(crate) enum Owned {
     Stream { stream: StreamId, offset: u64, fin: bool, data: Vec<u8>, raw: bool },
     Datagram { data: Vec<u8>, raw: bool },
     Close { code: u32, reason: String },
-    Symbol { number: u32, contents: Vec<u8> },
-    Repair { first: u32, count: u8, key: u16, data: Vec<u8> },
+    Symbol { number: u32, contents: Vec<u8>, raw: bool },
+    Repair { first: u32, count: u8, key: u16, sums: u8, data: Vec<u8> },
 }
 
 impl Owned {
@@ -37,9 +37,14 @@ impl Owned {
             Self::Datagram { data, raw: true } => Frame::Datagram { data },
             Self::Datagram { data, raw: false } => Frame::DatagramSized { data },
             Self::Close { code, reason } => Frame::Close { code: *code, reason },
-            Self::Symbol { number, contents } => Frame::Symbol { number: *number, contents },
-            Self::Repair { first, count, key, data } => {
-                Frame::Repair { first: *first, count: *count, key: *key, data }
+            Self::Symbol { number, contents, raw: true } => {
+                Frame::Symbol { number: *number, contents }
+            }
+            Self::Symbol { number, contents, raw: false } => {
+                Frame::SymbolSized { number: *number, contents }
+            }
+            Self::Repair { first, count, key, sums, data } => {
+                Frame::Repair { first: *first, count: *count, key: *key, sums: *sums, data }
             }
         }
     }
@@ -60,12 +65,18 @@ pub(crate) fn frame(raw: bool) -> impl Strategy<Value = Owned> {
     let close = (number32(), "\\PC{0,40}").prop_map(|(code, reason)| Owned::Close { code, reason });
     let bytes = || vec(any::<u8>(), 0..300);
     let symbol =
-        (number32(), bytes()).prop_map(|(number, contents)| Owned::Symbol { number, contents });
-    let repair = (number32(), any::<u8>(), any::<u16>(), bytes())
-        .prop_map(|(first, count, key, data)| Owned::Repair { first, count, key, data });
+        (number32(), bytes(), any::<bool>()).prop_map(move |(number, contents, raw_too)| {
+            Owned::Symbol { number, contents, raw: raw && raw_too }
+        });
+    let repair = (number32(), any::<u8>(), any::<u16>(), 1..4_u8, bytes()).prop_map(
+        |(first, count, key, sums, mut data)| {
+            data.truncate(data.len() / usize::from(sums) * usize::from(sums));
+            Owned::Repair { first, count, key, sums, data }
+        },
+    );
     let raws = if raw { 1 } else { 0 };
     prop_oneof![
-        raws => symbol,
+        2 => symbol,
         raws => repair,
         1 => Just(Owned::Plain(Frame::Padding.into())),
         1 => Just(Owned::Plain(Frame::Ping.into())),
@@ -96,6 +107,7 @@ fn control() -> impl Strategy<Value = Frame<'static>> {
             class
         }),
         any::<u64>().prop_map(|token| Frame::Response { token }),
+        a.clone().prop_map(|number| Frame::Recovered { number }),
         (a.clone(), b, status()).prop_map(|(path, sequence, status)| Frame::PathStatus {
             path: PathId(path),
             sequence,

@@ -28,7 +28,9 @@ pub(crate) enum MirrorFrame<'d> {
     Mode { sequence: u32, mode: Mode },
     Close { code: u32, reason: &'d str },
     Symbol { number: u32 },
-    Repair { first: u32, count: u8, key: u16 },
+    Repair { first: u32, count: u8, key: u16, sums: u8 },
+    SymbolSized { number: u32, contents: &'d [u8] },
+    Recovered { number: u32 },
 }
 
 #[derive(Serialize)]
@@ -95,9 +97,13 @@ pub(crate) fn frame(frame: &Frame<'_>) -> Vec<u8> {
         Frame::Datagram { data } => (MirrorFrame::Datagram, data),
         Frame::DatagramSized { data } => (MirrorFrame::DatagramSized { data }, &[]),
         Frame::Symbol { number, contents } => (MirrorFrame::Symbol { number: *number }, contents),
-        Frame::Repair { first, count, key, data } => {
-            (MirrorFrame::Repair { first: *first, count: *count, key: *key }, data)
+        Frame::SymbolSized { number, contents } => {
+            (MirrorFrame::SymbolSized { number: *number, contents }, &[])
         }
+        Frame::Repair { first, count, key, sums, data } => {
+            (MirrorFrame::Repair { first: *first, count: *count, key: *key, sums: *sums }, data)
+        }
+        Frame::Recovered { number } => (MirrorFrame::Recovered { number: *number }, &[]),
         rare => (control(rare), &[]),
     };
     [&serialized(&mirror), raw].concat()

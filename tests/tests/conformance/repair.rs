@@ -43,6 +43,7 @@ fn heard(puppet: &mut Puppet) -> Vec<Vec<u8>> {
 #[test]
 fn a_lost_symbol_is_computed_and_its_message_comes_once() {
     // spec: 9.9-2
+    // spec: 9.9-4
     let mut puppet = puppet();
     let symbols = [contents(b"first"), contents(b"second"), contents(b"third")];
     let symbol = |number: u32| Frame::Symbol { number, contents: &symbols[number as usize] };
@@ -50,9 +51,19 @@ fn a_lost_symbol_is_computed_and_its_message_comes_once() {
     puppet.say(0, 0, &[symbol(2)]).unwrap();
     assert_eq!(heard(&mut puppet), [b"first".to_vec(), b"third".to_vec()]);
     let (key, data) = sum(&symbols);
-    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 3, key, data: &data }]).unwrap();
+    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 3, key, sums: 1, data: &data }]).unwrap();
     assert_eq!(heard(&mut puppet), [b"second".to_vec()]);
+    let said = |puppet: &mut Puppet| -> Vec<u32> {
+        let frames = puppet.hear().into_iter().flat_map(|heard| heard.frames);
+        let told = frames.filter_map(|frame| match frame {
+            Frame::Recovered { number } => Some(number),
+            _ => None,
+        });
+        told.collect()
+    };
+    assert_eq!(said(&mut puppet), [1], "of the one that was computed, at once");
     puppet.say(0, 0, &[symbol(1)]).unwrap();
+    assert_eq!(said(&mut puppet), Vec::<u32>::new());
     assert_eq!(heard(&mut puppet), Vec::<Vec<u8>>::new(), "it was computed before");
     assert_eq!(puppet.subject.stats().recovered, 1);
 }
@@ -63,7 +74,7 @@ fn without_memory_symbols_are_taken_and_sums_are_dropped() {
     let symbols = [contents(b"first"), contents(b"second")];
     let (key, data) = sum(&symbols);
     puppet.say(0, 0, &[Frame::Symbol { number: 0, contents: &symbols[0] }]).unwrap();
-    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 2, key, data: &data }]).unwrap();
+    puppet.say(0, 0, &[Frame::Repair { first: 0, count: 2, key, sums: 1, data: &data }]).unwrap();
     puppet.say(0, 0, &[Frame::Symbol { number: 1, contents: &symbols[1] }]).unwrap();
     assert_eq!(heard(&mut puppet), [b"first".to_vec(), b"second".to_vec()]);
 }
@@ -76,7 +87,9 @@ fn other_frames_in_a_symbol_break_the_protocol() {
         Frame::Response { token: 1 },
         Frame::Close { code: 0, reason: "" },
         Frame::Symbol { number: 9, contents: &[] },
-        Frame::Repair { first: 0, count: 1, key: 0, data: &[0, 0] },
+        Frame::SymbolSized { number: 9, contents: &[] },
+        Frame::Recovered { number: 9 },
+        Frame::Repair { first: 0, count: 1, key: 0, sums: 1, data: &[0, 0] },
     ] {
         let mut bytes = [0; 40];
         let mut writer = Writer::new(&mut bytes);

@@ -53,9 +53,14 @@ pub(crate) fn frame(frame: &Frame<'_>) -> String {
         Frame::Symbol { number, contents } => {
             format!("Symbol number={number} contents={}", hex(contents))
         }
-        Frame::Repair { first, count, key, data } => {
-            format!("Repair first={first} count={count} key={key} data={}", hex(data))
+        Frame::SymbolSized { number, contents } => {
+            format!("SymbolSized number={number} contents={}", hex(contents))
         }
+        Frame::Repair { first, count, key, sums, data } => {
+            let sums = format!("sums={sums} data={}", hex(data));
+            format!("Repair first={first} count={count} key={key} {sums}")
+        }
+        Frame::Recovered { number } => format!("Recovered number={number}"),
     }
 }
 

@@ -64,7 +64,12 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame<'static>)> {
         ("datagram_empty", Frame::Datagram { data: b"" }),
         ("datagram_sized", Frame::DatagramSized { data: b"hello" }),
         ("symbol", Frame::Symbol { number: 300, contents: b"\x0ahello" }),
-        ("repair", Frame::Repair { first: 290, count: 12, key: 513, data: b"\x06\x00sums" }),
+        (
+            "repair",
+            Frame::Repair { first: 290, count: 12, key: 513, sums: 1, data: b"\x06\x00sums" },
+        ),
+        ("symbol-sized", Frame::SymbolSized { number: 300, contents: b"\x0b\x05hello" }),
+        ("recovered", Frame::Recovered { number: 300 }),
     ];
     frames.extend(about_paths());
     frames

@@ -2,7 +2,7 @@
 
 use crate::opaque::{Bytes, any, see};
 use ropewalk_core::path::elsewhere;
-use ropewalk_core::repair::{Decoder, Demand, Encoder, Mixture};
+use ropewalk_core::repair::{Decoder, Demand, Encoder, Mixture, Typical};
 
 #[inline(never)]
 pub(crate) fn all() {
@@ -14,6 +14,8 @@ pub(crate) fn all() {
     any(&mut encoder).mix(&mixture, bytes.any(), memory.any());
     see((any(&encoder).held(), any(&encoder).next()));
     any(&mut encoder).on_settled(any(0));
+    any(&mut encoder).on_fate(any(0), any(0));
+    see(any(&encoder).contents(any(0), memory.any()));
 
     let mut decoder = any(Decoder::new());
     see(any(&mut decoder).on_source(any(0), bytes.any(), memory.any()));
@@ -22,9 +24,12 @@ pub(crate) fn all() {
 
     let mut demand = any(Demand::new());
     demand.on_lost(any(0));
-    demand.on_sent();
+    demand.on_sent(any(0));
     see(any(&demand).due());
-    demand.on_repair();
+    demand.on_repair(any(0));
     see(demand.loss());
+    let mut typical = any(Typical::new());
+    typical.on_sent(any(0));
+    see(typical.longest());
     see(elsewhere(any(&[]), any(None), crate::opaque::now()));
 }
