@@ -400,7 +400,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 let redundant = self.mode.mode == Mode::Redundant;
                 let (streams, memory) = self.streaming();
                 let lanes = if redundant { streams.lanes_waiting(&memory) } else { 0 };
-                drained = streams.waiting(&memory).fresh == 0 && lanes & bit(plan.slot) == 0;
+                drained = !streams.has_fresh(&memory) && lanes & bit(plan.slot) == 0;
             }
             let path = self.path_mut(plan.slot)?;
             let ping = path.wants_probe || path.wants_ping_with_ack(now) && !writer.is_empty();
@@ -414,7 +414,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if eliciting && !data {
             // A probe while nothing waits, or alone on its path, says nothing of the path's rate.
             let (streams, memory) = self.streaming();
-            drained = streams.waiting(&memory).fresh == 0 || self.is_idle(plan.slot);
+            drained = !streams.has_fresh(&memory) || self.is_idle(plan.slot);
         }
         if challenged && !data {
             // A challenge also asks whether packets of full length pass (RFC 9000 section 8.2.1).

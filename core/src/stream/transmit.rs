@@ -81,6 +81,13 @@ impl Streams {
         waiting
     }
 
+    /// Whether there are bytes never sent that credit allows.
+    #[must_use]
+    pub fn has_fresh(&self, m: &StreamMemory<'_>) -> bool {
+        let mut slots = m.slots.iter().take(self.table.used());
+        self.send_credit.left() > 0 && slots.any(|slot| slot.id.is_some() && slot.send.fresh() > 0)
+    }
+
     /// Fills the rest of a packet and notes in `cargo` what it carries.
     pub fn write_frames(
         &mut self,
