@@ -5,7 +5,7 @@ use super::{Connection, Phase, Storage};
 use crate::crypto::Crypto;
 use crate::error::{OpenError, ReadError, SendError, WriteError};
 use crate::id::{Mode, PathId, Side, StreamId};
-use crate::path::Path;
+use crate::path::{BASE_IPV4, Path};
 use crate::stream::{Datagrams, Service, StreamEvent, StreamMemory, Streams};
 use crate::wire::TAG_BYTES;
 
@@ -56,7 +56,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let length = |path: &Path| self.shortened(path);
         let live = paths().filter(|path| path.may_carry_data()).map(length).min();
         let limit = live.or_else(|| paths().map(length).min());
-        limit.unwrap_or(SHORT_BYTES).saturating_sub(DATAGRAM_OVERHEAD)
+        limit.unwrap_or(BASE_IPV4 as usize).saturating_sub(DATAGRAM_OVERHEAD)
     }
 
     /// The oldest unreliable message that waits: its length, cut to `into`, and the path it came by.
@@ -195,7 +195,5 @@ impl<S: Storage, C: Crypto> Stream<'_, S, C> {
     }
 }
 
-/// What a packet may have by IPv4 before longer ones are tried.
-const SHORT_BYTES: usize = 548;
 /// Header (at most 14), tag, and the frame's own head.
 const DATAGRAM_OVERHEAD: usize = 14 + TAG_BYTES + 4;

@@ -12,7 +12,8 @@ use super::{Connection, Phase, Storage};
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode, PathId, Side};
 use crate::path::{
-    Candidate, Choice, Lane, Member, OnLink, Path, PathState, Way, copy, in_use, leader, prefer,
+    Candidate, Choice, Lane, Member, OnLink, Path, PathState, Way, copy, heads, in_use, leader,
+    prefer,
 };
 use crate::stream::LANES_MAX;
 use crate::time::{Duration, Instant};
@@ -73,12 +74,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             on_link.paths = on_link.paths.saturating_add(1);
             on_link.missing = on_link.missing.saturating_add(path.missing());
         }
-        let heads = match remote {
-            Address::Ip(address) if address.is_ipv4() => IPV4_UDP,
-            Address::Ip(_) => IPV6_UDP,
-            Address::Serial => 0,
-        };
-        let bytes = bytes.saturating_add(packets.saturating_mul(heads));
+        let bytes = bytes.saturating_add(packets.saturating_mul(heads(remote).into()));
         if self.links.count(link, way, bytes as u64, on_link, now) {
             self.quota_changed(link, now);
         }
@@ -203,6 +199,4 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
 /// Nothing was measured yet: any path that was is shorter.
 const UNKNOWN: Duration = Duration::from_secs(10);
-const IPV4_UDP: usize = 28;
-const IPV6_UDP: usize = 48;
 const _: () = assert!(LANES_MAX >= PATHS_MAX, "every path can be a lane");

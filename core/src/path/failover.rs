@@ -21,8 +21,7 @@ use crate::time::Duration;
 
 /// How long a path may be silent before it is suspect. `held`: how long the peer may hold an
 /// acknowledgement back.
-#[must_use]
-pub fn suspect_after(rtt: &Rtt, held: Duration) -> Duration {
+pub(super) fn suspect_after(rtt: &Rtt, held: Duration) -> Duration {
     if !rtt.is_sampled() {
         return UNMEASURED;
     }
@@ -35,8 +34,7 @@ pub fn suspect_after(rtt: &Rtt, held: Duration) -> Duration {
 /// For how long nothing at all may have been acknowledged before a path is suspect: while
 /// acknowledgements come, one that is overdue is a loss or a growing queue, not a dead path. A
 /// false alarm sends what is in flight twice: with much of it, a burst of losses must pass first.
-#[must_use]
-pub fn quiet_after(rtt: &Rtt, held: Duration, in_flight: u64) -> Duration {
+pub(super) fn quiet_after(rtt: &Rtt, held: Duration, in_flight: u64) -> Duration {
     let round = rtt.smoothed();
     let patience = if in_flight <= CHEAP_TO_COPY { round / 2 } else { round * 3 / 4 };
     patience.max(SUSPECT_MIN) + held
@@ -44,15 +42,13 @@ pub fn quiet_after(rtt: &Rtt, held: Duration, in_flight: u64) -> Duration {
 
 /// How long a path stays suspect before it is down: long enough for most stalls, short enough
 /// that a restarted peer is noticed within two seconds.
-#[must_use]
-pub fn down_after(probe_timeout: Duration) -> Duration {
+pub(super) fn down_after(probe_timeout: Duration) -> Duration {
     (probe_timeout * 4).clamp(DOWN_MIN, DOWN_MAX)
 }
 
 /// How long to wait between probes of a path that has been silent for `silent`. There is no
 /// backoff in the first ten seconds, so that a path that returns is found at once.
-#[must_use]
-pub fn probe_interval(rtt: &Rtt, silent: Duration) -> Duration {
+pub(super) fn probe_interval(rtt: &Rtt, silent: Duration) -> Duration {
     if silent >= EAGER { PROBE_SLOW } else { (rtt.min() / 2).clamp(PROBE_MIN, PROBE_MAX) }
 }
 

@@ -14,8 +14,10 @@
 //! | What does a path really deliver? | `throughput` |
 //! | What does its loss cost in time? | `loss` |
 //! | When is a silent path suspect, when down, how is it probed? | `failover` |
+//! | For how long has it been silent? | `silence` |
 //! | What follows from what for a path's state? | `state` |
 //! | Is a path that came back to be relied on? | `trust` |
+//! | Where does a repair symbol go? | `elsewhere` |
 //! | Which link should be joined with which address? | `pairs` |
 //! | Is the peer really at that address? | `probe` |
 //! | How long may a packet be? | `mtu` |
@@ -44,6 +46,7 @@ mod probe;
 mod quota;
 mod redundant;
 mod schedule;
+mod silence;
 mod state;
 mod throughput;
 mod told;
@@ -52,9 +55,9 @@ mod trust;
 pub use advertise::{Advertise, Remotes};
 pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
-pub use failover::{down_after, probe_interval, quiet_after, suspect_after};
+
 pub use loss::LossRate;
-pub use mtu::{Mtu, Search, SearchInput};
+pub use mtu::{BASE_IPV4, Mtu, Search, SearchInput, heads};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Standing};
 pub use probe::Validation;

@@ -232,15 +232,30 @@ impl Mtu {
 #[must_use]
 pub(super) const fn base(remote: &Address) -> u16 {
     match remote {
-        Address::Ip(SocketAddr::V4(_)) => 576 - 28,
-        Address::Ip(SocketAddr::V6(_)) => 1_280 - 48,
+        Address::Ip(SocketAddr::V4(_)) => BASE_IPV4,
+        Address::Ip(SocketAddr::V6(_)) => 1_280 - IPV6_HEADS,
         Address::Serial => 256,
     }
 }
 
+/// What IP and UDP put before each datagram to this address.
+#[must_use]
+pub const fn heads(remote: &Address) -> u16 {
+    match remote {
+        Address::Ip(SocketAddr::V4(_)) => IPV4_HEADS,
+        Address::Ip(SocketAddr::V6(_)) => IPV6_HEADS,
+        Address::Serial => 0,
+    }
+}
+
+/// The least of all paths of the internet.
+pub const BASE_IPV4: u16 = 576 - IPV4_HEADS;
+const IPV4_HEADS: u16 = 20 + 8;
+const IPV6_HEADS: u16 = 40 + 8;
+
 /// UDP payloads of full packets that are common: Ethernet by IPv4 and by IPv6, and tunnels of the
 /// least IPv6 length. The longest first.
-const COMMON: [u16; 3] = [1_500 - 28, 1_500 - 48, 1_280 - 28];
+const COMMON: [u16; 3] = [1_500 - IPV4_HEADS, 1_500 - IPV6_HEADS, 1_280 - IPV4_HEADS];
 /// A search this close to the truth is good enough.
 const GAP_MAX: u16 = 16;
 /// MAX_PROBES of RFC 8899 section 5.1.2.

@@ -1,15 +1,15 @@
 //! One path: a pair of local link and remote address, with everything that belongs to it.
 //!
 //! It has its own round trip, losses, congestion window, packet numbers, replay window and
-//! acknowledgements. [`super::state`] says what it can be used for, [`super::failover`] when that
+//! acknowledgements. [`super::state`] says what it can be used for, [`super::silence`] when that
 //! changes, [`super::probe`] whether its address is proved, [`super::mtu`] how long its packets are.
 
-use super::failover::{down_after, probe_interval, quiet_after, suspect_after};
 use super::loss::LossRate;
 use super::mtu::{self, Mtu};
 use super::pairs::PairInUse;
 use super::probe::Validation;
 use super::schedule::Candidate;
+use super::silence::Silence;
 use super::state::{PathInput, PathState};
 use super::throughput::{News, Throughput};
 use super::trust::Trust;
@@ -59,19 +59,7 @@ pub struct Path {
     state: PathState,
     throughput: Throughput,
     loss: LossRate,
-    /// When the oldest packet that waits for an acknowledgement was sent.
-    waiting_since: Option<Instant>,
-    /// When something was last newly acknowledged.
-    last_acknowledged: Option<Instant>,
-    /// It came back by an acknowledgement on another path: its own way back is in doubt.
-    heard_elsewhere: bool,
-    suspect_since: Option<Instant>,
-    /// The number of the first packet sent since then: its arrival proves that the silence is over.
-    doubted_from: u64,
-    last_probe: Option<Instant>,
-    /// When something that wants an acknowledgement was last sent.
-    last_eliciting: Instant,
-    held: Duration,
+    silence: Silence,
 }
 
 /// What a path has done so far.
@@ -210,14 +198,7 @@ impl Path {
             state: if proved { PathState::Active } else { PathState::Probing },
             throughput: Throughput::new(),
             loss: LossRate::new(),
-            waiting_since: None,
-            last_acknowledged: None,
-            heard_elsewhere: false,
-            suspect_since: None,
-            doubted_from: 0,
-            last_probe: None,
-            last_eliciting: now,
-            held: config.acknowledgement_delay,
+            silence: Silence::new(config.acknowledgement_delay, now),
         }
     }
 
@@ -273,7 +254,7 @@ impl Path {
             in_flight,
             window: self.recovery.window(),
             datagram: self.mtu.length().into(),
-            overdue: self.overdue(now),
+            overdue: self.silence.overdue(&self.recovery, now),
             allowance: self.recovery.allowance(now),
             class: self.class,
         }
@@ -291,7 +272,9 @@ impl Path {
     pub fn missing(&self) -> u64 {
         let sent = self.replay.highest().map_or(0, |highest| highest.0.saturating_add(1));
         let missing = sent.saturating_sub(self.counters.received_packets);
-        missing.saturating_mul(u64::from(self.mtu.length()).saturating_add(HEADS))
+        missing.saturating_mul(
+            u64::from(self.mtu.length()).saturating_add(mtu::heads(&self.remote).into()),
+        )
     }
 
     /// A packet was sent.
@@ -304,9 +287,7 @@ impl Path {
         }
         if eliciting {
             self.wants_probe = false;
-            self.last_eliciting = now;
-            self.last_probe = Some(now);
-            self.waiting_since.get_or_insert(now);
+            self.silence.on_eliciting(now);
         }
     }
 
@@ -329,7 +310,7 @@ impl Path {
     /// does, the path is not silent. One that is in doubt stays so until it answers.
     pub fn on_settled(&mut self, oldest: Option<Instant>) {
         if self.state == PathState::Active {
-            self.waiting_since = oldest;
+            self.silence.on_settled(oldest);
         }
     }
 
@@ -346,28 +327,22 @@ impl Path {
     pub fn on_acknowledged(&mut self, news: &Acknowledged, now: Instant) -> bool {
         let Acknowledged { bytes, packets, oldest, .. } = *news;
         self.loss.on_arrived(packets);
-        let silent = self.waits(now);
+        let silent = self.silence.waits(&self.recovery, now);
         let rtt = &self.recovery.rtt;
         let used = self.recovery.in_flight().saturating_add(bytes);
         let busy = used.saturating_mul(2) >= self.recovery.window();
         let pace = News { bytes, latest: rtt.latest(), least: rtt.min(), busy };
         self.throughput.on_acknowledged(&pace, now);
-        self.waiting_since = oldest;
-        // While the way back works, what comes another way says rather that it no longer does.
-        if news.own_path || self.heard_elsewhere {
-            self.last_acknowledged = Some(now);
-        }
-        if !news.own_path && news.largest < self.doubted_from {
-            return false; // What arrived before the silence says nothing of its end.
+        self.silence.on_settled(oldest);
+        if !self.silence.on_acknowledged(news.largest, news.own_path, now) {
+            return false;
         }
         let changed = self.change(PathInput::Acknowledged);
-        self.heard_elsewhere = !news.own_path && (changed || self.heard_elsewhere);
+        self.silence.on_working(changed, news.own_path, now);
         if changed {
-            self.last_acknowledged = Some(now);
-            self.suspect_since = None;
             self.loss = LossRate::new(); // What was lost in silence says nothing.
             // Pings were lost as well, so nothing is said of lengths.
-            if silent > self.silence_of_long() {
+            if silent > self.silence.of_long_packets(&self.recovery) {
                 self.recovery.forget_long_losses();
             }
             self.recovery.on_resumed(silent, now);
@@ -437,12 +412,6 @@ impl Path {
         shrank
     }
 
-    /// The longest silence of a path that swallows long packets alone: the first Ping is answered.
-    fn silence_of_long(&self) -> Duration {
-        let rtt = &self.recovery.rtt;
-        suspect_after(rtt, self.held) + rtt.smoothed() * 2 + Duration::from_millis(20)
-    }
-
     /// Whether the moment of the next probe has come: to find out whether a silent path is back,
     /// or to keep an idle one open.
     fn probe_due(&self, keep_alive: Duration, now: Instant) -> bool {
@@ -453,10 +422,7 @@ impl Path {
     /// carries acknowledgements would not notice that they get lost.
     #[must_use]
     pub fn wants_ping_with_ack(&self, now: Instant) -> bool {
-        let since = now.since(self.last_eliciting);
-        self.state == PathState::Active
-            && self.waiting_since.is_none()
-            && since >= self.recovery.rtt.smoothed().max(PING_WITH_ACK)
+        self.state == PathState::Active && self.silence.wants_ping_with_ack(&self.recovery, now)
     }
 
     /// When `on_timeout` wants to be called, if a path may be quiet for `keep_alive`.
@@ -464,8 +430,8 @@ impl Path {
     pub fn timeout(&self, keep_alive: Duration) -> Option<Instant> {
         let life = match self.state {
             PathState::Probing => self.validation.deadline(),
-            PathState::Active => self.suspect_at(),
-            PathState::Suspect => self.down_at(),
+            PathState::Active => self.silence.suspect_at(&self.recovery),
+            PathState::Suspect => self.silence.down_at(&self.recovery),
             PathState::Down => None,
         };
         [life, self.probe_at(keep_alive)].into_iter().flatten().min()
@@ -478,21 +444,20 @@ impl Path {
             self.on_challenge_sent(now);
         }
         if self.probe_due(keep_alive, now) {
-            // The moment passes whether or not the probe can be sent now: nothing waits for a
-            // moment that has passed.
             self.wants_probe = true;
-            self.last_probe = Some(now);
+            self.silence.on_probe_due(now);
         }
         let reached = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
         let changed = match self.state {
-            PathState::Active if reached(self.suspect_at()) => {
-                self.suspect_since = Some(now);
-                self.doubted_from = self.recovery.next_number().0;
+            PathState::Active if reached(self.silence.suspect_at(&self.recovery)) => {
+                self.silence.on_suspected(self.recovery.next_number().0, now);
                 self.wants_probe = true;
                 self.mtu.on_silence();
                 self.change(PathInput::Silence)
             }
-            PathState::Suspect if reached(self.down_at()) => self.change(PathInput::GaveUp),
+            PathState::Suspect if reached(self.silence.down_at(&self.recovery)) => {
+                self.change(PathInput::GaveUp)
+            }
             _ => false,
         };
         changed.then_some(self.state)
@@ -526,45 +491,15 @@ impl Path {
         changed
     }
 
-    fn suspect_at(&self) -> Option<Instant> {
-        let oldest = self.waiting_since.filter(|_| self.recovery.waiting())?;
-        let patience = suspect_after(&self.recovery.rtt, self.held);
-        let patient = quiet_after(&self.recovery.rtt, self.held, self.recovery.in_flight());
-        let quiet = self.last_acknowledged.map(|at| at + patient);
-        Some((oldest + patience).max(quiet.unwrap_or(Instant::ZERO)))
-    }
-
-    /// How long the oldest packet that waits for an acknowledgement has been under way.
-    fn waits(&self, now: Instant) -> Duration {
-        let oldest = self.waiting_since.filter(|_| self.recovery.waiting());
-        oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
-    }
-
-    /// How much longer than a round trip that is.
-    fn overdue(&self, now: Instant) -> Duration {
-        let rtt = &self.recovery.rtt;
-        self.waits(now) - rtt.smoothed().max(rtt.latest()) - self.held
-    }
-
-    fn down_at(&self) -> Option<Instant> {
-        Some(self.suspect_since? + down_after(self.recovery.probe_timeout()))
-    }
-
     fn probe_at(&self, keep_alive: Duration) -> Option<Instant> {
         match self.state {
             PathState::Probing => None,
-            PathState::Active => Some(self.last_probe.unwrap_or(self.last_eliciting) + keep_alive),
-            PathState::Suspect | PathState::Down => {
-                let last = self.last_probe.unwrap_or(Instant::ZERO);
-                let silent = self.waiting_since.map_or(Duration::ZERO, |since| last.since(since));
-                Some(last + probe_interval(&self.recovery.rtt, silent))
-            }
+            PathState::Active => Some(self.silence.keep_alive_at(keep_alive)),
+            PathState::Suspect | PathState::Down => Some(self.silence.probe_at(&self.recovery)),
         }
     }
 }
 
-/// What IP (v6) and UDP put before a packet.
-const HEADS: u64 = 48;
 /// What full packets have on most paths, header and tag included.
 const USUAL_BYTES: u16 = 1_200;
 /// Long packets lost in a row that are more than chance.
@@ -574,5 +509,3 @@ const CHALLENGE_MIN: Duration = Duration::from_millis(200);
 const CHALLENGE_MAX: Duration = Duration::from_secs(1);
 /// A challenge in a packet of its own, at least.
 const CHALLENGE_BYTES: u64 = 64;
-/// How often a path that only acknowledges asks whether its acknowledgements arrive.
-const PING_WITH_ACK: Duration = Duration::from_millis(50);
