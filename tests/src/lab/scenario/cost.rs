@@ -37,7 +37,7 @@ pub(super) fn all(stage: &mut Stage) -> io::Result<()> {
             }
         }
         if let Some(ours) = ours {
-            stage.at_most("CPU seconds a GB", ours.cpu_s_per_gb, 1.3, "s");
+            stage.at_most_exactly("CPU seconds a GB", ours.cpu_s_per_gb, 1.3, "s");
             if let Some(quinn) = quinn {
                 let least = 2.0 * quinn.mbit_s;
                 stage.at_least("goodput, twice quinn's", ours.mbit_s, least, "Mbit/s");
