@@ -24,6 +24,7 @@ pub(crate) struct HostStorage {
     datagrams: MmapMut,
     /// Empty until the mode asks for it.
     repair: Vec<u8>,
+    repair_max: usize,
 }
 
 impl HostStorage {
@@ -31,7 +32,8 @@ impl HostStorage {
     pub(crate) fn new(window: u64) -> Self {
         let window = usize::try_from(window).unwrap_or(usize::MAX).max(WINDOW_MIN);
         let sent_max = (window / 8 / size_of::<SentSlot>()).clamp(SENT_FIRST, SENT_MAX);
-        let pools = window - window / 8 - FIXED_BYTES;
+        let repair_max = if window < REPAIR_WINDOW_MIN { 0 } else { MEMORY_BYTES };
+        let pools = window - window / 8 - FIXED_BYTES - repair_max;
         Self {
             paths: (0..8).map(|_| None).collect(),
             streams: (0..STREAMS).map(|_| StreamSlot::EMPTY).collect(),
@@ -41,6 +43,7 @@ impl HostStorage {
             receive: pages(pools / 7 * 4),
             datagrams: pages(2 * DATAGRAM_BYTES),
             repair: Vec::new(),
+            repair_max,
         }
     }
 
@@ -57,9 +60,9 @@ impl HostStorage {
         if grows {
             self.sent.resize(len, SentSlot::EMPTY);
         }
-        let repairs = wish.repair && self.repair.is_empty();
+        let repairs = wish.repair && self.repair.len() < self.repair_max;
         if repairs {
-            self.repair = vec![0; MEMORY_BYTES];
+            self.repair = vec![0; self.repair_max];
         }
         grows || repairs
     }
@@ -113,8 +116,10 @@ const BLOCK_BYTES: usize = 16 << 10;
 const SENT_FIRST: usize = 64;
 const SENT_MAX: usize = 16_384;
 const DATAGRAM_BYTES: usize = 32 << 10;
-/// What does not grow: paths, streams, the rings of messages, and error correction.
-const FIXED_BYTES: usize = (128 << 10) + MEMORY_BYTES;
+/// What does not grow: paths, streams and the rings of messages.
+const FIXED_BYTES: usize = 128 << 10;
+/// With less, error correction would take most of what streams need: it is left out.
+const REPAIR_WINDOW_MIN: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -152,5 +157,17 @@ mod tests {
     fn the_smallest_window_still_works() {
         let credit = offered_credit(&mut HostStorage::new(0));
         assert!(credit.data > 192 << 10, "{credit:?}");
+    }
+
+    #[test]
+    fn error_correction_is_left_out_of_a_small_window() {
+        let wish = MemoryWish { repair: true, ..MemoryWish::default() };
+        assert!(!HostStorage::new(0).grow(wish));
+        for window in [REPAIR_WINDOW_MIN as u64, WINDOW_DEFAULT] {
+            let mut storage = HostStorage::new(window);
+            assert!(storage.grow(wish) && !storage.grow(wish));
+            assert_eq!(storage.parts().repair.len(), MEMORY_BYTES);
+            assert!(offered_credit(&mut storage).data > 192 << 10);
+        }
     }
 }

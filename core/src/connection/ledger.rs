@@ -63,7 +63,7 @@ impl<'a> Ledger<'a> {
             Carried::PathStatus(sequence) => self.told.on_acked(sequence),
             Carried::Mode(_) | Carried::Advertise(_) | Carried::LengthProbe(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
-            Carried::Symbols { first, missing } => self.symbols.on_fate(first, missing),
+            Carried::Symbols { first, missing } => self.symbols.on_acked(first, missing),
             stream => self.streams.on_acked(stream, &mut self.memory),
         }
     }
@@ -75,8 +75,7 @@ impl<'a> Ledger<'a> {
             Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
             Carried::Acknowledgement { .. } | Carried::LengthProbe(_) => {}
-            // What it contained goes out again, in another symbol.
-            Carried::Symbols { first, missing } => self.symbols.on_fate(first, missing),
+            Carried::Symbols { first, missing } => self.symbols.on_lost(first, missing),
             stream => self.streams.on_lost(stream, &mut self.memory),
         }
     }

@@ -19,6 +19,7 @@
 //!
 //! What decides *which path* lives in [`crate::path`], not here.
 
+mod again;
 mod api;
 mod close;
 mod compose;

@@ -10,8 +10,8 @@
 //!
 //! The code itself is in [`crate::repair`]. The packet of a symbol that was computed is not
 //! acknowledged: for congestion control it is lost. But the sender is told, once, and if it hears of
-//! it before it misses the packet, nothing is sent again; else the second copy is dropped like any
-//! duplicate.
+//! it before it misses the packet, nothing is sent again; else the symbol goes out as it was
+//! (`again`), and if it was computed meanwhile, the copy is dropped like any duplicate.
 
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
@@ -124,6 +124,26 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if !self.protects() {
             return self.write_data(slot, again, writer.is_empty(), writer, cargo);
         }
+        let written =
+            self.write_lost(slot, writer, cargo) || self.write_fresh(slot, again, writer, cargo);
+        if written {
+            let bytes = writer.len().saturating_sub(before);
+            self.repairs.demand.on_sent(bytes.saturating_add(HEADS));
+            let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+            self.repairs.last = path.map(|path| path.id);
+        }
+        written
+    }
+
+    /// Writes as many new symbols as a packet should have.
+    fn write_fresh(
+        &mut self,
+        slot: usize,
+        again: bool,
+        writer: &mut Writer<'_>,
+        cargo: &mut Cargo,
+    ) -> bool {
+        let before = writer.len();
         // The mixture of such symbols must fit a packet with its own heads.
         let whole = before.saturating_add(writer.remaining());
         let most = whole.saturating_sub(REPAIR_OVERHEAD).min(CONTENTS_BYTES_MAX);
@@ -153,9 +173,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return false;
         }
         self.repairs.typical.on_sent(bytes);
-        self.repairs.demand.on_sent(bytes.saturating_add(HEADS));
-        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
-        self.repairs.last = path.map(|path| path.id);
         true
     }
 

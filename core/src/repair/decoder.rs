@@ -12,6 +12,7 @@
 
 use super::encoder::Mixture;
 use super::gf256::{add_multiple, inverse, multiply, scale};
+use super::places::Places;
 use super::{CONTENTS_BYTES_MAX, DECODER_BYTES, EQUATIONS, LENGTH_BYTES, ROW_BYTES, SYMBOL_BYTES};
 use super::{WINDOW, coefficient, index, place, place_mut, write_symbol};
 
@@ -20,8 +21,8 @@ use super::{WINDOW, coefficient, index, place, place_mut, write_symbol};
 pub struct Decoder {
     /// One more than the highest number heard of.
     end: u32,
-    /// Bit `i`: the symbol whose place is `i` is here.
-    here: u128,
+    /// Of symbols that are here.
+    here: Places,
     /// The pivots of the equations whose rows are in use.
     pivots: [Option<u8>; EQUATIONS],
 }
@@ -38,7 +39,7 @@ impl Decoder {
         if memory.len() < DECODER_BYTES {
             return true; // Nothing is ever computed.
         }
-        if !self.advance(number, memory) || self.here & bit(index(number)) != 0 {
+        if !self.advance(number, memory) || self.here.has(index(number)) {
             return false;
         }
         if place_mut(memory, index(number)).is_some_and(|symbol| write_symbol(contents, symbol)) {
@@ -67,7 +68,7 @@ impl Decoder {
         coefficients.fill(0);
         for number in mixture.first..=last {
             let factor = coefficient(mixture.key, number);
-            if self.here & bit(index(number)) == 0 {
+            if !self.here.has(index(number)) {
                 if let Some(place) = coefficients.get_mut(index(number)) {
                     *place = factor;
                 }
@@ -112,7 +113,7 @@ impl Decoder {
 
     /// The symbol at this place is known now.
     fn learn(&mut self, at: usize, memory: &mut [u8]) {
-        self.here |= bit(at);
+        self.here.set(at, true);
         for slot in 0..EQUATIONS {
             if !self.in_use(slot) {
                 continue;
@@ -181,7 +182,7 @@ impl Decoder {
         }
         let steps = (end - self.end).min(WINDOW as u32);
         for number in (end - steps)..end {
-            self.here &= !bit(index(number));
+            self.here.set(index(number), false);
             for slot in 0..EQUATIONS {
                 let row = split(memory).and_then(|(_, rows)| row_mut(rows, slot));
                 let asks = row.and_then(|(coefficients, _)| coefficients.get(index(number)));
@@ -231,9 +232,4 @@ fn eliminate(rows: &mut [u8], slot: usize, by: usize, pivot: usize) {
     let at = |row: &[u8]| row.get(pivot).copied().unwrap_or(0);
     let factor = multiply(at(to), inverse(at(from)));
     add_multiple(to, from, factor);
-}
-
-/// The bit of a place.
-const fn bit(at: usize) -> u128 {
-    1_u128.rotate_left(at as u32)
 }

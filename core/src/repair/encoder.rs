@@ -1,6 +1,9 @@
 //! The sender's side: remembers the last symbols and mixes them.
 
-use super::{CONTENTS_BYTES_MAX, LENGTH_BYTES, WINDOW, coefficient, gf256, index, place};
+use super::places::Places;
+use super::{
+    CONTENTS_BYTES_MAX, COVER_MAX, LENGTH_BYTES, WINDOW, coefficient, gf256, index, place,
+};
 use super::{place_mut, write_symbol};
 
 /// The last symbols sent. Their memory is lent with each call.
@@ -9,8 +12,10 @@ pub struct Encoder {
     next: u32,
     held: u8,
     key: u16,
-    /// Bit `i`: the fate of the symbol whose place is `i` is known.
-    settled: u128,
+    /// Of symbols whose fate is known.
+    settled: Places,
+    /// Of symbols that got lost and were not sent again yet.
+    lost: Places,
 }
 
 /// What a repair symbol is made of.
@@ -45,8 +50,10 @@ impl Encoder {
             return None;
         }
         self.next = number.checked_add(1)?;
-        self.settled &= !bit(number);
-        self.held = self.held.saturating_add(1).min(WINDOW as u8);
+        self.settled.set(index(number), false);
+        self.lost.set(index(number), false);
+        self.held = self.held.saturating_add(1).min(COVER_MAX);
+        self.trim();
         Some(number)
     }
 
@@ -69,24 +76,51 @@ impl Encoder {
         self.next
     }
 
-    /// The packet of a symbol was acknowledged, or its contents go out again: no repair symbol need
-    /// cover it, and one that did would only have one more unknown.
+    /// A symbol arrived, or goes out again: no repair symbol need cover it, and one that did would
+    /// only have one more unknown.
     pub fn on_settled(&mut self, number: u32) {
-        let held = u32::from(self.held);
-        let behind = self.next.wrapping_sub(number);
-        if behind == 0 || behind > held {
-            return;
-        }
-        self.settled |= bit(number);
-        while self.held > 0 && self.settled & bit(self.next.wrapping_sub(self.held.into())) != 0 {
-            self.held = self.held.saturating_sub(1);
+        if self.remembers(number) {
+            self.settled.set(index(number), true);
+            self.lost.set(index(number), false);
+            self.trim();
         }
     }
 
     /// The same for each symbol of `which`: bit `i` stands for the `i`th from `first` on.
-    pub fn on_fate(&mut self, first: u32, which: u8) {
-        let of = |bit: &u32| which >> bit & 1 != 0;
-        (0..u8::BITS).filter(of).for_each(|bit| self.on_settled(first.wrapping_add(bit)));
+    pub fn on_acked(&mut self, first: u32, which: u8) {
+        each(first, which).for_each(|number| self.on_settled(number));
+    }
+
+    /// These symbols got lost.
+    pub fn on_lost(&mut self, first: u32, which: u8) {
+        for number in each(first, which) {
+            if self.remembers(number) {
+                self.lost.set(index(number), true);
+            }
+        }
+    }
+
+    /// The oldest symbol that got lost and was not sent again.
+    #[must_use]
+    pub fn lost(&self) -> Option<u32> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        let oldest = self.next.saturating_sub(WINDOW as u32);
+        (oldest..self.next).find(|number| self.lost.has(index(*number)))
+    }
+
+    fn remembers(&self, number: u32) -> bool {
+        let behind = self.next.wrapping_sub(number);
+        behind > 0 && behind <= WINDOW as u32
+    }
+
+    /// Lets go of the oldest symbols, as far as they are settled.
+    fn trim(&mut self) {
+        let oldest = |held: u8| index(self.next.wrapping_sub(held.into()));
+        while self.held > 0 && self.settled.has(oldest(self.held)) {
+            self.held = self.held.saturating_sub(1);
+        }
     }
 
     /// What the next repair symbol is made of: all symbols held. `None` when there are none.
@@ -117,7 +151,8 @@ impl Encoder {
     }
 }
 
-/// The bit of a symbol's place.
-const fn bit(number: u32) -> u128 {
-    1_u128.rotate_left(index(number) as u32)
+/// The symbols of `which`: bit `i` stands for the `i`th from `first` on.
+fn each(first: u32, which: u8) -> impl Iterator<Item = u32> {
+    let of = move |bit: &u32| which >> bit & 1 != 0;
+    (0..u8::BITS).filter(of).map(move |bit| first.wrapping_add(bit))
 }

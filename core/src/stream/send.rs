@@ -187,6 +187,13 @@ impl SendHalf {
         !self.again.is_empty() || self.fin_again
     }
 
+    /// Whether some of these bytes must be sent once more, or the end behind them.
+    pub(super) fn wants(&self, offset: u64, len: u64, fin: bool) -> bool {
+        let (start, end) = (offset.max(self.base), offset.saturating_add(len));
+        self.again.iter().any(|range| start < range.end && range.start < end)
+            || fin && self.fin_again
+    }
+
     /// What must be sent once more, at most `max` bytes.
     pub(super) fn chunk_again(&mut self, max: usize, pool: &Pool, memory: &[u8]) -> Option<Chunk> {
         while let Some(range) = self.again.first() {

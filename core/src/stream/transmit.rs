@@ -280,6 +280,23 @@ impl Streams {
         }
     }
 
+    /// Whether some of these bytes wait to be sent again.
+    #[must_use]
+    pub fn wants_again(&self, item: Carried, m: &mut StreamMemory<'_>) -> bool {
+        let Carried::Stream { stream, offset, len, fin } = item else { return false };
+        let slot = self.table.find(stream, m.slots);
+        slot.is_some_and(|slot| slot.send.wants(offset, len.into(), fin))
+    }
+
+    /// They were sent again; returns how many they are.
+    pub fn on_again(&mut self, item: Carried, m: &mut StreamMemory<'_>) -> u64 {
+        let Carried::Stream { stream, offset, len, fin } = item else { return 0 };
+        if let Some(slot) = self.table.find(stream, m.slots) {
+            slot.send.on_sent(Chunk { offset, len: len.into(), fin, fresh: false });
+        }
+        len.into()
+    }
+
     /// Something that a packet carried must be sent again.
     pub fn on_lost(&mut self, item: Carried, m: &mut StreamMemory<'_>) {
         let slot = match item {

@@ -36,7 +36,7 @@ pub struct EndpointConfig {
     pub advertise: Vec<SocketAddr>,
     /// Tell peers none of the links' addresses: they mean nothing to them.
     pub hidden: bool,
-    /// Memory of a connection, in bytes.
+    /// Memory of a connection, in bytes. With less than 4 MiB the mode `repair` is `bulk`.
     pub window: Option<u64>,
     /// These links instead of the machine's interfaces.
     pub fixed_links: Option<Vec<FixedLink>>,

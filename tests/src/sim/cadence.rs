@@ -17,6 +17,7 @@ pub struct Cadence {
     begun: u64,
     /// How many arrived whole.
     arrived: u64,
+    uneven: bool,
 }
 
 /// How late messages came.
@@ -49,20 +50,29 @@ impl Cadence {
     /// `count` messages of `bytes`, the first of them due at `first`.
     #[must_use]
     pub const fn new(bytes: u64, every: Duration, count: u64, first: Instant) -> Self {
-        Self { bytes, every, first, count, begun: 0, arrived: 0 }
+        Self { bytes, every, first, count, begun: 0, arrived: 0, uneven: false }
     }
 
-    /// When the next message is due.
+    /// The process that writes them wakes late for one in sixteen, by up to five of them, as on a
+    /// busy machine: it then writes several at once.
+    #[must_use]
+    pub const fn uneven(self) -> Self {
+        Self { uneven: true, ..self }
+    }
+
+    /// When the next message is written.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        (self.begun < self.count).then(|| self.due(self.begun))
+        (self.begun < self.count).then(|| self.due(self.begun) + self.late(self.begun))
     }
 
     /// Bytes that have become due since the last call.
     pub fn take_due(&mut self, now: Instant) -> u64 {
         let before = self.begun;
-        while self.next_due().is_some_and(|due| due <= now) {
-            self.begun += 1;
+        if self.next_due().is_some_and(|due| due <= now) {
+            while self.begun < self.count && self.due(self.begun) <= now {
+                self.begun += 1;
+            }
         }
         (self.begun - before) * self.bytes
     }
@@ -79,6 +89,12 @@ impl Cadence {
             self.arrived += 1;
             lateness.messages += 1;
         }
+    }
+
+    fn late(&self, index: u64) -> Duration {
+        let drawn = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let wakes_late = self.uneven && drawn.is_multiple_of(16);
+        self.every * if wakes_late { drawn / 16 % 5 + 1 } else { 0 }
     }
 
     fn due(&self, index: u64) -> Instant {

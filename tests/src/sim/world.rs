@@ -185,8 +185,13 @@ impl World {
         every: Duration,
         count: u64,
     ) -> StreamId {
+        self.send_cadence(service, Cadence::new(bytes, every, count, self.now))
+    }
+
+    /// The same with a cadence of the caller's.
+    pub fn send_cadence(&mut self, service: &'static str, cadence: Cadence) -> StreamId {
         let mut plan = StreamPlan::new(0, service, 0);
-        plan.there.cadence = Some(Cadence::new(bytes, every, count, self.now));
+        plan.there.cadence = Some(cadence);
         self.traffic.plan(plan);
         let id = self.traffic.open(0, &mut self.nodes[0]).expect("a stream");
         self.begin();

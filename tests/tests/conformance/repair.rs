@@ -1,10 +1,10 @@
 //! Section 9.9: symbols, sums of them, and what is computed.
 
-use crate::puppet::{Puppet, Setup};
+use crate::puppet::{Heard, Puppet, Setup, write};
 use ropewalk_core::config::Config;
-use ropewalk_core::id::Mode;
+use ropewalk_core::id::{Mode, StreamId};
 use ropewalk_core::repair::{ENCODER_BYTES, Encoder};
-use ropewalk_core::wire::{Frame, Writer};
+use ropewalk_core::wire::{Frame, Frames, Writer};
 
 fn puppet() -> Puppet {
     let standard = Setup::default();
@@ -96,4 +96,63 @@ fn other_frames_in_a_symbol_break_the_protocol() {
         inner.encode(&mut writer).unwrap();
         puppet().is_violated_by(&[Frame::Symbol { number: 0, contents: writer.as_slice() }]);
     }
+}
+
+/// The symbols in these packets: number and contents.
+fn symbols(heard: &[Heard]) -> Vec<(u32, &'static [u8])> {
+    let symbol = |frame: &Frame<'static>| match frame {
+        Frame::Symbol { number, contents } | Frame::SymbolSized { number, contents } => {
+            Some((*number, *contents))
+        }
+        _ => None,
+    };
+    heard.iter().flat_map(|packet| packet.frames.iter().filter_map(symbol)).collect()
+}
+
+/// Acknowledges packets behind those that were heard, so that those count as lost; what comes then.
+fn lose(puppet: &mut Puppet, stream: StreamId) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        puppet.subject.stream(stream).write(&[8; 10]).unwrap();
+        let sent = puppet.wait(20);
+        let last = sent.last().unwrap();
+        puppet.acknowledge(last.path, &[last.number], last.path, last.link);
+        heard.extend(sent);
+    }
+    heard.extend(puppet.wait(500));
+    heard
+}
+
+#[test]
+fn a_lost_symbol_comes_again_as_it_was() {
+    let mut puppet = puppet();
+    puppet.settle();
+    let stream = write(&mut puppet, 300);
+    let first = symbols(&puppet.wait(20));
+    let [(number, contents)] = first[..] else { panic!("{first:?}") };
+    let again = symbols(&lose(&mut puppet, stream));
+    let copies: Vec<_> = again.iter().filter(|(other, _)| *other == number).collect();
+    assert!(!copies.is_empty() && copies.iter().all(|(_, other)| *other == contents), "{again:?}");
+    assert!(puppet.subject.stats().again_bytes >= 300);
+}
+
+#[test]
+fn a_symbol_with_a_message_does_not_come_again() {
+    // spec: 9.9-5
+    let mut puppet = puppet();
+    puppet.settle();
+    puppet.subject.send_datagram(b"only once").unwrap();
+    let stream = write(&mut puppet, 300);
+    let first = symbols(&puppet.wait(20));
+    let [(number, contents)] = first[..] else { panic!("{first:?}") };
+    assert!(contents.windows(9).any(|part| part == b"only once"));
+    let again = symbols(&lose(&mut puppet, stream));
+    assert!(again.iter().all(|(other, _)| *other != number), "{again:?}");
+    let inside = again.iter().flat_map(|(_, contents)| Frames::new(contents)).map(Result::unwrap);
+    let bytes = inside.filter_map(|frame| match frame {
+        Frame::Stream { stream: of, offset: 0, data, .. }
+        | Frame::StreamSized { stream: of, offset: 0, data, .. } => (of == stream).then_some(data),
+        _ => None,
+    });
+    assert!(bytes.map(<[u8]>::len).max() >= Some(300), "its bytes come in another: {again:?}");
 }

@@ -14,7 +14,9 @@ pub(crate) fn all() {
     any(&mut encoder).mix(&mixture, bytes.any(), memory.any());
     see((any(&encoder).held(), any(&encoder).next()));
     any(&mut encoder).on_settled(any(0));
-    any(&mut encoder).on_fate(any(0), any(0));
+    any(&mut encoder).on_acked(any(0), any(0));
+    any(&mut encoder).on_lost(any(0), any(0));
+    see(any(&encoder).lost());
     see(any(&encoder).contents(any(0), memory.any()));
 
     let mut decoder = any(Decoder::new());

@@ -61,6 +61,8 @@ fn packets(streams: &mut Streams, memory: &mut StreamMemory<'_>) {
     any(&mut *streams).clear_lane(any(0), memory);
     any(&mut *streams).on_acked(any(Carried::MaxData), memory);
     any(&mut *streams).on_lost(any(Carried::MaxData), memory);
+    see(any(&*streams).wants_again(any(Carried::MaxData), memory));
+    see(any(&mut *streams).on_again(any(Carried::MaxData), memory));
 }
 
 fn messages() {
