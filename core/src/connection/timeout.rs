@@ -7,8 +7,8 @@ use super::{CloseReason, Connection, Phase, Storage};
 use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::id::Mode;
-use crate::path::{Path, PathState};
-use crate::recovery::{Fate, Sent, TimeoutAction};
+use crate::path::{Path, PathState, Patience};
+use crate::recovery::{Fate, Sent, TimeoutAction, broken_off_after};
 use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.revival().filter(|moment| *moment > self.clock.now),
         ]);
         for path in self.storage.paths().iter().flatten() {
-            next = earliest([next, path.timeout(self.keep_alive(path)), path.recovery.timeout()]);
+            next = earliest([next, path.timeout(&self.patience(path)), path.recovery.timeout()]);
             next = earliest([next, self.broken_off_at(path)]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
@@ -138,7 +138,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
-        let keep_alive = self.keep_alive(path);
+        let patience = self.patience(path);
         let broken_off = self.broken_off_at(path).is_some_and(|moment| moment <= now);
         if broken_off && self.best_path(bit(slot)).is_some() {
             self.routing.copies_due |= bit(slot);
@@ -148,10 +148,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.acks.on_broken_off();
         }
         path.acks.on_timeout(now);
-        if path.timeout(keep_alive).is_none_or(|moment| now < moment) {
+        if path.timeout(&patience).is_none_or(|moment| now < moment) {
             return;
         }
-        let changed = path.on_timeout(keep_alive, now);
+        let changed = path.on_timeout(&patience, now);
         if path.validation.exhausted(now) && path.state() == PathState::Probing {
             self.give_up(slot, true, now);
             return;
@@ -174,6 +174,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// before a long path's, and spoil what these tell of its round trip and rate.
     fn broken_off_at(&self, path: &Path) -> Option<Instant> {
         path.broken_off_at().filter(|_| self.mode.mode == Mode::Backup)
+    }
+
+    fn patience(&self, path: &Path) -> Patience {
+        Patience { keep_alive: self.keep_alive(path), copy: self.copy_after(path) }
+    }
+
+    /// In the mode `backup` the peer copies what it acknowledges when a flow breaks off: after how
+    /// long that has come by the shortest of the other paths.
+    fn copy_after(&self, path: &Path) -> Duration {
+        if self.mode.mode != Mode::Backup {
+            return Duration::ZERO;
+        }
+        let others = self.storage.paths().iter().flatten();
+        let others = others.filter(|other| other.id != path.id && other.may_carry_data());
+        let shortest = others.map(|other| other.recovery.rtt.smoothed()).min();
+        let pause = broken_off_after(path.recovery.rtt.smoothed());
+        shortest.map_or(Duration::ZERO, |round_trip| pause + round_trip / 2 + COPY_LATE)
     }
 
     /// How long a path may be quiet before it is asked.
@@ -261,6 +278,8 @@ fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
 
 /// While a path that fell silent has to be good, it is asked this often.
 const TRIAL: Duration = Duration::from_millis(100);
+/// Timers of both sides are late by so much.
+const COPY_LATE: Duration = Duration::from_millis(4);
 /// With less than this an unvalidated address gets nothing, not even an acknowledgement.
 pub(super) const BUDGET_MIN: u64 = 64;
 

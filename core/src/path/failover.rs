@@ -34,10 +34,15 @@ pub(super) fn suspect_after(rtt: &Rtt, held: Duration) -> Duration {
 /// For how long nothing at all may have been acknowledged before a path is suspect: while
 /// acknowledgements come, one that is overdue is a loss or a growing queue, not a dead path. A
 /// false alarm sends what is in flight twice: with much of it, a burst of losses must pass first.
-pub(super) fn quiet_after(rtt: &Rtt, held: Duration, in_flight: u64) -> Duration {
+///
+/// `copy` is the time after which the peer's last acknowledgements, if they were lost, have come by
+/// another path; zero if it does not send them there. To know what arrived is worth the wait.
+pub(super) fn quiet_after(rtt: &Rtt, held: Duration, in_flight: u64, copy: Duration) -> Duration {
     let round = rtt.smoothed();
-    let patience = if in_flight <= CHEAP_TO_COPY { round / 2 } else { round * 3 / 4 };
-    patience.max(SUSPECT_MIN) + held
+    if in_flight <= CHEAP_TO_COPY {
+        return (round / 2).max(SUSPECT_MIN) + held;
+    }
+    ((round * 3 / 4).max(SUSPECT_MIN) + held).max(copy)
 }
 
 /// How long a path stays suspect before it is down: long enough for most stalls, short enough
@@ -87,9 +92,12 @@ mod tests {
     fn the_less_is_in_flight_the_sooner_suspicion_may_come() {
         let mut rtt = Rtt::new(None, Instant::ZERO);
         rtt.on_sample(Duration::from_millis(60), Duration::ZERO, Instant::ZERO);
-        for (in_flight, millis) in [(1_200, 35), (12_000, 35), (12_001, 50), (1 << 30, 50)] {
-            let quiet = quiet_after(&rtt, Duration::from_millis(5), in_flight);
-            assert_eq!(quiet, Duration::from_millis(millis), "{in_flight}");
+        let cases = [(1_200, 0, 35), (12_000, 0, 35), (12_001, 0, 50), (1 << 30, 0, 50)];
+        let awaited = [(12_000, 80, 35), (12_001, 80, 80), (12_001, 40, 50)];
+        for (in_flight, copy, quiet) in cases.into_iter().chain(awaited) {
+            let [copy, quiet] = [copy, quiet].map(Duration::from_millis);
+            let found = quiet_after(&rtt, Duration::from_millis(5), in_flight, copy);
+            assert_eq!(found, quiet, "{in_flight}, {copy:?}");
         }
     }
 

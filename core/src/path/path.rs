@@ -132,6 +132,16 @@ pub struct Acknowledged {
     pub oldest: Option<Instant>,
 }
 
+/// What a path waits for, beside what it measures itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long it may be quiet before it is probed to keep it open.
+    pub keep_alive: Duration,
+    /// After how long the peer's last acknowledgements come by another path, if they were lost on
+    /// this one; zero if they do not.
+    pub copy: Duration,
+}
+
 /// How a new path begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
@@ -425,31 +435,33 @@ impl Path {
         self.state == PathState::Active && self.silence.wants_ping_with_ack(&self.recovery, now)
     }
 
-    /// When `on_timeout` wants to be called, if a path may be quiet for `keep_alive`.
+    /// When `on_timeout` wants to be called.
     #[must_use]
-    pub fn timeout(&self, keep_alive: Duration) -> Option<Instant> {
+    pub fn timeout(&self, patience: &Patience) -> Option<Instant> {
         let life = match self.state {
             PathState::Probing => self.validation.deadline(),
-            PathState::Active => self.silence.suspect_at(&self.recovery),
+            PathState::Active => self.silence.suspect_at(&self.recovery, patience.copy),
             PathState::Suspect => self.silence.down_at(&self.recovery),
             PathState::Down => None,
         };
-        [life, self.probe_at(keep_alive)].into_iter().flatten().min()
+        [life, self.probe_at(patience.keep_alive)].into_iter().flatten().min()
     }
 
     /// The moment has come; returns the new state if it changed.
-    pub fn on_timeout(&mut self, keep_alive: Duration, now: Instant) -> Option<PathState> {
+    pub fn on_timeout(&mut self, patience: &Patience, now: Instant) -> Option<PathState> {
         if self.validation.token_due(now).is_some() && self.validation.budget() < CHALLENGE_BYTES {
             // Nothing may go there: the try counts as made.
             self.on_challenge_sent(now);
         }
-        if self.probe_due(keep_alive, now) {
+        if self.probe_due(patience.keep_alive, now) {
             self.wants_probe = true;
             self.silence.on_probe_due(now);
         }
         let reached = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
         let changed = match self.state {
-            PathState::Active if reached(self.silence.suspect_at(&self.recovery)) => {
+            PathState::Active
+                if reached(self.silence.suspect_at(&self.recovery, patience.copy)) =>
+            {
                 self.silence.on_suspected(self.recovery.next_number().0, now);
                 self.wants_probe = true;
                 self.mtu.on_silence();

@@ -108,11 +108,12 @@ impl Silence {
         self.waits(recovery, now) - rtt.smoothed().max(rtt.latest()) - self.held
     }
 
-    /// When an active path becomes suspect.
-    pub(super) fn suspect_at(&self, recovery: &Recovery) -> Option<Instant> {
+    /// When an active path becomes suspect, if what the peer acknowledges comes by another path after
+    /// `copy`.
+    pub(super) fn suspect_at(&self, recovery: &Recovery, copy: Duration) -> Option<Instant> {
         let oldest = self.waiting_since.filter(|_| recovery.waiting())?;
         let patience = suspect_after(&recovery.rtt, self.held);
-        let patient = quiet_after(&recovery.rtt, self.held, recovery.in_flight());
+        let patient = quiet_after(&recovery.rtt, self.held, recovery.in_flight(), copy);
         let quiet = self.heard.map(|at| at + patient);
         Some((oldest + patience).max(quiet.unwrap_or(Instant::ZERO)))
     }

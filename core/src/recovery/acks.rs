@@ -136,7 +136,7 @@ impl Acks {
     #[must_use]
     pub fn broken_off_at(&self, round_trip: Duration) -> Option<Instant> {
         let flows = self.run >= RUN_MIN && self.owed == 0;
-        flows.then(|| self.heard_at + (round_trip / 4).max(PAUSE_MIN))
+        flows.then(|| self.heard_at + broken_off_after(round_trip))
     }
 
     /// It does, or it was only a pause: nothing more is to be said before packets come again.
@@ -162,6 +162,12 @@ impl Acks {
 const EAGER_PACKETS: u8 = 100;
 /// So many packets are acknowledged at once, however fast they come.
 const OWED_MAX: u32 = 32;
+/// How long after the last packet of a flow it counts as broken off.
+#[must_use]
+pub fn broken_off_after(round_trip: Duration) -> Duration {
+    (round_trip / 4).max(PAUSE_MIN)
+}
+
 /// So many packets, each within [`PAUSE_MIN`] of the one before, are a flow.
 const RUN_MIN: u8 = 32;
 const PAUSE_MIN: Duration = Duration::from_millis(10);

@@ -41,7 +41,7 @@ use crate::recovery::sent::Flight;
 use crate::time::{Duration, Instant};
 use crate::wire::Ack;
 
-pub use acks::Acks;
+pub use acks::{Acks, broken_off_after};
 pub use rtt::Rtt;
 pub use sent::{Packet, Sent, SentSlot, SentTable};
 
