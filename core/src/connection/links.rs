@@ -173,16 +173,18 @@ impl Links {
         self.policies.iter_mut().find(|policy| policy.link == link)
     }
 
-    /// What we tell the peer, cheapest class first; what does not fit is left out.
+    /// What we tell the peer: an address of each link, cheapest class first, then a second of each,
+    /// and so on. What does not fit is left out, and the handshake has room for eight: a link of
+    /// which the peer knows no address is tried with those of the others, in vain.
     pub(super) fn advertised(&self) -> Vec<Advertised, ADVERTISED_MAX> {
         let mut list = Vec::new();
-        for class in
-            [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort]
-        {
-            let told = |info: &LinkInfo| info.class == class && !info.hidden;
-            for (link, info) in self.iter().filter(|(_, info)| told(info)) {
-                for address in &info.addresses {
-                    let _ = list.push(Advertised { link: *link, class, address: *address });
+        for place in 0..LINK_ADDRESSES_MAX {
+            for class in CLASSES {
+                let told = |info: &LinkInfo| info.class == class && !info.hidden;
+                for (link, info) in self.iter().filter(|(_, info)| told(info)) {
+                    if let Some(address) = info.addresses.get(place) {
+                        let _ = list.push(Advertised { link: *link, class, address: *address });
+                    }
                 }
             }
         }
@@ -199,6 +201,9 @@ impl Links {
     }
 }
 
+/// The cheapest first.
+const CLASSES: [CostClass; 4] =
+    [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort];
 /// By how much IPv6's header is longer than IPv4's.
 const IPV6_LONGER: u16 = 20;
 /// Links of one node that a connection can use.
