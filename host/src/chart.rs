@@ -54,8 +54,14 @@ impl Chart {
     }
 
     fn points(&self) -> impl Iterator<Item = (f64, f64)> {
-        let all = self.series.iter().flat_map(|series| series.points.iter().copied());
-        all.filter(|(x, y)| x.is_finite() && y.is_finite() && !(self.x_log && *x <= 0.0))
+        self.series.iter().flat_map(|series| self.points_of(series))
+    }
+
+    /// Those that can be drawn.
+    fn points_of<'s>(&self, series: &'s Series) -> impl Iterator<Item = (f64, f64)> + use<'s> {
+        let x_log = self.x_log;
+        let points = series.points.iter().copied();
+        points.filter(move |(x, y)| x.is_finite() && y.is_finite() && !(x_log && *x <= 0.0))
     }
 
     fn draw<X>(&self, area: &Area<'_>, across: X, x: &core::ops::Range<f64>) -> Drawn
@@ -87,9 +93,7 @@ impl Chart {
             .y_label_formatter(&number)
             .draw()?;
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
-            let one = Self { series: vec![series.clone()], ..Self::default() };
-            let points: Vec<_> =
-                one.points().filter(|(at, _)| x.contains(at) || *at == x.end).collect();
+            let points = self.points_of(series);
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
                 .label(&series.name)

@@ -29,7 +29,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let written = self.write_again(first, writer, cargo);
             self.repairs.encoder.on_settled(first);
             if let Some(bytes) = written {
-                self.count_again(slot, bytes);
+                self.count_data(slot, 0, bytes);
                 return true;
             }
             writer.rollback(before);
@@ -65,16 +65,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             note(cargo, *item);
         }
         Some(bytes)
-    }
-
-    fn count_again(&mut self, slot: usize, bytes: u64) {
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(bytes);
-        let path = self.storage.parts().paths.get_mut(slot).and_then(Option::as_mut);
-        if let Some(path) = path {
-            let counters = &mut path.counters;
-            counters.data_sent = counters.data_sent.saturating_add(bytes);
-            counters.again_bytes = counters.again_bytes.saturating_add(bytes);
-        }
     }
 }
 

@@ -127,15 +127,17 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Mode::Redundant => self.streams.write_lane(slot, again, writer, cargo, &mut memory),
             _ => self.streams.write_frames(writer, cargo, &mut memory),
         };
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(written.bytes_again);
-        if let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) {
-            let counters = &mut path.counters;
-            counters.data_sent = counters
-                .data_sent
-                .saturating_add(written.bytes_fresh)
-                .saturating_add(written.bytes_again);
-            counters.again_bytes = counters.again_bytes.saturating_add(written.bytes_again);
-        }
+        self.count_data(slot, written.bytes_fresh, written.bytes_again);
         writer.len() > before
+    }
+
+    /// Stream bytes go out on a path: `fresh` for the first time, `again` once more.
+    pub(super) fn count_data(&mut self, slot: usize, fresh: u64, again: u64) {
+        self.stats.again_bytes = self.stats.again_bytes.saturating_add(again);
+        if let Some(path) = self.path_mut(slot) {
+            let counters = &mut path.counters;
+            counters.data_sent = counters.data_sent.saturating_add(fresh).saturating_add(again);
+            counters.again_bytes = counters.again_bytes.saturating_add(again);
+        }
     }
 }

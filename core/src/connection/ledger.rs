@@ -1,12 +1,12 @@
 //! Routes the fate of what a packet carried to the part that cares: acknowledged things are done,
 //! lost things are written again, from the state of that moment.
 
-use super::Binding;
-use super::routing::Routing;
+use super::{Binding, Connection, Storage};
 use crate::carried::Carried;
+use crate::crypto::Crypto;
 use crate::id::PathId;
-use crate::path::{Advertise, Told};
-use crate::recovery::Fate;
+use crate::path::{Advertise, Path, Told};
+use crate::recovery::{Fate, Sent};
 use crate::repair::Encoder;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
@@ -26,27 +26,35 @@ pub(super) struct Ledger<'a> {
     pub(super) length_probe: Option<(Fate, u16)>,
 }
 
-impl<'a> Ledger<'a> {
-    pub(super) const fn new(
-        streams: &'a mut Streams,
-        memory: StreamMemory<'a>,
-        routing: &'a mut Routing,
-        mode: &'a mut Binding,
-        symbols: &'a mut Encoder,
-    ) -> Self {
-        let Routing { advertise, told, .. } = routing;
-        Self {
-            streams,
+/// The paths, what is under way on them, and who hears what becomes of it.
+pub(super) struct Books<'a> {
+    pub(super) paths: &'a mut [Option<Path>],
+    pub(super) sent: Sent<'a>,
+    pub(super) ledger: Ledger<'a>,
+}
+
+impl<S: Storage, C: Crypto> Connection<S, C> {
+    /// Lends all that it takes to settle packets.
+    pub(super) fn books(&mut self) -> Books<'_> {
+        let parts = self.storage.parts();
+        let memory =
+            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
+        let ledger = Ledger {
+            streams: &mut self.streams,
             memory,
-            advertise,
-            told,
-            mode,
-            symbols,
+            advertise: &mut self.routing.advertise,
+            told: &mut self.routing.told,
+            mode: &mut self.mode,
+            symbols: &mut self.repairs.encoder,
             acknowledged: Vec::new(),
             length_probe: None,
-        }
+        };
+        let sent = Sent { table: &mut self.sent, slots: parts.sent };
+        Books { paths: parts.paths, sent, ledger }
     }
+}
 
+impl Ledger<'_> {
     /// Tells the owner of `carried` what became of it.
     pub(super) fn settle(&mut self, fate: Fate, carried: Carried) {
         if let Carried::LengthProbe(bytes) = carried {

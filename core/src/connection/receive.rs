@@ -3,7 +3,7 @@
 //! Nothing changes before the seal has opened, but a counter. A packet that could not be taken
 //! whole, because a table of ours is full, is not acknowledged: the peer sends its contents again.
 
-use super::ledger::Ledger;
+use super::ledger::Books;
 use super::transmit::bit;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, Outcome};
@@ -11,7 +11,6 @@ use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::{Acknowledged, Path, PathState, Way};
-use crate::recovery::Sent;
 use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
@@ -292,27 +291,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     fn on_ack(&mut self, arrived: usize, ack: &Ack<'_>, now: Instant) -> Result<(), Violation> {
-        let parts = self.storage.parts();
-        let found = parts
-            .paths
+        let held = self.config.acknowledgement_delay;
+        let Books { paths, mut sent, mut ledger } = self.books();
+        let found = paths
             .iter_mut()
             .enumerate()
             .find_map(|(slot, path)| Some((slot, path.as_mut().filter(|p| p.id == ack.path)?)));
         // The path may have been given up while the acknowledgement was under way.
         let Some((slot, path)) = found else { return Ok(()) };
-        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let mut ledger = Ledger::new(
-            &mut self.streams,
-            memory,
-            &mut self.routing,
-            &mut self.mode,
-            &mut self.repairs.encoder,
-        );
         let each = &mut |fate, carried| ledger.settle(fate, carried);
         let result = if slot == arrived {
-            let held = self.config.acknowledgement_delay;
             path.recovery.on_ack(ack, held, now, &mut sent, each)
         } else {
             path.recovery.on_ack_elsewhere(ack, now, &mut sent, each)
@@ -322,7 +310,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         let acknowledged = core::mem::take(&mut ledger.acknowledged);
         let length_probe = ledger.length_probe;
-        self.repairs.demand.on_lost(path.count_losses());
+        let lost = path.count_losses();
         let oldest = path.recovery.oldest_unacked_sent_at();
         path.on_settled(oldest);
         let (largest, bytes, packets) = (ack.largest, result.newly_acked, result.packets);
@@ -330,10 +318,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let news = Acknowledged { largest, own_path, bytes, packets, oldest };
         let changed = result.progress && path.on_acknowledged(&news, now);
         for (id, largest) in &acknowledged {
-            if let Some(path) = parts.paths.iter_mut().flatten().find(|path| path.id == *id) {
+            if let Some(path) = paths.iter_mut().flatten().find(|path| path.id == *id) {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
+        self.repairs.demand.on_lost(lost);
         self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot, now);

@@ -13,6 +13,7 @@
 //! it before it misses the packet, nothing is sent again; else the symbol goes out as it was
 //! (`again`), and if it was computed meanwhile, the copy is dropped like any duplicate.
 
+use super::ledger::Books;
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
 use super::{Connection, Phase};
@@ -20,7 +21,7 @@ use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
 use crate::path::elsewhere;
-use crate::recovery::Sent;
+use crate::recovery::Fate;
 use crate::repair::{
     CONTENTS_BYTES_MAX, Decoder, Demand, ENCODER_BYTES, Encoder, MEMORY_BYTES, Mixture, Typical,
 };
@@ -263,18 +264,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// The peer computed a symbol: what it contained has arrived.
     pub(super) fn on_recovered(&mut self, number: u32) {
-        let parts = self.storage.parts();
-        let mut memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let (streams, encoder) = (&mut self.streams, &mut self.repairs.encoder);
-        let each = &mut |item| match item {
-            Carried::Symbols { .. } => {}
-            of_stream => streams.on_acked(of_stream, &mut memory),
-        };
-        let mut paths = parts.paths.iter_mut().flatten();
+        let Books { paths, mut sent, mut ledger } = self.books();
+        let each = &mut |item| ledger.settle(Fate::Acked, item);
+        let mut paths = paths.iter_mut().flatten();
         if paths.any(|path| path.recovery.unload(number, &mut sent, each)) {
-            encoder.on_settled(number);
+            self.repairs.encoder.on_settled(number);
         }
     }
 

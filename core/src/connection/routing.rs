@@ -4,7 +4,7 @@
 //! needs and carries its answer out. A path whose link went away, on either side, is given up for
 //! good: its number is never used again, and a link that returns gets a new path in one round trip.
 
-use super::ledger::Ledger;
+use super::ledger::Books;
 use super::links::{LINKS_MAX, LinkChange};
 use super::memory::PATHS_MAX;
 use super::modes::Standby;
@@ -16,8 +16,6 @@ use crate::packet_number::PacketNumber;
 use crate::path::{
     Advertise, Opening, Pair, PairInUse, Path, PathState, Remotes, Standing, Told, Tried, next_pair,
 };
-use crate::recovery::Sent;
-use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
 use crate::wire::{Advertised, PathStatus};
 use core::net::IpAddr;
@@ -216,19 +214,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Removes a path for good; what it carried is sent again on others. `announce`: the peer does
     /// not know yet.
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
-        let parts = self.storage.parts();
-        let Some(mut path) = parts.paths.get_mut(slot).and_then(Option::take) else { return };
+        let paths = self.storage.parts().paths;
+        let Some(mut path) = paths.get_mut(slot).and_then(Option::take) else { return };
         self.links.write_off(path.link, path.missing());
-        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let mut ledger = Ledger::new(
-            &mut self.streams,
-            memory,
-            &mut self.routing,
-            &mut self.mode,
-            &mut self.repairs.encoder,
-        );
+        let Books { mut sent, mut ledger, .. } = self.books();
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
         self.routing.copies_due &= !bit(slot);
         self.notices.path_gone(path.id);

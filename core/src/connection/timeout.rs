@@ -1,6 +1,6 @@
 //! Time passes: each part that waits for a moment says which, and is told when it has come.
 
-use super::ledger::Ledger;
+use super::ledger::Books;
 use super::memory::PATHS_MAX;
 use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
@@ -9,7 +9,6 @@ use crate::crypto::Crypto;
 use crate::id::Mode;
 use crate::path::{Path, PathState, Patience};
 use crate::recovery::{Fate, Sent, TimeoutAction, broken_off_after};
-use crate::stream::StreamMemory;
 use crate::time::{Duration, Instant};
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
@@ -38,8 +37,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
         ]);
-        for path in self.storage.paths().iter().flatten() {
-            next = earliest([next, path.timeout(&self.patience(path)), path.recovery.timeout()]);
+        for (slot, path) in self.storage.paths().iter().enumerate() {
+            let Some(path) = path else { continue };
+            next =
+                earliest([next, path.timeout(&self.patience(slot, path)), path.recovery.timeout()]);
             next = earliest([next, self.broken_off_at(path)]);
             if path.validation.budget() >= BUDGET_MIN {
                 next = earliest([next, path.acks.deadline()]);
@@ -107,21 +108,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Packets of one path are declared lost, or a probe is due.
     fn recovery_timeout(&mut self, slot: usize, now: Instant) {
-        let parts = self.storage.parts();
-        let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Books { paths, mut sent, mut ledger } = self.books();
+        let Some(path) = paths.get_mut(slot).and_then(Option::as_mut) else { return };
         if path.recovery.timeout().is_none_or(|moment| now < moment) {
             return;
         }
-        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let mut ledger = Ledger::new(
-            &mut self.streams,
-            memory,
-            &mut self.routing,
-            &mut self.mode,
-            &mut self.repairs.encoder,
-        );
         let action = path.recovery.on_timeout(now, &mut sent, &mut |fate, carried| {
             debug_assert!(fate == Fate::Lost, "a timeout acknowledges nothing");
             ledger.settle(fate, carried);
@@ -129,16 +120,17 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if matches!(action, TimeoutAction::Probe) {
             path.wants_probe = true;
         }
-        self.repairs.demand.on_lost(path.count_losses());
+        let lost = path.count_losses();
         path.on_settled(path.recovery.oldest_unacked_sent_at());
         let length_probe = ledger.length_probe;
+        self.repairs.demand.on_lost(lost);
         self.judge_length(slot, length_probe, now);
     }
 
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
         let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
-        let patience = self.patience(path);
+        let patience = self.patience(slot, path);
         let broken_off = self.broken_off_at(path).is_some_and(|moment| moment <= now);
         if broken_off && self.best_path(bit(slot)).is_some() {
             self.routing.copies_due |= bit(slot);
@@ -176,21 +168,20 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         path.broken_off_at().filter(|_| self.mode.mode == Mode::Backup)
     }
 
-    fn patience(&self, path: &Path) -> Patience {
-        Patience { keep_alive: self.keep_alive(path), copy: self.copy_after(path) }
+    fn patience(&self, slot: usize, path: &Path) -> Patience {
+        Patience { keep_alive: self.keep_alive(path), copy: self.copy_after(slot, path) }
     }
 
     /// In the mode `backup` the peer copies what it acknowledges when a flow breaks off: after how
     /// long that has come by the shortest of the other paths.
-    fn copy_after(&self, path: &Path) -> Duration {
+    fn copy_after(&self, slot: usize, path: &Path) -> Duration {
         if self.mode.mode != Mode::Backup {
             return Duration::ZERO;
         }
-        let others = self.storage.paths().iter().flatten();
-        let others = others.filter(|other| other.id != path.id && other.may_carry_data());
-        let shortest = others.map(|other| other.recovery.rtt.smoothed()).min();
+        let other = self.best_path(bit(slot)).and_then(|slot| self.storage.paths().get(slot));
+        let Some(other) = other.and_then(Option::as_ref) else { return Duration::ZERO };
         let pause = broken_off_after(path.recovery.rtt.smoothed());
-        shortest.map_or(Duration::ZERO, |round_trip| pause + round_trip / 2 + COPY_LATE)
+        pause + other.recovery.rtt.smoothed() / 2 + COPY_LATE
     }
 
     /// How long a path may be quiet before it is asked.
@@ -224,22 +215,12 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Queues what the paths in these slots carry once more, once per packet; returns how many
     /// stream bytes that are.
     pub(super) fn copy_flights(&mut self, slots: &[bool; PATHS_MAX]) -> u64 {
-        let parts = self.storage.parts();
-        if !parts.paths.iter().flatten().any(|path| path.may_carry_data()) {
+        let Books { paths, mut sent, mut ledger } = self.books();
+        if !paths.iter().flatten().any(|path| path.may_carry_data()) {
             return 0;
         }
-        let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
-        let memory =
-            StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
-        let mut ledger = Ledger::new(
-            &mut self.streams,
-            memory,
-            &mut self.routing,
-            &mut self.mode,
-            &mut self.repairs.encoder,
-        );
         let mut bytes = 0_u64;
-        for (path, wanted) in parts.paths.iter_mut().zip(slots) {
+        for (path, wanted) in paths.iter_mut().zip(slots) {
             let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
             path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
                 if let Carried::Stream { len, .. } = carried {

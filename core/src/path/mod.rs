@@ -55,7 +55,6 @@ mod trust;
 pub use advertise::{Advertise, Remotes};
 pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
-
 pub use loss::LossRate;
 pub use mtu::{BASE_IPV4, Mtu, Search, SearchInput, heads};
 pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
