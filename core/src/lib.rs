@@ -87,7 +87,7 @@
 //! |---|---|
 //! | 0 | values: [`time`], [`id`], [`packet_number`], [`carried`], [`config`], [`error`]; [`storage`] |
 //! | 1 | [`wire`]: bytes to values and back |
-//! | 2 | [`crypto`], [`recovery`], [`repair`], [`stream`]: one concern each, none knows another |
+//! | 2 | [`crypto`], [`recovery`], [`repair`], [`stream`], [`application`]: one concern each, none knows another |
 //! | 3 | [`path`]: the multipath policy, what the project exists for |
 //! | 4 | [`connection`]: routes between them |
 //!
@@ -99,6 +99,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod application;
 pub mod carried;
 pub mod config;
 pub mod connection;
