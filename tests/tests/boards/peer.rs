@@ -223,13 +223,6 @@ impl Peer {
         self.rope.paths().map(path).collect()
     }
 
-    /// Stream bytes sent and received by a link.
-    pub(crate) fn data_by(&self, link: u8) -> (u64, u64) {
-        let of_link = self.rope.paths().filter(|path| path.link == LinkId(link));
-        let each = of_link.map(|path| (path.counters.data_sent, path.counters.data_received));
-        each.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
-    }
-
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
         self.closed.as_ref()
     }
