@@ -1,6 +1,7 @@
 //! What can be said on the command line. The names here are an interface: scripts depend on them.
 
 use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
+use crate::link::serial::SerialConfig;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -65,7 +66,8 @@ Example, to let this node into another without a ticket:
     #[command(after_help = "\
 Examples:
   ropewalk links
-  ropewalk links --json")]
+  ropewalk links --json
+  ropewalk links --serial /dev/ttyUSB0     a serial line is used when it is named")]
     Links(Links),
 
     /// Print a ticket, wait, and receive files and folders
@@ -340,6 +342,9 @@ pub struct LinkChoice {
     /// Do not use this link (repeatable)
     #[arg(long = "not-link", value_name = "NAME")]
     pub not: Vec<String>,
+    /// Use this serial line too, at 115200 baud unless said: /dev/ttyUSB0:921600 (repeatable)
+    #[arg(long, value_name = "PATH[:BAUD]")]
+    pub serial: Vec<SerialConfig>,
 }
 
 /// How the paths are used.

@@ -34,7 +34,8 @@ pub async fn serve(
     let home = Home::from_environment()?;
     let plot = args.plot.map(Plot::create).transpose()?;
     let admission = Admission::peers_and_tickets(home.clone());
-    let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
+    let endpoint =
+        session::listen(&args.connect, &home, admission.clone(), SERVICES, &report).await?;
     let good = if args.listen.once { Use::Once } else { Use::Lasting };
     session::hand_out_ticket(
         &home,
@@ -63,6 +64,7 @@ pub async fn serve(
         let working = measure(&meter, since);
         let ended =
             session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
+        session::tell_lines(&endpoint, &report);
         match ended {
             _ if args.listen.once => return ended.map(|()| Code::Done),
             Ok(()) => {}
@@ -149,6 +151,7 @@ async fn dialled(
     let meter = Meter::new(&connection, Direction::Sending, report, plot.as_ref());
     let working = work(&meter);
     let ended = session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
+    session::tell_lines(&endpoint, report);
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended.map(|()| Code::Done)

@@ -42,7 +42,8 @@ pub async fn recv(
         true => Admission::peers_only(home.clone()),
         false => Admission::peers_and_tickets(home.clone()),
     };
-    let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
+    let endpoint =
+        session::listen(&args.connect, &home, admission.clone(), SERVICES, &report).await?;
     if !args.trusted {
         let good = if args.listen.once { Use::Once } else { Use::Lasting };
         session::hand_out_ticket(
@@ -70,6 +71,7 @@ pub async fn recv(
             }
             Some(ended) = open.join_next() => {
                 let ended = ended.unwrap_or_else(|error| Err(Failure::new(Code::Failed, error)));
+                session::tell_lines(&endpoint, &inbox.report);
                 if args.listen.once && !matches!(ended, Ok(None)) {
                     return ended.map(|code| code.unwrap_or(Code::Done));
                 }

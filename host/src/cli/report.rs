@@ -48,6 +48,15 @@ pub enum Line<'l> {
         /// The link's name.
         link: &'l str,
     },
+    /// What became of a serial line's frames so far.
+    SerialLine {
+        /// The link's name.
+        link: &'l str,
+        /// Frames that came damaged.
+        corrupt_frames: u64,
+        /// Packets that it had no time for: more than 50 ms of others were before them.
+        dropped_packets: u64,
+    },
     /// A file is there.
     File {
         /// Its path as the receiver sees it.
