@@ -1,5 +1,5 @@
 //! Measurements, each over one stream of a service of its own: [`bulk`] counts what arrives in which
-//! time, [`messages`] how late each message is.
+//! time, [`messages`] how late each message is, [`echo`] what comes back.
 //!
 //! The receiver's clock counts: a sender only knows what it handed to its system. So at the end of the
 //! stream the receiver says what it saw, and both ends tell the same. What goes over the streams is
@@ -7,6 +7,7 @@
 
 pub mod bulk;
 pub mod clocks;
+pub mod echo;
 pub mod messages;
 
 use crate::transfer::TransferError;

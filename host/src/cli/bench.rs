@@ -1,15 +1,16 @@
 //! `ropewalk bench`: how much the links carry together and how late messages are, as the receiver
 //! sees it, and what that costs.
 
-use super::args::{Amount, BenchBulk, BenchMessages, BenchServe, Connect};
+use super::args::{Amount, BenchBulk, BenchEcho, BenchMessages, BenchServe, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::plot::Plot;
 use super::progress::Progress;
-use super::report::{Line, PathLine, Report};
+use super::report::{EchoPath, Line, PathLine, Report};
 use super::session::{self, Direction, close_code};
 use crate::admission::Admission;
 use crate::bench::clocks::Processor;
+use crate::bench::echo::{self as echoes, EchoError};
 use crate::bench::{bulk as bytes, messages as latencies};
 use crate::connection::Connection;
 use crate::home::Home;
@@ -20,7 +21,7 @@ use ropewalk_core::error::code;
 use std::sync::Arc;
 use std::time::Instant;
 
-const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE];
+const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE, echoes::SERVICE];
 
 /// `ropewalk bench serve`: one measurement at a time, so that none disturbs another.
 ///
@@ -89,6 +90,15 @@ async fn measure(meter: &Meter<'_>, since: Instant) -> Result<(), Failure> {
                     error
                 }
             }
+        } else if service == echoes::SERVICE {
+            match meter.drawing(echoes::serve(recv, send)).await? {
+                Ok(bytes) => {
+                    meter.report.say(&format!("sent back {}", human::bytes(bytes)));
+                    meter.report.line(&Line::Echoed { bytes });
+                    continue;
+                }
+                Err(error) => error,
+            }
         } else {
             match meter.drawing(bytes::serve(recv, send, since)).await? {
                 Ok(outcome) => {
@@ -134,6 +144,23 @@ pub async fn messages(
     let plan = latencies::Plan { rate: args.rate, size: args.size, time };
     dialled(&args.connect, &args.peer, &report, interrupt, plot, async |meter| {
         send_messages(meter, plan).await
+    })
+    .await
+}
+
+/// `ropewalk bench echo`.
+///
+/// # Errors
+/// When the peer cannot be reached, the connection broke, or other bytes came back.
+pub async fn echo(
+    args: BenchEcho,
+    report: Arc<Report>,
+    interrupt: Interrupt,
+) -> Result<Code, Failure> {
+    let plot = args.plot.map(Plot::create).transpose()?;
+    let bytes = args.bytes;
+    dialled(&args.connect, &args.peer, &report, interrupt, plot, async |meter| {
+        send_echo(meter, bytes).await
     })
     .await
 }
@@ -190,6 +217,28 @@ async fn send_messages(meter: &Meter<'_>, plan: latencies::Plan) -> Result<(), F
         Err(error) => return Err(session::failure(meter.connection, error).await),
     }
     Ok(())
+}
+
+async fn send_echo(meter: &Meter<'_>, bytes: u64) -> Result<(), Failure> {
+    let (send, recv) = session::open(meter.connection, echoes::SERVICE).await?;
+    let progress = meter.progress(Some(bytes));
+    let moved = |bytes| progress.moved(bytes);
+    let work = progress.while_drawing(echoes::run(recv, send, bytes, &moved));
+    let ended = meter.drawing(work).await?;
+    drop(progress);
+    let wrong = |text: String| Failure::new(Code::Corrupt, text);
+    Err(match ended {
+        Ok(outcome) => {
+            meter.tell_echo(&outcome);
+            return Ok(());
+        }
+        Err(EchoError::Stream(error)) => session::failure(meter.connection, error).await,
+        Err(EchoError::Changed(at)) => wrong(format!("byte {at} came back changed")),
+        Err(EchoError::Short(came)) => {
+            wrong(format!("only {came} of {bytes} bytes came back before the stream ended"))
+        }
+        Err(EchoError::Long) => wrong(format!("more than the {bytes} bytes sent came back")),
+    })
 }
 
 /// A connection that is measured, from one of its ends.
@@ -260,6 +309,34 @@ impl<'m> Meter<'m> {
             p99_ms,
             max_ms,
             cpu_s: self.cost(),
+        });
+    }
+
+    fn tell_echo(&self, outcome: &echoes::Outcome) {
+        let echoes::Outcome { bytes, time, there, back, round_trip, gap_max } = *outcome;
+        let [there_mbit_s, back_mbit_s] = [there, back].map(|time| human::mbit_s(bytes, time));
+        let [round_trip_ms, max_gap_ms] = [round_trip, gap_max].map(human::millis);
+        self.report.say(&format!(
+            "{} there and back in {}: {there_mbit_s:.1} Mbit/s there, {back_mbit_s:.1} Mbit/s back, \
+             {round_trip_ms:.1} ms round trip, longest gap {max_gap_ms:.1} ms",
+            human::bytes(bytes),
+            human::time(time)
+        ));
+        let paths: Vec<EchoPath> =
+            self.connection.paths_now().iter().map(session::echo_path).collect();
+        for EchoPath { link, remote, sent, received, state } in &paths {
+            let [sent, received] = [*sent, *received].map(human::bytes);
+            self.report
+                .say(&format!("  {link} to {remote}: {state}, {sent} there, {received} back"));
+        }
+        self.report.line(&Line::Echo {
+            bytes,
+            seconds: human::seconds(time),
+            there_mbit_s,
+            back_mbit_s,
+            round_trip_ms,
+            max_gap_ms,
+            paths: &paths,
         });
     }
 

@@ -5,7 +5,7 @@ use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::progress::{PathText, Paths};
-use super::report::{Line, PathLine, Report};
+use super::report::{EchoPath, Line, PathLine, Report};
 use crate::admission::Admission;
 use crate::connection::{CloseReason, Connection, PathReport, PathState, RecvStream, SendStream};
 use crate::endpoint::{BindError, ConnectError, Endpoint, EndpointConfig};
@@ -267,7 +267,8 @@ fn tell_silence(
 }
 
 /// What we call a peer: the name that it is known by, or the beginning of its key.
-fn name(peer: &PublicKey) -> String {
+#[must_use]
+pub fn name(peer: &PublicKey) -> String {
     let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
     let known = peers.and_then(|peers| peers.name_of(peer).map(str::to_owned));
     known.unwrap_or_else(|| format!("{}…", key_text::short(peer)))
@@ -288,12 +289,19 @@ pub fn hand_out_ticket(
     let mut addresses = endpoint.addresses();
     addresses.truncate(ADDRESSES_MAX);
     let ticket = Ticket { key: endpoint.public_key(), id, secret, addresses }.to_string();
-    if let Some(file) = file {
-        let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
-        write_private(file, &ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))?;
-    }
+    keep_ticket(file, &ticket)?;
     show(&ticket);
     Ok(())
+}
+
+/// Writes a ticket into the file that was asked for.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_ticket(file: Option<&Path>, ticket: &str) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
+    write_private(file, ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))
 }
 
 /// A connection's paths, as they are each time this is called. One that is gone stays, as down, with
@@ -343,6 +351,12 @@ pub async fn nothing_came(connection: &Connection) -> Failure {
         }
         reason => close_failure(&reason),
     }
+}
+
+/// Whether the peer ended the connection because it was done. A stream may tell a moment before.
+pub async fn hung_up(connection: &Connection) -> bool {
+    let closed = tokio::time::timeout(CLOSE_TIME, connection.closed()).await;
+    matches!(closed, Ok(CloseReason::Peer { code: code::DONE, .. }))
 }
 
 /// Closes, and gives the word time to leave.
@@ -451,6 +465,18 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
         human::millis(path.smoothed_rtt)
     );
     PathText { id: path.id, line, text }
+}
+
+/// A path that carried bytes both ways.
+#[must_use]
+pub fn echo_path(path: &PathReport) -> EchoPath {
+    EchoPath {
+        link: path.link_name.clone(),
+        remote: path.remote.clone(),
+        sent: path.data_sent,
+        received: path.data_received,
+        state: state_name(path.state),
+    }
 }
 
 /// A path's state, as programs read it.
