@@ -6,7 +6,7 @@ mod common;
 use common::{Node, loopback, noise, said};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use ropewalk::connection::Connection;
+use ropewalk::connection::{Connection, PathReport, PathState};
 use ropewalk::endpoint::{BindError, Endpoint, EndpointConfig, FixedLink};
 use ropewalk::identity::Identity;
 use ropewalk::link::wishes::Wishes;
@@ -55,6 +55,16 @@ async fn transfer((from, to): &(Connection, Connection), bytes: u64) {
         assert_eq!(read.len() as u64, bytes);
     };
     timeout(PATIENCE, async { tokio::join!(sending, receiving) }).await.unwrap();
+}
+
+/// Waits until both links carry data.
+async fn both_active(connection: &Connection) {
+    let mut paths = connection.paths();
+    let is_active = |paths: &Vec<PathReport>, link: &str| {
+        paths.iter().any(|path| path.link_name == link && path.state == PathState::Active)
+    };
+    let active = paths.wait_for(|now| ["link0", "link1"].iter().all(|link| is_active(now, link)));
+    timeout(PATIENCE, active).await.unwrap().unwrap();
 }
 
 /// How often the state of any path changed.
@@ -106,12 +116,12 @@ async fn the_named_spare_carries_nothing_and_redundant_uses_both() {
         let left = Endpoint::bind(left).await.unwrap();
         let right = Endpoint::bind(config(group, 2, Wishes::default())).await.unwrap();
         let pair = connect(&left, &right).await;
-        // Until the other path is proved, the spare is all there is.
-        tokio::time::sleep(Duration::from_millis(500)).await;
         // Where this process waits for a processor for long, the link in use is suspect meanwhile,
         // and the spare does what it is there for: such a transfer says nothing.
         let mut undisturbed = false;
         for _ in 0..20 {
+            // While the other is not proved, or doubted, the spare is all there is.
+            both_active(&pair.0).await;
             let (before, doubts) = (data_by(&pair.0, name), changes(&pair.0));
             transfer(&pair, MIB).await;
             if changes(&pair.0) == doubts {
@@ -127,7 +137,7 @@ async fn the_named_spare_carries_nothing_and_redundant_uses_both() {
     let left = Endpoint::bind(left).await.unwrap();
     let right = Endpoint::bind(config(64, 2, Wishes::default())).await.unwrap();
     let pair = connect(&left, &right).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    both_active(&pair.0).await;
     transfer(&pair, MIB).await;
     let both = [data_by(&pair.0, "link0"), data_by(&pair.0, "link1")];
     assert!(both.iter().all(|bytes| *bytes > MIB / 10), "{both:?}");

@@ -91,8 +91,15 @@ fn arrows_point_to_lower_ranks() {
 
 #[test]
 fn files_teach_and_fit_in_the_head() {
-    let folders =
-        ["core/src", "host/src", "tests/src", "tests/tests", "tests/peers/src", "firmware/proofs"];
+    let folders = [
+        "core/src",
+        "host/src",
+        "tests/src",
+        "tests/tests",
+        "tests/peers/src",
+        "firmware/proofs",
+        "firmware/drivers/src",
+    ];
     for folder in folders {
         for (path, text) in sources(folder) {
             let shown = path.display();
