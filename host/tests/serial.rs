@@ -6,9 +6,12 @@ mod common;
 mod pump;
 
 use common::{Node, Waiting};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use pump::Wire;
+use ropewalk::bench;
 use ropewalk::connection::{Connection, PathReport, PathState};
+use ropewalk::demo::emulator::{Emulator, Shape};
 use ropewalk::endpoint::{BindError, Endpoint, EndpointConfig, FixedLink, LinkReport};
 use ropewalk::identity::Identity;
 use ropewalk::link::serial::{SerialConfig, SerialError};
@@ -274,4 +277,63 @@ fn links_tells_whether_a_line_can_be_used() {
     let line = told();
     assert_eq!(line["used"], false);
     assert!(line["reason"].as_str().unwrap().contains(&option), "{line}");
+}
+/// A silent black hole on Ethernet: the line carries on, and Ethernet does when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ethernet_that_swallows_everything_is_survived_by_the_line() {
+    let wire = Wire::new();
+    let end =
+        |side| EndpointConfig { hidden: true, ..config(&wire, side, loopback(43, side as u8 + 1)) };
+    let [left, right] =
+        [Endpoint::bind(end(0)).await.unwrap(), Endpoint::bind(end(1)).await.unwrap()];
+    let ends = [left.addresses()[0], right.addresses()[0]];
+    let shape = Shape { rate: 4_000_000, delay: Duration::from_millis(1), queue_bytes: 32 << 10 };
+    let ethernet = Emulator::start("127.43.1.3:0".parse().unwrap(), ends, shape).await.unwrap();
+    let at = [ethernet.address()];
+    let both = async { tokio::join!(left.connect(right.public_key(), None, &at), right.accept()) };
+    let (dialled, accepted) = timeout(PATIENCE, both).await.expect("a connection in time");
+    let (dialer, responder) = (dialled.unwrap(), accepted.unwrap());
+    echo(responder);
+    for link in ["line0", "ethernet"] {
+        until(&dialer, link, Some(PathState::Active)).await;
+    }
+    let back = AtomicU64::new(0);
+    let moved = |bytes| {
+        back.fetch_add(bytes, Ordering::Relaxed);
+    };
+    let (send, receive) = dialer.open("echo").await.unwrap();
+    let cutting = async {
+        while back.load(Ordering::Relaxed) < 400_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ethernet.set_cut(true);
+        let before = back.load(Ordering::Relaxed);
+        // What comes now came over the line.
+        while back.load(Ordering::Relaxed) < before + 20_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ethernet.set_cut(false);
+    };
+    let running = bench::echo::run(receive, send, 800_000, &moved);
+    let (outcome, ()) = timeout(PATIENCE, async { tokio::join!(running, cutting) }).await.unwrap();
+    let outcome = outcome.unwrap();
+    assert!(outcome.gap_max < Duration::from_secs(1), "{outcome:?}");
+}
+
+/// Frames come, and none is whole: whoever dials is told where to look.
+#[test]
+fn a_wrong_rate_is_hinted_at() {
+    let (wire, node) = (Wire::new(), Node::new());
+    let (key, serial) = (Node::new().key(), wire.option(0));
+    let noise = common::noise(2_000);
+    let peer = format!("{key}@serial");
+    let mut dialling =
+        node.command(&["bench", "echo", &peer, "--serial", &serial, "--link", "line0"]);
+    let dialling = dialling.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    common::until("it dials", || wire.carried() > 0);
+    wire.noise(&noise);
+    let output = dialling.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = common::said(&output);
+    assert!(said.contains("line0 was damaged") && said.contains("baud"), "{said}");
 }

@@ -278,9 +278,10 @@ impl<'m> Meter<'m> {
         let bytes::Outcome { bytes, time, gap_max } = *outcome;
         let (rate, gap) = (human::mbit_s(bytes, time), human::millis(gap_max));
         self.report.say(&format!(
-            "{} in {}: {rate:.1} Mbit/s, longest gap {gap:.1} ms",
+            "{} in {}: {}, longest gap {gap:.1} ms",
             human::bytes(bytes),
-            human::time(time)
+            human::time(time),
+            human::rate(rate)
         ));
         let paths = self.tell_paths();
         self.report.line(&Line::Bulk {
@@ -317,10 +318,11 @@ impl<'m> Meter<'m> {
         let [there_mbit_s, back_mbit_s] = [there, back].map(|time| human::mbit_s(bytes, time));
         let [round_trip_ms, max_gap_ms] = [round_trip, gap_max].map(human::millis);
         self.report.say(&format!(
-            "{} there and back in {}: {there_mbit_s:.1} Mbit/s there, {back_mbit_s:.1} Mbit/s back, \
-             {round_trip_ms:.1} ms round trip, longest gap {max_gap_ms:.1} ms",
+            "{} there and back in {}: {} there, {} back, {round_trip_ms:.1} ms round trip, longest gap {max_gap_ms:.1} ms",
             human::bytes(bytes),
-            human::time(time)
+            human::time(time),
+            human::rate(there_mbit_s),
+            human::rate(back_mbit_s)
         ));
         let paths: Vec<EchoPath> =
             self.connection.paths_now().iter().map(session::echo_path).collect();
