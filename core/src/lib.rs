@@ -91,8 +91,8 @@
 //! | 3 | [`path`]: the multipath policy, what the project exists for |
 //! | 4 | [`connection`]: routes between them |
 //!
-//! Features: `software` brings portable ciphers; `defmt` derives its format for what is reported.
-//! Sizes are never features: they are the type parameters of [`connection::Memory`].
+//! Features: `software` brings portable ciphers; `defmt` derives its format for what is reported;
+//! `repair` (on by default) is error correction, which boards may leave out. Sizes are never features: they are the type parameters of [`connection::Memory`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -108,6 +108,7 @@ pub mod id;
 pub mod packet_number;
 pub mod path;
 pub mod recovery;
+#[cfg(feature = "repair")]
 pub mod repair;
 pub mod storage;
 pub mod stream;

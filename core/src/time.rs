@@ -36,7 +36,7 @@ impl Instant {
     /// How long ago `earlier` was; zero if it is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration(self.0.saturating_sub(earlier.0))
+        Duration(difference(self.0, earlier.0))
     }
 }
 
@@ -79,7 +79,7 @@ impl Duration {
     /// The time that `bytes` take at `rate` bytes a second; [`Duration::MAX`] when the rate is zero.
     #[must_use]
     pub const fn of_bytes(bytes: u64, rate: u64) -> Self {
-        match bytes.saturating_mul(1_000_000).checked_div(rate) {
+        match product(bytes, 1_000_000).checked_div(rate) {
             Some(micros) => Self(micros),
             None => Self::MAX,
         }
@@ -88,21 +88,37 @@ impl Duration {
     /// How many bytes pass in this time at `rate` bytes a second.
     #[must_use]
     pub const fn bytes_at(self, rate: u64) -> u64 {
-        rate.saturating_mul(self.0) / 1_000_000
+        product(rate, self.0) / 1_000_000
     }
+}
+
+/// On boards, arithmetic with 64 bits is a call: in place it takes three times the room.
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+const fn sum(a: u64, b: u64) -> u64 {
+    a.saturating_add(b)
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+const fn difference(a: u64, b: u64) -> u64 {
+    a.saturating_sub(b)
+}
+
+#[cfg_attr(target_pointer_width = "32", inline(never))]
+const fn product(a: u64, b: u64) -> u64 {
+    a.saturating_mul(b)
 }
 
 impl Add<Duration> for Instant {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span.0))
+        Self(sum(self.0, span.0))
     }
 }
 
 impl Sub<Duration> for Instant {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self(difference(self.0, span.0))
     }
 }
 
@@ -115,21 +131,21 @@ impl AddAssign<Duration> for Instant {
 impl Add for Duration {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self(sum(self.0, other.0))
     }
 }
 
 impl Sub for Duration {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        Self(difference(self.0, other.0))
     }
 }
 
 impl Mul<u64> for Duration {
     type Output = Self;
     fn mul(self, factor: u64) -> Self {
-        Self(self.0.saturating_mul(factor))
+        Self(product(self.0, factor))
     }
 }
 

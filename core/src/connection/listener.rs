@@ -19,6 +19,7 @@ use crate::crypto::{
 use crate::error::Discard;
 use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
 use crate::packet_number::PacketNumber;
+use crate::storage::{copy, take_out};
 use crate::time::{Duration, Instant};
 use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
 use heapless::Vec;
@@ -247,9 +248,9 @@ impl<C: Crypto> Listener<C> {
             .find(|open| open.id == id && !open.accepted)
             .ok_or(Discard::UnknownConnection)?;
         // The connection will open the same bytes once more, so this works on a copy.
-        let copy = scratch.get_mut(..datagram.len()).ok_or(Discard::NoRoom)?;
-        copy.copy_from_slice(datagram);
-        opens::<C>(&open.secrets, copy, now)?;
+        let twin = scratch.get_mut(..datagram.len()).ok_or(Discard::NoRoom)?;
+        copy(datagram, twin);
+        opens::<C>(&open.secrets, twin, now)?;
         open.accepted = true;
         Ok(Route::Accept(Incoming {
             peer: open.peer,
@@ -281,8 +282,8 @@ impl<C: Crypto> Listener<C> {
         let oldest = oldest.min_by_key(|(_, open)| (!open.accepted, open.since));
         let Some((index, open)) = oldest else { return true };
         let may_go = open.accepted || now.since(open.since) >= HALF_OPEN_KEPT;
-        if may_go && index < self.half_open.len() {
-            self.half_open.swap_remove(index);
+        if may_go {
+            take_out(&mut self.half_open, index);
         }
         may_go
     }
@@ -316,7 +317,7 @@ impl<C: Crypto> Listener<C> {
 
 fn reply<C: Crypto>(answer: &[u8], scratch: &mut [u8]) -> Result<Route<C>, Discard> {
     let into = scratch.get_mut(..answer.len()).ok_or(Discard::NoRoom)?;
-    into.copy_from_slice(answer);
+    copy(answer, into);
     Ok(Route::Reply(answer.len()))
 }
 

@@ -25,7 +25,7 @@ pub struct Parts<'s> {
     pub datagrams_out: &'s mut [u8],
     /// Unreliable messages that wait to be read.
     pub datagrams_in: &'s mut [u8],
-    /// For error correction ([`crate::repair::MEMORY_BYTES`]); shorter, and it is left out.
+    /// For error correction (`repair::MEMORY_BYTES`); shorter, and it is left out.
     pub repair: &'s mut [u8],
 }
 

@@ -19,6 +19,7 @@
 //!
 //! What decides *which path* lives in [`crate::path`], not here.
 
+#[cfg(feature = "repair")]
 mod again;
 mod api;
 mod close;
@@ -33,6 +34,10 @@ mod listener;
 mod memory;
 mod modes;
 mod receive;
+#[cfg(feature = "repair")]
+mod repair;
+#[cfg(not(feature = "repair"))]
+#[path = "unrepaired.rs"]
 mod repair;
 mod routing;
 mod stats;
@@ -57,7 +62,6 @@ use crate::error::AcceptError;
 use crate::id::{ConnectionId, Mode, PublicKey, Side};
 use crate::path::PathReport;
 use crate::recovery::SentTable;
-use crate::repair::MEMORY_BYTES;
 use crate::stream::{Datagrams, StreamMemory, Streams};
 use crate::time::Instant;
 use crate::wire::{Advertised, Credit, Welcome};
@@ -194,7 +198,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             dial: None,
             streams,
             datagrams: Datagrams::new(),
-            repairs: Repairs::default(),
+            repairs: Repairs::new(),
             sent: SentTable::new(),
             links: Links::default(),
             routing: Routing::new(now),
@@ -275,7 +279,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let (send, receive) = self.streams.wants_memory(&memory);
-        let repair = self.mode.mode == Mode::Repair && parts.repair.len() < MEMORY_BYTES;
+        let repair = self.mode.mode == Mode::Repair && Repairs::wants_memory(parts.repair);
         MemoryWish { send, receive, packets, repair }
     }
 
@@ -350,7 +354,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         self.streams.clear(self.side, &mut memory);
         self.datagrams = Datagrams::new();
-        self.repairs = Repairs::default();
+        self.repairs = Repairs::new();
         self.routing = Routing::new(self.clock.now);
         self.notices = Notices::default();
         self.mode.due = false;
@@ -382,7 +386,7 @@ pub struct MemoryWish {
     pub receive: bool,
     /// Packets in flight.
     pub packets: bool,
-    /// Symbols of error correction ([`MEMORY_BYTES`]).
+    /// Symbols of error correction.
     pub repair: bool,
 }
 

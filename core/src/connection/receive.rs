@@ -11,7 +11,6 @@ use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::{Acknowledged, Path, PathState, Way};
-use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
@@ -247,13 +246,40 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             Frame::Repair { first, count, key, sums, data } => {
                 let len = data.len().checked_div((*sums).into()).unwrap_or(0);
-                let mixture = Mixture { first: *first, count: *count, key: *key, len };
-                return self.take_repair(slot, &mixture, data);
+                return self.take_repair(slot, (*first, *count, *key), len, data);
             }
             Frame::Recovered { number } => self.on_recovered(*number),
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())
+    }
+
+    /// What a symbol contains: stream bytes, and messages, which are taken only if they are `news`,
+    /// since none must come twice.
+    pub(super) fn take_contents(
+        &mut self,
+        slot: usize,
+        contents: &[u8],
+        news: bool,
+    ) -> Result<(), Violation> {
+        let mut result = Ok(());
+        for frame in Frames::new(contents) {
+            match &frame.map_err(|_| Violation::Protocol)? {
+                Frame::Datagram { data } | Frame::DatagramSized { data } => {
+                    if news {
+                        self.on_message(slot, data);
+                    }
+                }
+                of_stream if of_stream.is_about_streams() => {
+                    match self.on_stream_frame(slot, of_stream) {
+                        Err(Violation::NoRoom) => result = Err(Violation::NoRoom),
+                        other => other?,
+                    }
+                }
+                _ => return Err(Violation::Protocol),
+            }
+        }
+        result
     }
 
     pub(super) fn on_message(&mut self, slot: usize, data: &[u8]) {
@@ -322,7 +348,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
-        self.repairs.demand.on_lost(lost);
+        self.repairs.on_lost(lost);
         self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot, now);

@@ -35,7 +35,7 @@ use heapless::Vec;
 pub(super) struct Repairs {
     pub(super) encoder: Encoder,
     decoder: Decoder,
-    pub(super) demand: Demand,
+    demand: Demand,
     typical: Typical,
     /// The path of the last symbol.
     last: Option<PathId>,
@@ -44,6 +44,30 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is less memory than it takes.
+    pub(super) const fn wants_memory(memory: &[u8]) -> bool {
+        memory.len() < MEMORY_BYTES
+    }
+
+    /// So many packets were lost.
+    pub(super) fn on_lost(&mut self, packets: u64) {
+        self.demand.on_lost(packets);
+    }
+
+    /// Symbols arrived: the first, and bit `i` for the `i`th behind it.
+    pub(super) fn on_symbols_acked(&mut self, first: u32, which: u8) {
+        self.encoder.on_acked(first, which);
+    }
+
+    /// Symbols got lost.
+    pub(super) fn on_symbols_lost(&mut self, first: u32, which: u8) {
+        self.encoder.on_lost(first, which);
+    }
+
     /// Whether the peer should be told of symbols.
     pub(super) fn news(&self) -> bool {
         !self.news.is_empty()
@@ -225,38 +249,25 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Result<(), Violation> {
         let memory = self.storage.parts().repair.get_mut(ENCODER_BYTES..).unwrap_or_default();
         let news = self.repairs.decoder.on_source(number, contents, memory);
-        let mut result = Ok(());
-        for frame in Frames::new(contents) {
-            match &frame.map_err(|_| Violation::Protocol)? {
-                Frame::Datagram { data } | Frame::DatagramSized { data } => {
-                    // A message must not come twice.
-                    if news {
-                        self.on_message(slot, data);
-                    }
-                }
-                of_stream if of_stream.is_about_streams() => {
-                    match self.on_stream_frame(slot, of_stream) {
-                        Err(Violation::NoRoom) => result = Err(Violation::NoRoom),
-                        other => other?,
-                    }
-                }
-                _ => return Err(Violation::Protocol),
-            }
+        let result = self.take_contents(slot, contents, news);
+        match result {
+            Ok(()) | Err(Violation::NoRoom) => self.take_recovered(slot).and(result),
+            violation => violation,
         }
-        self.take_recovered(slot)?;
-        result
     }
 
-    /// Repair symbols arrived, each as long as the mixture says.
+    /// Repair symbols of `len` bytes arrived: the first symbol that they cover, how many they cover,
+    /// and the key of the first of them.
     pub(super) fn take_repair(
         &mut self,
         slot: usize,
-        mixture: &Mixture,
+        (first, count, key): (u32, u8, u16),
+        len: usize,
         data: &[u8],
     ) -> Result<(), Violation> {
         let memory = self.storage.parts().repair.get_mut(ENCODER_BYTES..).unwrap_or_default();
-        for (turn, sum) in (0..).zip(data.chunks(mixture.len.max(1))) {
-            let mixture = Mixture { key: mixture.key.wrapping_add(turn), ..*mixture };
+        for (turn, sum) in (0..).zip(data.chunks(len.max(1))) {
+            let mixture = Mixture { first, count, key: key.wrapping_add(turn), len };
             self.repairs.decoder.on_repair(&mixture, sum, memory);
         }
         self.take_recovered(slot)

@@ -123,7 +123,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let lost = path.count_losses();
         path.on_settled(path.recovery.oldest_unacked_sent_at());
         let length_probe = ledger.length_probe;
-        self.repairs.demand.on_lost(lost);
+        self.repairs.on_lost(lost);
         self.judge_length(slot, length_probe, now);
     }
 

@@ -11,6 +11,7 @@
 //! fronts of a fast path and of a slow one), and walking along from each costs nothing.
 
 use super::blocks::{NONE, Pool};
+use super::copy;
 
 /// A chain of blocks. The pool and its memory are lent with each call.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +73,7 @@ impl Chain {
             let len = room.len().min(data.len());
             let Some((now, later)) = data.split_at_checked(len) else { break };
             let Some(room) = room.get_mut(..len) else { break };
-            room.copy_from_slice(now);
+            copy(now, room);
             data = later;
             copied = copied.saturating_add(len);
             offset = offset.saturating_add(len as u64);
@@ -90,7 +91,7 @@ impl Chain {
                 break;
             }
             if let (Some(to), Some(from)) = (rest.get_mut(..len), piece.get(..len)) {
-                to.copy_from_slice(from);
+                copy(from, to);
             }
             copied = copied.saturating_add(len);
             offset = offset.saturating_add(len as u64);

@@ -9,6 +9,7 @@
 //! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
 use crate::id::PathId;
+use crate::storage::copy;
 use crate::wire::{Writer, place_datagram};
 use core::ops::Range;
 
@@ -126,7 +127,7 @@ impl Ring {
         let Some((early, late)) = bytes.split_at_checked(until_end.len()) else { return };
         for (place, piece) in [(until_end, early), (from_start, late)] {
             if let Some(room) = ring.get_mut(place).filter(|room| room.len() == piece.len()) {
-                room.copy_from_slice(piece);
+                copy(piece, room);
             }
         }
         self.len = self.len.saturating_add(bytes.len());
@@ -157,7 +158,7 @@ impl Ring {
         let Some((early, late)) = into.split_at_mut_checked(until_end.len()) else { return };
         for (place, piece) in [(until_end, early), (from_start, late)] {
             if let Some(bytes) = ring.get(place).filter(|bytes| bytes.len() == piece.len()) {
-                piece.copy_from_slice(bytes);
+                copy(bytes, piece);
             }
         }
     }
