@@ -99,6 +99,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod arithmetic;
 pub mod carried;
 pub mod config;
 pub mod connection;

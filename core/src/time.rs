@@ -3,6 +3,7 @@
 //! Nothing here can say what time it is. `Instant` counts from any fixed moment and never runs
 //! back; the arithmetic saturates, so that no peer and no clock can make it panic.
 
+use crate::arithmetic::{Wide, difference, product};
 use core::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// A moment: microseconds since the caller's epoch.
@@ -92,33 +93,17 @@ impl Duration {
     }
 }
 
-/// On boards, arithmetic with 64 bits is a call: in place it takes three times the room.
-#[cfg_attr(target_pointer_width = "32", inline(never))]
-const fn sum(a: u64, b: u64) -> u64 {
-    a.saturating_add(b)
-}
-
-#[cfg_attr(target_pointer_width = "32", inline(never))]
-const fn difference(a: u64, b: u64) -> u64 {
-    a.saturating_sub(b)
-}
-
-#[cfg_attr(target_pointer_width = "32", inline(never))]
-const fn product(a: u64, b: u64) -> u64 {
-    a.saturating_mul(b)
-}
-
 impl Add<Duration> for Instant {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(sum(self.0, span.0))
+        Self(self.0.plus(span.0))
     }
 }
 
 impl Sub<Duration> for Instant {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(difference(self.0, span.0))
+        Self(self.0.minus(span.0))
     }
 }
 
@@ -131,21 +116,21 @@ impl AddAssign<Duration> for Instant {
 impl Add for Duration {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(sum(self.0, other.0))
+        Self(self.0.plus(other.0))
     }
 }
 
 impl Sub for Duration {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(difference(self.0, other.0))
+        Self(self.0.minus(other.0))
     }
 }
 
 impl Mul<u64> for Duration {
     type Output = Self;
     fn mul(self, factor: u64) -> Self {
-        Self(product(self.0, factor))
+        Self(self.0.times(factor))
     }
 }
 

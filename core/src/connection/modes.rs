@@ -9,6 +9,7 @@ use super::links::LinkPolicy;
 use super::memory::PATHS_MAX;
 use super::transmit::{Plan, What, bit};
 use super::{Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode, PathId, Side};
 use crate::path::{
@@ -71,8 +72,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 continue;
             }
             on_link.round_trip = on_link.round_trip.max(path.recovery.rtt.smoothed());
-            on_link.paths = on_link.paths.saturating_add(1);
-            on_link.missing = on_link.missing.saturating_add(path.missing());
+            on_link.paths = on_link.paths.plus(1);
+            on_link.missing = on_link.missing.plus(path.missing());
         }
         let bytes = bytes.saturating_add(packets.saturating_mul(heads(remote).into()));
         if self.links.count(link, way, bytes as u64, on_link, now) {

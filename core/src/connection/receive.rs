@@ -6,6 +6,7 @@
 use super::ledger::Books;
 use super::transmit::bit;
 use super::{Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
@@ -88,8 +89,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let (head, sealed) = datagram.split_at_mut_checked(head_len).ok_or(Discard::Malformed)?;
         let (slot, number, payload) = self.unseal(at, &header, head, sealed, now)?;
         self.clock.heard = now;
-        self.stats.received_packets = self.stats.received_packets.saturating_add(1);
-        self.stats.received_bytes = self.stats.received_bytes.saturating_add(bytes as u64);
+        self.stats.received_packets = self.stats.received_packets.plus(1);
+        self.stats.received_bytes = self.stats.received_bytes.plus(bytes as u64);
         if let Some(path) = self.path_mut(slot) {
             let newest = path.replay.highest().is_none_or(|highest| number > highest);
             path.replay.record(number);
@@ -164,7 +165,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if let Some(keys) = &mut self.keys {
             keys.on_changed_keep_until(until);
         }
-        self.stats.key_changes = self.stats.key_changes.saturating_add(1);
+        self.stats.key_changes = self.stats.key_changes.plus(1);
     }
 
     /// The peer's address on a path changed: a NAT gave it another one, or it moved.
@@ -301,7 +302,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             && let Some(path) = self.path_mut(slot)
         {
             let count = &mut path.counters.data_received;
-            *count = count.saturating_add(data.len() as u64);
+            *count = count.plus(data.len() as u64);
         }
         let parts = self.storage.parts();
         let mut memory =

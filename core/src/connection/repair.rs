@@ -17,6 +17,7 @@ use super::ledger::Books;
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
 use super::{Connection, Phase};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
@@ -132,7 +133,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for turn in 0..sums {
             let mixture = Mixture { key: mixture.key.wrapping_add(turn.into()), ..mixture };
             encoder.mix(&mixture, writer.reserve(mixture.len).ok()?, memory);
-            self.stats.repairs_sent = self.stats.repairs_sent.saturating_add(1);
+            self.stats.repairs_sent = self.stats.repairs_sent.plus(1);
         }
         Some(())
     }
@@ -291,7 +292,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         while let Some((number, contents)) = self.repairs.decoder.recovered(symbols) {
-            self.stats.recovered = self.stats.recovered.saturating_add(1);
+            self.stats.recovered = self.stats.recovered.plus(1);
             let mut whole = true;
             for frame in Frames::new(contents) {
                 match &frame.map_err(|_| Violation::Protocol)? {

@@ -4,6 +4,7 @@ use super::ledger::Books;
 use super::memory::PATHS_MAX;
 use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::id::Mode;
@@ -151,7 +152,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(state) = changed else { return };
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
-            self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            self.stats.suspicions = self.stats.suspicions.plus(1);
             if let Some(path) = self.path_mut(slot) {
                 path.trust.fall(now);
             }
@@ -224,7 +225,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
             path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
                 if let Carried::Stream { len, .. } = carried {
-                    bytes = bytes.saturating_add(len.into());
+                    bytes = bytes.plus(len.into());
                 }
                 ledger.lost(carried);
             });

@@ -5,6 +5,7 @@
 //! it, and handed to whoever must forget it or send it again. Only packets that ask for an
 //! acknowledgement are here, so the bytes of a list are the path's bytes in flight.
 
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;
 use crate::recovery::delivery::Stamp;
@@ -152,7 +153,7 @@ impl Flight {
         let (bytes, sent_at) = (packet.bytes, packet.sent_at);
         let pushed = sent.table.slots.push(&mut self.list, sent.slots, packet).is_some();
         if pushed {
-            self.bytes = self.bytes.saturating_add(u64::from(bytes));
+            self.bytes = self.bytes.plus(u64::from(bytes));
             self.oldest_sent_at = self.oldest_sent_at.or(Some(sent_at));
         }
         pushed
@@ -162,7 +163,7 @@ impl Flight {
     /// may still read the packet there. Returns the slot of the packet after it.
     pub(super) fn remove(&mut self, at: SlotIndex, sent: &mut Sent<'_>) -> Option<SlotIndex> {
         let bytes = sent.packet(at).map_or(0, |packet| packet.bytes);
-        self.bytes = self.bytes.saturating_sub(u64::from(bytes));
+        self.bytes = self.bytes.minus(u64::from(bytes));
         let was_first = self.first() == Some(at);
         let next = sent.table.slots.remove(&mut self.list, sent.slots, at);
         if was_first {

@@ -8,6 +8,7 @@
 //! the incoming ring is full the newest is dropped and counted: the application is late already.
 //! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
+use crate::arithmetic::Wide;
 use crate::id::PathId;
 use crate::storage::copy;
 use crate::wire::{Writer, place_datagram};
@@ -81,7 +82,7 @@ impl Datagrams {
 
     fn drop_front(&mut self, number: u32, ring: &[u8]) -> Departed {
         self.outgoing.pop(ring);
-        self.dropped = self.dropped.saturating_add(1);
+        self.dropped = self.dropped.plus(1);
         Departed::Dropped(number)
     }
 
@@ -89,7 +90,7 @@ impl Datagrams {
     pub fn receive(&mut self, bytes: &[u8], path: PathId, ring: &mut [u8]) -> bool {
         let kept = self.incoming.push(path.0, bytes, ring).is_some();
         if !kept {
-            self.dropped = self.dropped.saturating_add(1);
+            self.dropped = self.dropped.plus(1);
         }
         kept
     }
