@@ -26,7 +26,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         if self.routing.advertise.due() && !cargo.is_full() {
             let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
+            let addresses = self.links.advertised();
+            if (Frame::Advertise { sequence, addresses }).encode(writer).is_ok() {
                 self.routing.advertise.on_sent(sequence);
                 let _ = cargo.push(Carried::Advertise(sequence));
                 wrote = true;

@@ -12,6 +12,7 @@
 //! nothing (`docs/protocol.md` section 4).
 
 use super::links::{LinkChange, Links};
+use super::scale::{Large, PlainLinksOf, Scale};
 use crate::crypto::responder::{ephemeral, read_initiation};
 use crate::crypto::{
     Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
@@ -19,7 +20,8 @@ use crate::crypto::{
 use crate::error::Discard;
 use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
 use crate::packet_number::PacketNumber;
-use crate::storage::{copy, take_out};
+use crate::storage::copy;
+use crate::storage::table::{Table, take_out};
 use crate::time::{Duration, Instant};
 use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
 use heapless::Vec;
@@ -74,21 +76,22 @@ impl<C: Crypto> Incoming<C> {
 }
 
 /// Stands before all connections of an endpoint.
-pub struct Listener<C: Crypto> {
+pub struct Listener<C: Crypto, Z: Scale = Large> {
     identity: Identity,
     check: CheckKey,
     offer: Credit,
     accepting: bool,
     random: Random<C>,
     cookies: CookieJar<C>,
-    links: Links,
-    half_open: Vec<HalfOpen, HALF_OPEN_MAX>,
+    links: PlainLinksOf<Z>,
+    half_open: Z::HalfOpen,
     /// First messages opened in this second, each of which cost multiplications.
     opened: u32,
     second: Instant,
 }
 
-struct HalfOpen {
+/// A handshake that was answered and awaits its first packet.
+pub struct HalfOpen {
     ephemeral: [u8; 32],
     since: Instant,
     /// The connection came to be; kept so that late copies of the first message stay harmless.
@@ -101,7 +104,7 @@ struct HalfOpen {
     answer: Vec<u8, ANSWER_MAX>,
 }
 
-impl<C: Crypto> Listener<C> {
+impl<C: Crypto, Z: Scale> Listener<C, Z> {
     /// `offer`: the credit that each new connection's storage can honour
     /// ([`super::offered_credit`]). An endpoint that only dials passes `accepting: false`.
     pub fn new(
@@ -121,7 +124,7 @@ impl<C: Crypto> Listener<C> {
             random,
             cookies,
             links: Links::default(),
-            half_open: Vec::new(),
+            half_open: Z::HalfOpen::default(),
             opened: 0,
             second: now,
         }
@@ -182,7 +185,7 @@ impl<C: Crypto> Listener<C> {
         }
         self.expire(now);
         let ephemeral = ephemeral(datagram).ok_or(Discard::Malformed)?;
-        if let Some(open) = self.half_open.iter().find(|open| open.ephemeral == ephemeral) {
+        if let Some(open) = self.half_open.list().iter().find(|open| open.ephemeral == ephemeral) {
             if open.accepted {
                 return Err(Discard::Replayed);
             }
@@ -229,7 +232,7 @@ impl<C: Crypto> Listener<C> {
             remote_id,
             answer,
         };
-        let _ = self.half_open.push(open);
+        let _ = self.half_open.list_mut().push(open);
         Ok(Route::Reply(len))
     }
 
@@ -244,6 +247,7 @@ impl<C: Crypto> Listener<C> {
         self.expire(now);
         let open = self
             .half_open
+            .list_mut()
             .iter_mut()
             .find(|open| open.id == id && !open.accepted)
             .ok_or(Discard::UnknownConnection)?;
@@ -266,7 +270,7 @@ impl<C: Crypto> Listener<C> {
     /// Whether we answered this peer with this id and wait for the first packet. Its links may have
     /// died in between; it asks, so it still has something to say, and the state waits on.
     fn awaits(&mut self, id: ConnectionId, peer: PublicKey, now: Instant) -> bool {
-        let mut waiting = self.half_open.iter_mut().filter(|open| !open.accepted);
+        let mut waiting = self.half_open.list_mut().iter_mut().filter(|open| !open.accepted);
         let open = waiting.find(|open| open.id == id && open.peer == peer);
         open.map(|open| open.since = now).is_some()
     }
@@ -275,21 +279,21 @@ impl<C: Crypto> Listener<C> {
     /// or the oldest of all if nobody has come back to it for long. Who was answered a moment ago
     /// believes to be connected, so nobody else may have that place; whoever finds none asks again.
     fn make_room(&mut self, now: Instant) -> bool {
-        if !self.half_open.is_full() {
+        if !self.half_open.list().is_full() {
             return true;
         }
-        let oldest = self.half_open.iter().enumerate();
+        let oldest = self.half_open.list().iter().enumerate();
         let oldest = oldest.min_by_key(|(_, open)| (!open.accepted, open.since));
         let Some((index, open)) = oldest else { return true };
         let may_go = open.accepted || now.since(open.since) >= HALF_OPEN_KEPT;
         if may_go {
-            take_out(&mut self.half_open, index);
+            take_out(self.half_open.list_mut(), index);
         }
         may_go
     }
 
     fn expire(&mut self, now: Instant) {
-        self.half_open.retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
+        self.half_open.list_mut().retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
     }
 
     /// More first messages than people send: each must now show that it can hear our answer.
@@ -298,15 +302,15 @@ impl<C: Crypto> Listener<C> {
             self.second = now;
             self.opened = 0;
         }
-        let waiting = self.half_open.iter().filter(|open| !open.accepted).count();
-        self.opened >= OPENED_PER_SECOND || waiting >= HALF_OPEN_MAX
+        let waiting = self.half_open.list().iter().filter(|open| !open.accepted).count();
+        self.opened >= OPENED_PER_SECOND || waiting >= self.half_open.list().capacity()
     }
 
     fn free_id(&mut self, known: &dyn Fn(ConnectionId) -> bool) -> ConnectionId {
         let mut id = ConnectionId(self.random.u32());
         // Each try fails with a chance of one in billions: a few suffice.
         for _ in 0..8 {
-            if !known(id) && !self.half_open.iter().any(|open| open.id == id) {
+            if !known(id) && !self.half_open.list().iter().any(|open| open.id == id) {
                 break;
             }
             id = ConnectionId(self.random.u32());
@@ -337,8 +341,6 @@ fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Res
         .map(|_| ())
 }
 
-/// Half-open states at once. Each is about 800 bytes.
-const HALF_OPEN_MAX: usize = 16;
 /// How long a half-open state waits for its first packet, and late copies find their answer.
 const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 /// How long it keeps its place in any case: a first packet needs a round trip, and dialers are

@@ -40,6 +40,7 @@ mod repair;
 #[path = "unrepaired.rs"]
 mod repair;
 mod routing;
+mod scale;
 mod stats;
 mod stream_io;
 mod timeout;
@@ -50,8 +51,11 @@ pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};
 pub use event::{CloseReason, Event};
 pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo, LinkPolicy};
+pub use links::{Link, Policy};
+pub use listener::HalfOpen;
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
+pub use scale::{Large, Scale, Small};
 pub use stats::Stats;
 pub use stream_io::StreamError;
 pub use transmit::Transmit;
@@ -68,9 +72,9 @@ use crate::wire::{Advertised, Credit, Welcome};
 use close::Closing;
 use dial::{Dial, Introduction};
 use event::Notices;
-use links::Links;
 use repair::Repairs;
 use routing::Routing;
+use scale::LinksOf;
 
 /// One encrypted connection over all paths between two nodes.
 ///
@@ -93,8 +97,8 @@ pub struct Connection<S: Storage, C: Crypto> {
     datagrams: Datagrams,
     repairs: Repairs,
     sent: SentTable,
-    links: Links,
-    routing: Routing,
+    links: LinksOf<S::Scale>,
+    routing: Routing<S::Scale>,
     mode: Binding,
     closing: Closing,
     notices: Notices,
@@ -200,7 +204,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             datagrams: Datagrams::new(),
             repairs: Repairs::new(),
             sent: SentTable::new(),
-            links: Links::default(),
+            links: LinksOf::<S::Scale>::default(),
             routing: Routing::new(now),
             mode: Binding { mode: config.mode, sequence: 0, due: false },
             closing: Closing::default(),
@@ -312,7 +316,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         streams.on_own_credit(offered, &memory);
         streams.on_peer_credit(credit);
         self.routing.establish(addresses, self.side, now);
-        self.routing.advertise.set(&self.links.advertised());
+        // Links that came up before are news already.
+        if self.routing.advertise.sequence() == 0 && !self.links.advertised().is_empty() {
+            self.routing.advertise.on_changed();
+        }
         self.clock.heard = now;
         self.clock.all_down = None;
         self.notices.connected = true;

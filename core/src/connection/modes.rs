@@ -97,7 +97,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let notices: &mut Notices = &mut self.notices;
             notices.link_spent(link);
         }
-        self.links_changed(link, now);
+        self.links_changed(link, self.links.tells(link), now);
     }
 
     /// In the mode `backup`: which path carries everything now, and what the peer should know.

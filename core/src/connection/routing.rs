@@ -5,9 +5,10 @@
 //! good: its number is never used again, and a link that returns gets a new path in one round trip.
 
 use super::ledger::Books;
-use super::links::{LINKS_MAX, LinkChange};
+use super::links::LinkChange;
 use super::memory::PATHS_MAX;
 use super::modes::Standby;
+use super::scale::Scale;
 use super::transmit::bit;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, ReplayWindow};
@@ -22,10 +23,10 @@ use core::net::IpAddr;
 use heapless::Vec;
 
 /// The lists behind the choice of paths.
-pub(super) struct Routing {
+pub(super) struct Routing<Z: Scale> {
     pub(super) advertise: Advertise,
-    pub(super) remotes: Remotes,
-    pub(super) tried: Tried,
+    pub(super) remotes: Remotes<Z::Remotes>,
+    pub(super) tried: Tried<Z::Tried>,
     pub(super) told: Told,
     pub(super) standby: Standby,
     /// The number of the next path that we open.
@@ -39,7 +40,7 @@ pub(super) struct Routing {
     pub(super) open_after: Instant,
 }
 
-impl Routing {
+impl<Z: Scale> Routing<Z> {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             advertise: Advertise::new(),
@@ -75,6 +76,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// A link came up, went down, or changed.
     pub fn handle_link(&mut self, link: LinkId, change: LinkChange, now: Instant) {
         let now = self.advance(now);
+        let told = self.links.advertised();
         match change {
             LinkChange::Up(info) => {
                 let (addresses, mtu) = (info.addresses.clone(), info.mtu);
@@ -98,7 +100,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.give_up_link(link, now);
             }
         }
-        self.links_changed(link, now);
+        let news = self.links.advertised() != told;
+        self.links_changed(link, news, now);
     }
 
     /// All paths of a link are given up.
@@ -110,9 +113,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
     }
 
-    /// Peers are told, and new pairs looked for.
-    pub(super) fn links_changed(&mut self, link: LinkId, now: Instant) {
-        self.routing.advertise.set(&self.links.advertised());
+    /// Peers are told if there is `news` of our addresses, and new pairs looked for.
+    pub(super) fn links_changed(&mut self, link: LinkId, news: bool, now: Instant) {
+        if news {
+            self.routing.advertise.on_changed();
+        }
         self.routing.tried.forget_link(link);
         self.open_paths(now);
         if self.phase == Phase::Established {
@@ -155,7 +160,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for path in self.storage.paths().iter().flatten() {
             let _ = in_use.push(path.pair());
         }
-        let locals: Vec<_, LINKS_MAX> = self.links.locals();
+        let locals = self.links.locals();
         next_pair(&locals, self.routing.remotes.list(), &in_use, &self.routing.tried, now)
     }
 

@@ -57,7 +57,7 @@ pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
 pub use loss::LossRate;
 pub use mtu::{BASE_IPV4, Mtu, Search, SearchInput, heads};
-pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
+pub use pairs::{Failure, LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Patience, Standing};
 pub use probe::Validation;
 pub use quota::{Meter, OnLink, Way};

@@ -10,7 +10,7 @@
 //! heard of a path, and a word that was overtaken is not repeated (`docs/protocol.md` section 9.7).
 
 use crate::id::PathId;
-use crate::storage::take_out;
+use crate::storage::table::take_out;
 use crate::wire::PathStatus;
 use heapless::Vec;
 

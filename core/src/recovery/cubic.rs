@@ -66,7 +66,7 @@ impl Cubic {
             None => self.begin(window, datagram, now),
         };
         let target = self.window_at((now + rtt).since(epoch), datagram);
-        let target = target.clamp(window, window.plus(window / 2));
+        let target = target.min(window.plus(window / 2)).max(window);
         let share = |bytes: u64| bytes.times(acked).checked_div(window).unwrap_or(0);
         // Reno's slope is 3 (1 - beta) / (1 + beta) datagrams a window: 0.53 of one.
         let slope = if self.w_reno < self.w_max { datagram / 2 + datagram / 32 } else { datagram };

@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod chain;
 pub mod ranges;
 pub mod slots;
+pub mod table;
 
 /// Copies as much of `from` as there is and fits; returns how much. On boards there is one such
 /// function, in which the compiler sees that the lengths are equal, and not one at each place.
@@ -15,16 +16,4 @@ pub fn copy(from: &[u8], into: &mut [u8]) -> usize {
         into.copy_from_slice(from);
     }
     len
-}
-
-/// Takes an entry out of a list; the last takes its place.
-pub fn take_out<T, const N: usize>(list: &mut heapless::Vec<T, N>, index: usize) {
-    if index >= list.len() {
-        return;
-    }
-    if let Some(last) = list.pop()
-        && let Some(place) = list.get_mut(index)
-    {
-        *place = last;
-    }
 }

@@ -4,8 +4,8 @@
 use crate::opaque::{Bytes, Stub, any, arrival, identity, now, see};
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Storage,
-    offered_credit,
+    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Small,
+    Storage, offered_credit,
 };
 use ropewalk_core::crypto::Seed;
 use ropewalk_core::id::{CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -24,6 +24,8 @@ pub(crate) fn all() {
 struct Lent<'m>(&'m mut Memory<2, 2, 16, 4_096, 4_096>);
 
 impl Storage for Lent<'_> {
+    type Scale = Small;
+
     fn parts(&mut self) -> Parts<'_> {
         any(self.0.parts())
     }
@@ -56,7 +58,7 @@ fn listener(memory: Lent<'_>) {
     let (mut datagram, mut scratch) = (Bytes::<1_200>::new(), Bytes::<1_200>::new());
     let offer = offered_credit(&mut memory);
     let seed = Seed(any([0; 32]));
-    let mut listener: Listener<Stub> =
+    let mut listener: Listener<Stub, Small> =
         any(Listener::new(identity(), offer, any(true), seed, now()));
     listener.set_accepting(any(true));
     listener.handle_link(LinkId(any(0)), &link());

@@ -11,8 +11,8 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, Event, Incoming, LinkChange, LinkInfo, Listener, Memory, Peer, Route, Storage,
-    offered_credit,
+    Connection, Event, Incoming, LinkChange, LinkInfo, Listener, Memory, Peer, Route, Small,
+    Storage, offered_credit,
 };
 use ropewalk_core::crypto::{Identity, Seed, Software};
 use ropewalk_core::id::{Arrival, CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -25,7 +25,7 @@ type Rope = Connection<&'static mut Board, Software>;
 
 // Not initialized by the linker: the initial values would lie in flash a second time.
 static mut MEMORY: MaybeUninit<Board> = MaybeUninit::uninit();
-static mut LISTENER: MaybeUninit<Listener<Software>> = MaybeUninit::uninit();
+static mut LISTENER: MaybeUninit<Listener<Software, Small>> = MaybeUninit::uninit();
 static mut CONNECTION: MaybeUninit<Rope> = MaybeUninit::uninit();
 
 /// A board's loop.
@@ -52,9 +52,9 @@ pub extern "C" fn reset() -> ! {
 
 #[inline(never)]
 fn listen<'l>(
-    listener: &'l mut MaybeUninit<Listener<Software>>,
+    listener: &'l mut MaybeUninit<Listener<Software, Small>>,
     memory: &mut MaybeUninit<Board>,
-) -> &'l mut Listener<Software> {
+) -> &'l mut Listener<Software, Small> {
     let offer = offered_credit(memory.write(Board::new()));
     let listener = listener.write(Listener::new(identity(), offer, true, seed(), now()));
     listener.handle_link(LinkId(0), &link());
@@ -74,7 +74,7 @@ type Idle = Option<(&'static mut Board, &'static mut MaybeUninit<Rope>)>;
 /// One turn of the loop: what came in, what is due, what goes out.
 #[inline(never)]
 fn step(
-    listener: &mut Listener<Software>,
+    listener: &mut Listener<Software, Small>,
     idle: &mut Idle,
     running: &mut Option<&'static mut Rope>,
 ) {
