@@ -41,12 +41,12 @@ pub enum Route<C: Crypto> {
 
 /// A peer that proved who it is and that it may come in.
 pub struct Incoming<C: Crypto> {
-    peer: PublicKey,
-    secrets: Secrets,
-    hello: Hello,
-    id: ConnectionId,
-    remote_id: ConnectionId,
-    offered: Credit,
+    pub(super) peer: PublicKey,
+    pub(super) secrets: Secrets,
+    pub(super) hello: Hello,
+    pub(super) id: ConnectionId,
+    pub(super) remote_id: ConnectionId,
+    pub(super) offered: Credit,
     _crypto: core::marker::PhantomData<C>,
 }
 
@@ -64,14 +64,6 @@ impl<C: Crypto> Incoming<C> {
     /// The id that the new connection has.
     pub const fn connection_id(&self) -> ConnectionId {
         self.id
-    }
-
-    pub(super) const fn offered(&self) -> Credit {
-        self.offered
-    }
-
-    pub(super) fn into_parts(self) -> (Secrets, Hello, ConnectionId) {
-        (self.secrets, self.hello, self.remote_id)
     }
 }
 
@@ -171,6 +163,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
         route.unwrap_or_else(Route::Discard)
     }
 
+    #[inline(never)] // What it has on the stack is not there when a packet is handled.
     fn initiation(
         &mut self,
         at: Arrival,
@@ -237,6 +230,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
     }
 
     /// The first packet under its final keys makes a half-open state a connection.
+    #[inline(never)]
     fn first_packet(
         &mut self,
         id: ConnectionId,

@@ -145,10 +145,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         storage: S,
         now: Instant,
     ) -> Self {
-        let mut random = Random::new(seed);
-        let id = ConnectionId(random.u32());
-        let mut connection = Self::new(config, Side::Dialer, peer.key, id, random, storage, now);
-        connection.dial = Some(Dial::new(identity, peer));
+        let mut connection = Self::vacant(config, storage);
+        connection.dial(identity, peer, seed, now);
         connection
     }
 
@@ -165,39 +163,24 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         storage: S,
         now: Instant,
     ) -> Result<Self, AcceptError> {
-        let id = incoming.connection_id();
-        let peer = incoming.peer();
-        let random = Random::new(seed);
-        let mut connection = Self::new(config, Side::Responder, peer, id, random, storage, now);
-        let offered = incoming.offered();
-        let held = connection.credit();
-        if held.data < offered.data || held.streams < offered.streams {
-            return Err(AcceptError::StorageTooSmall);
-        }
-        let (secrets, hello, remote_id) = incoming.into_parts();
-        connection.mode.mode = hello.mode;
-        connection.establish(&secrets, remote_id, offered, hello.credit, &hello.addresses, now);
-        Ok(connection)
+        let mut connection = Self::vacant(config, storage);
+        connection.answer(&incoming, seed, now).map(|()| connection)
     }
 
-    fn new(
-        config: Config,
-        side: Side,
-        peer: PublicKey,
-        id: ConnectionId,
-        random: Random<C>,
-        storage: S,
-        now: Instant,
-    ) -> Self {
+    /// The place of a connection, drained from the start: [`Connection::dial`] and
+    /// [`Connection::answer`] begin one in it, and another when that has drained. What is large is
+    /// so made once, when a board starts, and never moved.
+    pub fn vacant(config: Config, storage: S) -> Self {
+        let (side, now) = (Side::Dialer, Instant::ZERO);
         let streams = Streams::new(side, storage.block_bytes());
         Self {
             side,
-            peer,
-            id,
+            peer: PublicKey([0; 32]),
+            id: ConnectionId(0),
             remote_id: ConnectionId(0),
-            phase: Phase::Handshake,
+            phase: Phase::Drained,
             storage,
-            random,
+            random: Random::new(Seed([0; 32])),
             keys: None,
             dial: None,
             streams,
@@ -213,6 +196,72 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             clock: Clock { now, started: now, heard: now, transmit: None, all_down: None },
             config,
         }
+    }
+
+    /// Begins a connection to `peer` in a place that is vacant or drained; the links that were
+    /// reported stay. False: it is in use.
+    pub fn dial(&mut self, identity: Identity, peer: Peer, seed: Seed, now: Instant) -> bool {
+        if self.phase != Phase::Drained {
+            return false;
+        }
+        let mut random = Random::new(seed);
+        let id = ConnectionId(random.u32());
+        self.begin(Side::Dialer, peer.key, id, random, now);
+        self.dial = Some(Dial::new(identity, peer));
+        if self.links.iter().next().is_some() {
+            self.start_race(None, now);
+        }
+        true
+    }
+
+    /// Begins the connection that the listener let in, in a place that is vacant or drained; the
+    /// links that were reported stay. Then hand it the datagram that brought it about.
+    ///
+    /// # Errors
+    /// [`AcceptError::InUse`], and [`AcceptError::StorageTooSmall`] as for [`Connection::accept`].
+    pub fn answer(
+        &mut self,
+        incoming: &Incoming<C>,
+        seed: Seed,
+        now: Instant,
+    ) -> Result<(), AcceptError> {
+        if self.phase != Phase::Drained {
+            return Err(AcceptError::InUse);
+        }
+        let offered = incoming.offered;
+        let held = offered_credit(&mut self.storage);
+        if held.data < offered.data || held.streams < offered.streams {
+            return Err(AcceptError::StorageTooSmall);
+        }
+        self.begin(Side::Responder, incoming.peer, incoming.id, Random::new(seed), now);
+        let Incoming { secrets, hello, remote_id, .. } = incoming;
+        self.mode.mode = hello.mode;
+        self.establish(secrets, *remote_id, offered, hello.credit, &hello.addresses, now);
+        Ok(())
+    }
+
+    /// Everything but the links is as if nothing had been.
+    fn begin(
+        &mut self,
+        side: Side,
+        peer: PublicKey,
+        id: ConnectionId,
+        random: Random<C>,
+        now: Instant,
+    ) {
+        self.side = side;
+        self.peer = peer;
+        self.id = id;
+        self.remote_id = ConnectionId(0);
+        self.phase = Phase::Handshake;
+        self.random = random;
+        self.keys = None;
+        self.dial = None;
+        self.mode = Binding { mode: self.config.mode, sequence: 0, due: false };
+        self.closing = Closing::default();
+        self.stats = Stats::default();
+        self.clock = Clock { now, started: now, heard: now, transmit: None, all_down: None };
+        self.forget_everything();
     }
 
     /// The id in packets that we receive; a demultiplexer routes by it. It never changes.
@@ -285,12 +334,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let (send, receive) = self.streams.wants_memory(&memory);
         let repair = self.mode.mode == Mode::Repair && Repairs::wants_memory(parts.repair);
         MemoryWish { send, receive, packets, repair }
-    }
-
-    /// The credit that the storage can honour.
-    fn credit(&mut self) -> Credit {
-        let (streams, memory) = self.streaming();
-        streams.credit(&memory)
     }
 
     /// Time never runs back.

@@ -48,6 +48,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         result
     }
 
+    #[inline(never)] // What it has on the stack is not there when a packet is handled.
     fn receive_answer(
         &mut self,
         at: Arrival,

@@ -180,9 +180,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
         let opening =
             Opening { id, link, local, remote, class, datagram_bytes_max, token, standing };
-        let mut path = Path::new(opening, &self.config, now);
+        let path = slots.get_mut(slot)?.insert(Path::new(opening, &self.config, now));
         path.remote_link = self.routing.remotes.link_of(&remote);
-        *slots.get_mut(slot)? = Some(path);
         let (streams, mut memory) = self.streaming();
         streams.clear_lane(slot, &mut memory);
         self.notices.path_changed(slot);
@@ -219,20 +218,23 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Removes a path for good; what it carried is sent again on others. `announce`: the peer does
     /// not know yet.
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
-        let paths = self.storage.parts().paths;
-        let Some(mut path) = paths.get_mut(slot).and_then(Option::take) else { return };
-        self.links.write_off(path.link, path.missing());
-        let Books { mut sent, mut ledger, .. } = self.books();
+        let Books { paths, mut sent, mut ledger } = self.books();
+        let Some(place) = paths.get_mut(slot) else { return };
+        let Some(path) = place else { return };
         path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
+        let (id, missing, state) = (path.id, path.missing(), path.state());
+        let (link, remote) = (path.link, path.remote);
+        *place = None;
+        self.links.write_off(link, missing);
         self.routing.copies_due &= !bit(slot);
-        self.notices.path_gone(path.id);
+        self.notices.path_gone(id);
         match announce {
-            true => self.routing.told.tell(path.id, PathStatus::Gone),
-            false => self.routing.told.forget(path.id),
+            true => self.routing.told.tell(id, PathStatus::Gone),
+            false => self.routing.told.forget(id),
         }
-        if path.state() == PathState::Probing {
+        if state == PathState::Probing {
             let only_hope = self.clock.all_down.is_some();
-            self.routing.tried.failed(path.link, path.remote, only_hope, now);
+            self.routing.tried.failed(link, remote, only_hope, now);
         }
     }
 

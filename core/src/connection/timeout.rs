@@ -284,8 +284,8 @@ mod tests {
         // As few packets as the smallest board has, for two paths.
         let memory = Memory::<2, 2, 6, 16_384, 16_384>::new();
         let config = Config::default();
-        let mut connection: Connection<_, Software> =
-            Connection::new(config, Side::Dialer, peer, id, random, memory, now);
+        let mut connection: Connection<_, Software> = Connection::vacant(config, memory);
+        connection.begin(Side::Dialer, peer, id, random, now);
         let at = |link| Arrival { link: LinkId(link), local: None, remote: Address::Serial };
         for link in 0..2 {
             let addresses = [Address::Serial].into_iter().collect();

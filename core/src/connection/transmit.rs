@@ -502,8 +502,8 @@ mod tests {
         let config = crate::config::Config::default();
         let random = Random::new(Seed([1; 32]));
         let (id, peer) = (ConnectionId(1), PublicKey([2; 32]));
-        let mut connection =
-            Connection::new(config, Side::Dialer, peer, id, random, Board::new(), now);
+        let mut connection = Connection::vacant(config, Board::new());
+        connection.begin(Side::Dialer, peer, id, random, now);
         let info = LinkInfo {
             mtu: 1_400,
             class: CostClass::Wired,

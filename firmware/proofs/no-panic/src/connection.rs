@@ -14,14 +14,16 @@ use ropewalk_core::stream::Service;
 
 #[inline(never)]
 pub(crate) fn all() {
-    let mut memory = Memory::<2, 2, 16, 4_096, 4_096>::new();
+    let mut memory = Board::new();
     see(offered_credit(&mut Lent(&mut memory)));
     dialer(Lent(any(&mut memory)));
     listener(Lent(any(&mut memory)));
 }
 
 /// Memory of unknown size with unknown content. The board's own kind stands behind it.
-struct Lent<'m>(&'m mut Memory<2, 2, 16, 4_096, 4_096>);
+struct Lent<'m>(&'m mut Board);
+
+type Board = Memory<2, 2, 16, 4_096, 4_096>;
 
 impl Storage for Lent<'_> {
     type Scale = Small;
@@ -49,8 +51,9 @@ fn dialer(memory: Lent<'_>) {
     let config = any(Config { services: any(&["file"]), ..Config::default() });
     let seed = Seed(any([0; 32]));
     let mut connection: Connection<Lent<'_>, Stub> =
-        Connection::connect(config, identity(), peer, seed, memory, now());
+        Connection::connect(config, identity(), peer.clone(), seed, memory, now());
     drive(any(&mut connection));
+    see(any(&mut connection).dial(identity(), peer, Seed(any([0; 32])), now()));
 }
 
 fn listener(memory: Lent<'_>) {
@@ -75,6 +78,10 @@ fn listener(memory: Lent<'_>) {
     );
     if let Route::Accept(incoming) = any(route) {
         see((incoming.peer(), incoming.ticket(), incoming.connection_id()));
+        let mut spare = Board::new();
+        let mut place = Connection::vacant(any(Config::default()), Lent(any(&mut spare)));
+        see(any(&mut place).answer(any(&incoming), Seed(any([0; 32])), now()));
+        drive(any(&mut place));
         let seed = Seed(any([0; 32]));
         if let Ok(mut connection) =
             Connection::accept(incoming, any(Config::default()), seed, memory, now())
