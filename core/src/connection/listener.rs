@@ -13,7 +13,7 @@
 
 use super::links::{LinkChange, Links};
 use super::scale::{Large, PlainLinksOf, Scale};
-use crate::crypto::responder::{ephemeral, read_initiation};
+use crate::crypto::responder::{Request, ephemeral, read_initiation};
 use crate::crypto::{
     Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
 };
@@ -204,29 +204,56 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
             return Err(Discard::NoRoom);
         }
         let id = self.free_id(known);
-        let (peer, hello, remote_id) = (request.peer, request.hello.clone(), request.connection);
-        let addresses = self.links.advertised();
         let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
-        let (answer, len) =
-            request.respond(&psk, id, self.offer, &addresses, &mut self.random, place)?;
+        let (secrets, len) = self.respond(&request, &psk, id, place)?;
         let bytes = scratch.get(..len).ok_or(Discard::NoRoom)?;
-        let Answer::Accepted { secrets, .. } = answer else {
-            return Ok(Route::Reply(len)); // A refusal leaves nothing behind.
+        if let Some(secrets) = secrets {
+            self.remember(&request, ephemeral, id, secrets, bytes, now);
+        } // A refusal leaves nothing behind.
+        Ok(Route::Reply(len))
+    }
+
+    /// Writes the answer; gives the keys, unless it is a refusal, and the length.
+    #[inline(never)]
+    fn respond(
+        &mut self,
+        request: &Request<C>,
+        psk: &Psk,
+        id: ConnectionId,
+        place: &mut [u8],
+    ) -> Result<(Option<Secrets>, usize), Discard> {
+        let addresses = self.links.advertised();
+        let (answer, len) =
+            request.respond(psk, id, self.offer, &addresses, &mut self.random, place)?;
+        let secrets = match answer {
+            Answer::Accepted { secrets, .. } => Some(secrets),
+            Answer::Refused(_) => None,
         };
-        let answer = Vec::from_slice(bytes).map_err(|_| Discard::NoRoom)?;
-        let open = HalfOpen {
+        Ok((secrets, len))
+    }
+
+    #[inline(never)]
+    fn remember(
+        &mut self,
+        request: &Request<C>,
+        ephemeral: [u8; 32],
+        id: ConnectionId,
+        secrets: Secrets,
+        answer: &[u8],
+        now: Instant,
+    ) {
+        let Ok(answer) = Vec::from_slice(answer) else { return };
+        let _ = self.half_open.list_mut().push(HalfOpen {
             ephemeral,
             since: now,
             accepted: false,
-            peer,
+            peer: request.peer,
             secrets,
-            hello,
+            hello: request.hello.clone(),
             id,
-            remote_id,
+            remote_id: request.connection,
             answer,
-        };
-        let _ = self.half_open.list_mut().push(open);
-        Ok(Route::Reply(len))
+        });
     }
 
     /// The first packet under its final keys makes a half-open state a connection.

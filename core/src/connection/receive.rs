@@ -71,6 +71,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Ok(())
     }
 
+    #[inline(never)] // So that a listener's handshake does not lie on top of it on a board's stack.
     fn receive_packet(
         &mut self,
         at: Arrival,
@@ -197,9 +198,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Result<Contents, Discard> {
         let mut contents = Contents::default();
         for frame in Frames::new(payload) {
-            let Ok(frame) = frame else { return Err(self.violated(now)) };
+            let Ok(frame) = &frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(self.still(slot, path), &frame, now) {
+            match self.on_frame(self.still(slot, path), frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -231,7 +232,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.on_path_status(*path, *sequence, *status, now);
             }
             Frame::Advertise { sequence, addresses } => {
-                if self.routing.remotes.on_list(*sequence, addresses) {
+                if self.routing.remotes.on_list(*sequence, *addresses) {
                     self.routing.tried.forget_remotes();
                     self.open_paths(now);
                 }

@@ -57,7 +57,7 @@ impl<Z: Scale> Routing<Z> {
 
     pub(super) fn establish(&mut self, addresses: &[Advertised], side: Side, now: Instant) {
         self.next_path = side.parity();
-        self.remotes.on_list(0, addresses);
+        self.remotes.on_list(0, addresses.into());
         self.open_after = match side {
             Side::Dialer => now,
             Side::Responder => now + DIALER_FIRST,

@@ -5,7 +5,7 @@
 
 use crate::id::{Address, CostClass, LinkId};
 use crate::storage::table::Table;
-use crate::wire::Advertised;
+use crate::wire::{AddressList, Advertised};
 
 /// Whether the peer has heard of our own addresses as they are now.
 #[derive(Clone, Debug, Default)]
@@ -67,15 +67,15 @@ impl<T: Table<Advertised>> Remotes<T> {
     }
 
     /// A list arrived; returns whether it is news. The handshake's has the number zero.
-    pub fn on_list(&mut self, sequence: u32, list: &[Advertised]) -> bool {
+    pub fn on_list(&mut self, sequence: u32, list: AddressList<'_>) -> bool {
         if sequence < self.sequence || sequence == self.sequence && sequence != 0 {
             return false;
         }
         self.sequence = sequence;
         let before = core::mem::take(&mut self.list);
         let dialled = before.list().iter().skip(self.told);
-        for advertised in list {
-            let _ = self.list.list_mut().push(*advertised);
+        for advertised in list.iter() {
+            let _ = self.list.list_mut().push(advertised);
         }
         self.told = self.list.list().len();
         for advertised in dialled {
@@ -139,11 +139,11 @@ mod tests {
     fn dialled_addresses_stay_beside_those_that_are_told() {
         let dialled = Address::Ip("203.0.113.7:7000".parse().unwrap());
         let mut theirs = <Remotes<Vec<Advertised, 16>>>::new();
-        theirs.on_list(0, &[entry(1)]);
+        theirs.on_list(0, (&[entry(1)][..]).into());
         theirs.add_dialled(dialled);
         theirs.add_dialled(Address::Serial);
         assert_eq!(theirs.list().len(), 2, "the serial line was told of");
-        theirs.on_list(1, &[entry(2)]);
+        theirs.on_list(1, (&[entry(2)][..]).into());
         assert_eq!(theirs.list().len(), 2);
         assert_eq!(theirs.list()[1].address, dialled);
     }
@@ -152,9 +152,9 @@ mod tests {
     fn only_newer_lists_count() {
         // spec: 11.1-2
         let mut theirs = <Remotes<Vec<Advertised, 16>>>::new();
-        assert!(theirs.on_list(2, &[entry(1)]));
-        assert!(!theirs.on_list(1, &[entry(2)]));
-        assert!(!theirs.on_list(2, &[entry(2)]));
+        assert!(theirs.on_list(2, (&[entry(1)][..]).into()));
+        assert!(!theirs.on_list(1, (&[entry(2)][..]).into()));
+        assert!(!theirs.on_list(2, (&[entry(2)][..]).into()));
         assert_eq!(theirs.list(), [entry(1)]);
     }
 }

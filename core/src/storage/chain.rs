@@ -39,8 +39,8 @@ impl Chain {
     /// No blocks.
     #[must_use]
     pub const fn new() -> Self {
-        let nowhere = (0, NONE);
-        Self { head: NONE, tail: NONE, first: 0, count: 0, marked: 0, low: nowhere, high: nowhere }
+        // Places mean nothing while there are no blocks; zeros take no room in a board's flash.
+        Self { head: 0, tail: 0, first: 0, count: 0, marked: 0, low: (0, 0), high: (0, 0) }
     }
 
     /// Blocks held.

@@ -69,8 +69,7 @@ fn size() -> io::Result<()> {
 }
 
 /// The functions of the image whose stack is asked for: setting up, and one turn of the loop.
-const ROOTS: [&str; 5] =
-    ["size::prepare", "size::listen", "size::place", "size::dial", "size::step"];
+const ROOTS: [&str; 4] = ["size::listen", "size::place", "size::dial", "size::step"];
 
 /// Without the types that generic functions are made for.
 fn shorten(name: &str) -> String {

@@ -23,8 +23,8 @@ use ropewalk_core::time::{Duration, Instant};
 type Board = Memory<2, 2, 16, 4_096, 4_096>;
 type Rope = Connection<&'static mut Board, Software>;
 
+static mut MEMORY: Board = Board::new();
 // Not initialized by the linker: the initial values would lie in flash a second time.
-static mut MEMORY: MaybeUninit<Board> = MaybeUninit::uninit();
 static mut LISTENER: MaybeUninit<Listener<Software, Small>> = MaybeUninit::uninit();
 static mut CONNECTION: MaybeUninit<Rope> = MaybeUninit::uninit();
 static mut BUFFERS: [[u8; 1_200]; 2] = [[0; 1_200]; 2];
@@ -41,7 +41,6 @@ pub extern "C" fn reset() -> ! {
             &mut *(&raw mut BUFFERS),
         )
     };
-    let memory = prepare(memory);
     let listener = listen(listener, memory);
     let connection = place(connection, memory);
     if black_box(true) {
@@ -50,11 +49,6 @@ pub extern "C" fn reset() -> ! {
     loop {
         step(listener, connection, buffers);
     }
-}
-
-#[inline(never)]
-fn prepare(memory: &mut MaybeUninit<Board>) -> &mut Board {
-    memory.write(Board::new())
 }
 
 #[inline(never)]
