@@ -239,8 +239,15 @@ impl Recovery {
             let kept = items.push(*item);
             debug_assert!(kept.is_ok(), "a packet carries at most CARRIED_MAX items");
         }
-        let packet =
-            Packet { number, sent_at: now, stamp, bytes, probe, offered: false, cargo: items };
+        let packet = Packet {
+            number,
+            sent_at: Some(now),
+            stamp,
+            bytes,
+            probe,
+            offered: false,
+            cargo: items,
+        };
         let kept = self.flight.push(packet, sent);
         self.congestion.on_sent(self.flight.bytes());
         kept

@@ -108,7 +108,7 @@ impl Recovery {
                 if packet.number.0 < low {
                     at = Flight::next(here, sent);
                 } else {
-                    newest = Some((packet.number, packet.sent_at));
+                    newest = Some((packet.number, packet.sent_at()));
                     at = self.take(here, now, sent, each, result);
                 }
             }
@@ -128,7 +128,7 @@ impl Recovery {
         let next = self.flight.remove(at, sent);
         let packet = sent.packet(at)?;
         let bytes = u64::from(packet.bytes);
-        self.delivery.on_acked(packet.stamp, packet.sent_at, packet.bytes, now);
+        self.delivery.on_acked(packet.stamp, packet.sent_at(), packet.bytes, now);
         self.loss.lengths.on_acked(packet.number.0, packet.bytes);
         result.newly_acked = result.newly_acked.plus(bytes);
         result.packets = result.packets.saturating_add(1);
@@ -175,7 +175,7 @@ impl Recovery {
             if packet.number > largest {
                 break;
             }
-            let overdue_at = packet.sent_at + patience;
+            let overdue_at = packet.sent_at() + patience;
             // A symbol is worth waiting for: a sum may be under way that gives it back.
             let overtaken = !packet.is_symbol() && self.loss.overtaken(packet.number, largest);
             if overdue_at > now && !overtaken {
@@ -184,7 +184,7 @@ impl Recovery {
             }
             self.flight.remove(at, sent);
             let Some(packet) = sent.packet(at) else { break };
-            self.loss.declare(packet.number, packet.sent_at, packet.bytes);
+            self.loss.declare(packet.number, packet.sent_at(), packet.bytes);
             // That a length does not pass is found out, not suffered.
             if !packet.cargo.iter().any(|item| matches!(item, Carried::LengthProbe(_))) {
                 self.stats.lost_packets = self.stats.lost_packets.plus(1);
@@ -195,7 +195,7 @@ impl Recovery {
                 self.loss.lengths.on_lost(packet.number.0, packet.bytes);
                 lost.bytes = lost.bytes.plus(u64::from(packet.bytes));
                 lost.packets = lost.packets.saturating_add(1);
-                lost.newest_sent_at = packet.sent_at;
+                lost.newest_sent_at = packet.sent_at();
             }
             // What was offered to other paths is on its way already.
             if !packet.offered {
