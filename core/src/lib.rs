@@ -92,7 +92,8 @@
 //! | 4 | [`connection`]: routes between them |
 //!
 //! Features: `software` brings portable ciphers; `defmt` derives its format for what is reported;
-//! `repair` (on by default) is error correction, which boards may leave out. Sizes are never features: they are the type parameters of [`connection::Memory`].
+//! `repair` and `quota` (on by default) are error correction and links with a quota, which boards may
+//! leave out. Sizes are never features: they are the type parameters of [`connection::Memory`].
 #![no_std]
 #![forbid(unsafe_code)]
 

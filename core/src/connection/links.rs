@@ -108,9 +108,12 @@ impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
         Some(LinkPolicy { spare: *spare, quota: meter.quota() })
     }
 
-    /// False when too many links have one.
+    /// False when too many links have one, or if it is a quota and none are kept.
     pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let LinkPolicy { spare, quota } = policy;
+        if quota.is_some() && !Meter::KEEPS_QUOTAS {
+            return false;
+        }
         if let Some(known) = self.policy_mut(link) {
             known.spare = spare;
             known.meter.set_quota(quota, now);
@@ -175,7 +178,7 @@ impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
     }
 
     pub(super) fn is_metered(&self, link: LinkId) -> bool {
-        self.policy(link).is_some()
+        Meter::KEEPS_QUOTAS && self.policy(link).is_some()
     }
 
     fn policy(&self, link: LinkId) -> Option<&Policy> {

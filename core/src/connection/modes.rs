@@ -30,7 +30,8 @@ pub(super) struct Standby {
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What the user wants of a link, whether it is up or not. False when too many links have been
-    /// given one: no more than eight can.
+    /// given one, no more than eight can (four on a [board](super::Small)), or if it is a quota and
+    /// the feature `quota` was left out.
     pub fn set_link_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let now = self.advance(now);
         let open = self.links.is_open(link);

@@ -43,6 +43,10 @@ mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
 mod probe;
+#[cfg(feature = "quota")]
+mod quota;
+#[cfg(not(feature = "quota"))]
+#[path = "unmetered.rs"]
 mod quota;
 mod redundant;
 mod schedule;

@@ -68,6 +68,9 @@ pub struct OnLink {
 }
 
 impl Meter {
+    /// Whether quotas are kept.
+    pub const KEEPS_QUOTAS: bool = true;
+
     /// Nothing was carried yet. `None`: as much as there is.
     #[must_use]
     pub fn new(quota: Option<u64>) -> Self {
