@@ -253,6 +253,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         &mut self.storage
     }
 
+    /// Ends the connection without a word, and gives its memory back.
+    pub fn into_storage(self) -> S {
+        self.storage
+    }
+
     /// Whether nothing lies in the memory of streams and of packets in flight.
     pub const fn holds_nothing(&self) -> bool {
         self.sent.used() == 0 && self.streams.holds_nothing()
