@@ -1,54 +1,61 @@
 //! ropewalk on ST's NUCLEO-H743ZI: three links on one board.
 //!
 //! ```text
-//!  Ethernet on the chip  <- its own DMA ----------> wired   (wired.rs)
-//!  W5500 on SPI1         <- DMA <- its runner ----> spare   (spare.rs), if one is there
-//!  USART3, the ST-Link's <- interrupts -----------> serial  (serial.rs)
-//!  flash: settings and the boot counter (store.rs); the chip's generator of randomness; watchdog
+//!  Ethernet on the chip   <- its own DMA ----------> eth0     (wired.rs)
+//!  W5500 on SPI1          <- DMA <- its runner ----> eth1     (spare.rs), if one is there
+//!  USART3, the ST-Link's  <- interrupts -----------> usart3   (uart.rs)
+//!  flash: settings and the boot counter; the chip's generator of randomness; watchdog
 //! ```
 //!
-//! One loop polls everything, the W5500's runner too: there is no executor. embassy's futures are
-//! polled with a waker that does nothing, and find out by their registers how far things went.
+//! | flash | what |
+//! |---|---|
+//! | `0x0800_0000` | the image, in the first of two banks |
+//! | `0x081a_0000` | boot counter, two sectors of 128 KiB |
+//! | `0x081e_0000` | settings, one sector: written by `probe-rs download`, or by the board itself |
 
 #![no_std]
 #![no_main]
 
 mod clock;
-mod serial;
 mod spare;
-mod store;
+mod uart;
 mod wired;
 
 use defmt_rtt as _;
 use panic_probe as _;
 
-use core::future::Future;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
-use embassy_stm32::peripherals::{IWDG1, RNG};
+use core::pin::pin;
+use embassy_stm32::flash::{Blocking, Flash};
+use embassy_stm32::peripherals::{FLASH, IWDG1, RNG};
 use embassy_stm32::rng::{InterruptHandler, Rng};
 use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts};
-use embassy_time::{Duration, Instant};
-use ropewalk_core::crypto::{Crypto, Seed, Software};
+use ropewalk_app::board::{Entropy, NoEntropy, Watchdog};
+use ropewalk_app::link::Link;
+use ropewalk_app::node::Node;
+use ropewalk_app::serial::Serial;
+use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_app::start::{Started, start};
+use ropewalk_core::connection::Memory;
+use ropewalk_core::crypto::{Crypto, Software};
+use ropewalk_core::id::CostClass;
+use ropewalk_drivers::EthernetDevice;
 use ropewalk_drivers::embassy::Polled;
-use ropewalk_drivers::flash::count_start;
+use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::store::{FlashStore, Range};
+use ropewalk_embassy::{now, refuse, serve, wait};
+use static_cell::StaticCell;
 
 bind_interrupts!(struct Interrupts {
     RNG => InterruptHandler<RNG>;
 });
 
-type Watchdog = IndependentWatchdog<'static, IWDG1>;
+/// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
+type Room = Memory<4, 4, 64, 32_768, 32_768>;
 
-/// What the application gets.
-struct Board {
-    wired: Polled<wired::Device>,
-    spare: Option<Polled<spare::Device>>,
-    serial: serial::Serial,
-    store: store::Store,
-    seed: Seed,
-    boot: u32,
-}
+static ROOMS: [StaticCell<Room>; 3] = [const { StaticCell::new() }; 3];
+static ETHERNET: [StaticCell<EthernetMemory>; 2] = [const { StaticCell::new() }; 2];
+static NODE: StaticCell<Node<Room>> = StaticCell::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -57,13 +64,14 @@ fn main() -> ! {
         // Instructions only: what DMA writes would hide behind a cache of data.
         core.SCB.enable_icache();
     }
-    let mut watchdog = Watchdog::new(p.IWDG1, PATIENCE_MICROS);
-    watchdog.unleash();
-
-    let mut store = store::Store::new(p.FLASH);
-    let boot = count_start(&mut store.flash, store::BOOTS);
-    let boot = boot.unwrap_or_else(|error| refuse(&mut watchdog, error));
-    let seed = seed(p.RNG, boot);
+    let mut dog = Dog(IndependentWatchdog::new(p.IWDG1, PATIENCE_MICROS));
+    dog.0.unleash();
+    let mut generator = Generator(Rng::new(p.RNG, Interrupts));
+    let mut started = match start(&mut store(p.FLASH), &mut generator) {
+        Ok(started) => started,
+        Err(error) => refuse(&error, &mut dog),
+    };
+    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, mac(0));
 
     let pins = wired::Pins {
         ethernet: p.ETH,
@@ -75,10 +83,12 @@ fn main() -> ! {
         mdio: p.PA2,
         mdc: p.PC1,
     };
-    let Ok(wired) = Polled::new(wired::start(pins, mac(0))) else {
-        refuse(&mut watchdog, "no Ethernet")
+    let Ok(card) = Polled::new(wired::start(pins, mac(0))) else {
+        refuse(&"the chip's Ethernet is none", &mut dog)
     };
-    let serial = serial::start(p.USART3, p.PD9, p.PD8);
+    let mut eth0 = ethernet(0, "eth0", card, &mut started);
+    let mut usart3 = Serial::new("usart3", uart::MTU, uart::start(p.USART3, p.PD9, p.PD8));
+
     let pins = spare::Pins {
         spi: p.SPI1,
         clock: p.PB3,
@@ -89,90 +99,84 @@ fn main() -> ! {
         interrupt: (p.PF12, p.EXTI12),
         dma: (p.DMA1_CH0, p.DMA1_CH1),
     };
-    defmt::info!(
-        "start {}, Ethernet {:02x}, USART3 at {} bit/s",
-        boot,
-        mac(0),
-        serial::BITS_PER_SECOND
-    );
-    let started = pin!(spare::start(pins, mac(1)));
-    let mut board = Board { wired, spare: None, serial, store, seed, boot };
-    match wait(&mut watchdog, started) {
-        Ok((device, runner)) => {
-            board.spare = Polled::new(device).ok();
-            serve(board, &mut watchdog, pin!(runner.run()))
+    let w5500 = wait(pin!(spare::start(pins, mac(1))), &mut dog);
+    let (device, runner) = w5500.map_or((None, None), |(device, runner)| (Some(device), Some(runner)));
+    let card = device.and_then(|device| Polled::new(device).ok());
+    let mut eth1 = card.map(|card| ethernet(1, "eth1", card, &mut started));
+    let runner = pin!(async {
+        match runner {
+            Some(runner) => runner.run().await,
+            None => core::future::pending().await,
         }
-        Err(_) => {
-            defmt::info!("no W5500 on SPI1; the board goes on without");
-            serve(board, &mut watchdog, pin!(core::future::pending::<()>()))
+    });
+
+    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
+    let node = NODE.init_with(|| Node::new(started, rooms, now()));
+    match &mut eth1 {
+        Some(eth1) => {
+            let links: &mut [&mut dyn Link] = &mut [&mut eth0, eth1, &mut usart3];
+            serve(node, links, runner, &mut dog)
+        }
+        None => {
+            defmt::info!("no W5500 answers on SPI1: two links");
+            let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut usart3];
+            serve(node, links, runner, &mut dog)
         }
     }
 }
 
-/// The loop.
-fn serve<F: Future>(mut board: Board, watchdog: &mut Watchdog, mut runner: Pin<&mut F>) -> ! {
-    loop {
-        watchdog.pet();
-        // Carrying a frame takes a handful of SPI transfers, and each poll gets to the next.
-        for _ in 0..RUNNER_POLLS {
-            let _ = runner.as_mut().poll(&mut nobody());
-        }
-        board.turn();
-    }
+/// A card as a link, set up as the settings say of the link with this number.
+fn ethernet<D: EthernetDevice>(
+    number: usize,
+    name: &'static str,
+    card: D,
+    started: &mut Started,
+) -> Ethernet<D> {
+    let settings = EthernetSettings {
+        name,
+        class: CostClass::Wired,
+        addressing: started.settings.addressing(number),
+        port: started.settings.port,
+        seed: started.seeds.number(),
+    };
+    let memory = ETHERNET[number].init_with(EthernetMemory::new);
+    Ethernet::new(card, settings, memory, now())
 }
 
-impl Board {
-    fn turn(&mut self) {
-        self.serial.pump();
+/// Sectors of the second bank, in which the image has no part (`memory.x`).
+fn store(flash: Peri<'static, FLASH>) -> FlashStore<Flash<'static, Blocking>> {
+    FlashStore {
+        flash: Flash::new_blocking(flash),
+        settings: Range { start: 0x1e_0000, bytes: 128 * 1024 },
+        boots: Place { start: 0x1a_0000, bytes: 128 * 1024 },
     }
-}
-
-/// A seed that no start before had: the chip's own randomness, and a number that never repeats.
-fn seed(generator: Peri<'static, RNG>, boot: u32) -> Seed {
-    let mut noise = [0; 64];
-    Rng::new(generator, Interrupts).fill_bytes(&mut noise);
-    Seed(Software::hash(&[
-        b"ropewalk seed",
-        &noise,
-        &boot.to_le_bytes(),
-        &embassy_stm32::uid::uid(),
-    ]))
 }
 
 /// An address of our own making (the second bit says so), different on each board.
 fn mac(card: u8) -> [u8; 6] {
-    let [a, b, c, d, e, ..] = Software::hash(&[&embassy_stm32::uid::uid(), &[card]]);
-    [0x02, a, b, c, d, e]
+    let [a, b, c, d, e, ..] =
+        Software::hash(&[b"ropewalk mac", &embassy_stm32::uid::uid(), &[card]]);
+    [2, a, b, c, d, e]
 }
 
-/// Polls until it is done, as long as that takes.
-fn wait<F: Future>(watchdog: &mut Watchdog, mut future: Pin<&mut F>) -> F::Output {
-    loop {
-        watchdog.pet();
-        if let Poll::Ready(output) = future.as_mut().poll(&mut nobody()) {
-            return output;
-        }
+/// The chip's generator of randomness.
+struct Generator(Rng<'static, RNG>);
+
+impl Entropy for Generator {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.fill_bytes(bytes);
+        Ok(())
     }
 }
 
-/// Says why the board does not start, again and again: whoever looks may have come late.
-fn refuse(watchdog: &mut Watchdog, why: impl defmt::Format) -> ! {
-    let mut next = Instant::now();
-    loop {
-        watchdog.pet();
-        if Instant::now() >= next {
-            defmt::error!("not started: {}", why);
-            next = Instant::now() + Duration::from_secs(5);
-        }
-    }
-}
+struct Dog(IndependentWatchdog<'static, IWDG1>);
 
-/// Wakes nobody.
-const fn nobody() -> Context<'static> {
-    Context::from_waker(Waker::noop())
+impl Watchdog for Dog {
+    fn feed(&mut self) {
+        self.0.pet();
+    }
 }
 
 /// The loop has to come by this often, or the board starts anew. Erasing 128 KiB of flash takes
 /// up to two seconds.
 const PATIENCE_MICROS: u32 = 8_000_000;
-const RUNNER_POLLS: u32 = 16;

@@ -63,7 +63,8 @@ pub(crate) async fn start(pins: Pins, mac: [u8; 6]) -> Result<(Device, ChipRunne
     embassy_net_wiznet::new(mac, FRAMES.take(), bus, interrupt, reset).await
 }
 
-const FRAMES_IN: usize = 8;
-const FRAMES_OUT: usize = 8;
+/// Each takes 1.5 KB.
+const FRAMES_IN: usize = if cfg!(feature = "rp2040") { 4 } else { 8 };
+const FRAMES_OUT: usize = if cfg!(feature = "rp2040") { 4 } else { 8 };
 /// The chip takes 80 MHz, the board's wires and the RP2040's divider make it 31.25.
 const SPI_HERTZ: u32 = 40_000_000;

@@ -1,62 +1,79 @@
 //! WIZnet's W5500-EVB-Pico and -Pico2: an RP2040 or RP2350 with a W5500 beside it.
 //!
 //! ```text
-//!  W5500  <- SPI0, DMA -> its runner -> two queues of frames -> Ethernet   (ethernet.rs)
-//!  UART0  <- interrupts -> two queues of bytes --------------> a serial line
-//!  flash: settings and the boot counter (store.rs); randomness (seed.rs); watchdog
+//!  W5500  <- SPI0, DMA -> its runner -> two queues of frames -> eth0    (ethernet.rs)
+//!  UART0  <- interrupts -> two queues of bytes --------------> uart0    (uart.rs)
+//!  flash: settings and the boot counter; randomness (entropy.rs); watchdog
 //! ```
 //!
-//! One loop polls everything, the W5500's runner too: there is no executor. embassy's futures are
-//! polled with a waker that does nothing, and find out by their registers how far things went.
+//! | flash | what |
+//! |---|---|
+//! | `0x1000_0000` | the image |
+//! | `0x101f_c000` | settings, 8 KiB: written by `probe-rs download`, or by the board itself |
+//! | `0x101f_e000` | boot counter, two sectors of 4 KiB |
 
 #![no_std]
 
+mod entropy;
 mod ethernet;
-mod link;
-mod seed;
-mod store;
+mod uart;
 
 use defmt_rtt as _;
 use panic_probe as _;
 
-use core::future::Future;
 use core::pin::pin;
-use core::task::{Context, Waker};
+use embassy_rp::Peri;
 use embassy_rp::config::Config;
-use embassy_rp::watchdog::Watchdog;
-use embassy_time::{Duration, Instant};
-use ropewalk_core::crypto::Seed;
-use ropewalk_drivers::EthernetDevice;
+use embassy_rp::flash::{Blocking, Flash};
+use embassy_rp::peripherals::FLASH;
+use embassy_time::Duration;
+use ropewalk_app::board::Watchdog;
+use ropewalk_app::link::Link;
+use ropewalk_app::node::Node;
+use ropewalk_app::serial::Serial;
+use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_app::start::start;
+use ropewalk_core::connection::Memory;
+use ropewalk_core::crypto::{Crypto, Software};
+use ropewalk_core::id::CostClass;
 use ropewalk_drivers::embassy::Polled;
-use ropewalk_drivers::flash::count_start;
+use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::store::{FlashStore, Range};
+use ropewalk_embassy::{now, refuse, serve, wait};
+use static_cell::StaticCell;
 
-/// What the application gets.
-struct Board {
-    ethernet: Polled<ethernet::Device>,
-    serial: link::Serial,
-    store: store::Store,
-    seed: Seed,
-    boot: u32,
-}
+type BoardFlash = Flash<'static, FLASH, Blocking, FLASH_BYTES>;
+
+/// 4 paths, 4 streams, 48 packets in flight, 16 KiB each way. Two of them fit in 264 KiB.
+#[cfg(feature = "rp2040")]
+type Room = Memory<4, 4, 48, 16_384, 16_384>;
+/// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
+#[cfg(feature = "rp2350")]
+type Room = Memory<4, 4, 64, 32_768, 32_768>;
+
+static ROOMS: [StaticCell<Room>; SEATS] = [const { StaticCell::new() }; SEATS];
+static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
+static NODE: StaticCell<Node<Room>> = StaticCell::new();
 
 /// Starts the board and never returns.
 pub fn run() -> ! {
     let p = embassy_rp::init(Config::default());
-    let mut watchdog = Watchdog::new(p.WATCHDOG);
-    watchdog.pause_on_debug(true);
-    watchdog.start(PATIENCE);
+    let mut dog = Dog(embassy_rp::watchdog::Watchdog::new(p.WATCHDOG));
+    dog.0.pause_on_debug(true);
+    dog.0.start(PATIENCE);
 
-    let mut store = store::Store::new(p.FLASH);
-    let boot = count_start(&mut store.flash, store::BOOTS);
-    let boot = boot.unwrap_or_else(|error| refuse(&mut watchdog, error));
+    let mut store = store(p.FLASH);
+    let mac = mac(&mut store.flash);
     #[cfg(feature = "rp2350")]
-    let noise = seed::noise(p.TRNG);
+    let mut entropy = entropy::Generator::new(p.TRNG);
     #[cfg(feature = "rp2040")]
-    let noise = seed::noise();
-    let seed = seed::seed(&mut store, boot, &noise);
-    let seed = seed.unwrap_or_else(|error| refuse(&mut watchdog, error));
+    let mut entropy = entropy::Oscillator::new(&mut store);
+    let mut started = match start(&mut store, &mut entropy) {
+        Ok(started) => started,
+        Err(error) => refuse(&error, &mut dog),
+    };
+    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, mac);
 
-    let serial = link::serial(p.UART0, p.PIN_0, p.PIN_1);
     let pins = ethernet::Pins {
         spi: p.SPI0,
         clock: p.PIN_18,
@@ -67,60 +84,64 @@ pub fn run() -> ! {
         interrupt: p.PIN_21,
         dma: (p.DMA_CH0, p.DMA_CH1),
     };
-    let mac = store.mac();
-    let started = pin!(ethernet::start(pins, mac));
-    let Ok((device, runner)) = wait(&mut watchdog, started) else {
-        refuse(&mut watchdog, "the W5500 does not answer on SPI0");
+    let Ok((device, runner)) = wait(pin!(ethernet::start(pins, mac)), &mut dog) else {
+        refuse(&"the W5500 does not answer on SPI0", &mut dog)
     };
-    let Ok(ethernet) = Polled::new(device) else { refuse(&mut watchdog, "no Ethernet") };
-    defmt::info!("start {}, Ethernet {:02x}, UART0 at {} bit/s", boot, mac, link::BITS_PER_SECOND);
+    let Ok(card) = Polled::new(device) else { refuse(&"the W5500 is no Ethernet", &mut dog) };
+    let settings = EthernetSettings {
+        name: "eth0",
+        class: CostClass::Wired,
+        addressing: started.settings.addressing(0),
+        port: started.settings.port,
+        seed: started.seeds.number(),
+    };
+    let mut eth0 = Ethernet::new(card, settings, ETHERNET.init_with(EthernetMemory::new), now());
+    let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
+    let mut uart0 = Serial::new("uart0", uart::MTU, line);
+    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
+    let node = NODE.init_with(|| Node::new(started, rooms, now()));
+    let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
+    serve(node, links, pin!(runner.run()), &mut dog)
+}
 
-    let mut board = Board { ethernet, serial, store, seed, boot };
-    let mut runner = pin!(runner.run());
-    loop {
-        watchdog.feed(PATIENCE);
-        // Carrying a frame takes a handful of SPI transfers, and each poll gets to the next.
-        for _ in 0..RUNNER_POLLS {
-            let _ = runner.as_mut().poll(&mut nobody());
-        }
-        board.turn();
+/// The last 16 KiB of the flash, which the image leaves alone (`memory.x`).
+fn store(flash: Peri<'static, FLASH>) -> FlashStore<BoardFlash> {
+    FlashStore {
+        flash: Flash::new_blocking(flash),
+        settings: Range { start: 0x1f_c000, bytes: 8 * 1024 },
+        boots: Place { start: 0x1f_e000, bytes: 4 * 1024 },
     }
 }
 
-impl Board {
-    fn turn(&mut self) {
-        self.serial.pump();
+/// An address of our own making (the second bit says so), different on each board.
+fn mac(flash: &mut BoardFlash) -> [u8; 6] {
+    // The RP2040 has no number of its own, its flash has one.
+    #[cfg(feature = "rp2040")]
+    let id = {
+        let mut id = [0; 8];
+        let _ = flash.blocking_unique_id(&mut id);
+        id
+    };
+    #[cfg(feature = "rp2350")]
+    let id = {
+        let _ = flash;
+        embassy_rp::otp::get_chipid().unwrap_or_default().to_le_bytes()
+    };
+    let [a, b, c, d, e, ..] = Software::hash(&[b"ropewalk mac", &id]);
+    [2, a, b, c, d, e]
+}
+
+struct Dog(embassy_rp::watchdog::Watchdog);
+
+impl Watchdog for Dog {
+    fn feed(&mut self) {
+        self.0.feed(PATIENCE);
     }
 }
 
-/// Polls until it is done, as long as that takes.
-fn wait<F: Future>(watchdog: &mut Watchdog, mut future: core::pin::Pin<&mut F>) -> F::Output {
-    loop {
-        watchdog.feed(PATIENCE);
-        if let core::task::Poll::Ready(output) = future.as_mut().poll(&mut nobody()) {
-            return output;
-        }
-    }
-}
-
-/// Says why the board does not start, again and again: whoever looks may have come late.
-fn refuse(watchdog: &mut Watchdog, why: impl defmt::Format) -> ! {
-    let mut next = Instant::now();
-    loop {
-        watchdog.feed(PATIENCE);
-        if Instant::now() >= next {
-            defmt::error!("not started: {}", why);
-            next = Instant::now() + Duration::from_secs(5);
-        }
-    }
-}
-
-/// Wakes nobody.
-const fn nobody() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
+/// Connections at once.
+const SEATS: usize = if cfg!(feature = "rp2040") { 2 } else { 3 };
+const FLASH_BYTES: usize = 2 * 1024 * 1024;
 /// The loop has to come by this often, or the board starts anew. A handshake on an M0+ takes half
-/// a second, erasing flash as long.
+/// a second, erasing the settings' flash may take as long.
 const PATIENCE: Duration = Duration::from_secs(4);
-const RUNNER_POLLS: u32 = 16;
