@@ -1,0 +1,110 @@
+//! A link dies in the middle of a transfer: nothing is lost, and what the other links carry goes on.
+
+use crate::image::Board;
+use crate::image_or_skip;
+use crate::machine::Machine;
+use crate::peer::{Links, PATIENCE, Peer};
+use crate::start::Mps2;
+use std::time::Duration;
+
+/// No longer without progress, as the peer sees it.
+const GAP_MAX: Duration = Duration::from_millis(300);
+
+/// Sends bytes to the board and back; breaks the cable when `at` of them are back, and mends it
+/// when `until` are.
+fn broken(
+    mut peer: Peer,
+    machine: &mut Machine,
+    (bytes, at, until): (usize, usize, usize),
+    set: impl Fn(&mut Peer, &mut Machine, bool),
+) -> Duration {
+    let (mut broke, mut mended) = (false, false);
+    let seen = peer.echo(bytes, |peer, back| {
+        if back >= at && !broke {
+            broke = true;
+            set(peer, machine, false);
+        }
+        if back >= until && !mended {
+            mended = true;
+            set(peer, machine, true);
+        }
+    });
+    assert!(broke && mended);
+    // The cable is found again.
+    peer.connect(2);
+    peer.hang_up();
+    eprintln!("{seen:?}");
+    seen.gap_max
+}
+
+#[test]
+fn a_pulled_cable_leaves_the_serial_line() {
+    let image = image_or_skip!(Board::Mps2);
+    let mut board = Mps2::start(&image, &[]);
+    let mut peer = board.dial(board.both_links());
+    peer.connect(2);
+    let gap = broken(peer, &mut board.machine, (400_000, 150_000, 180_000), |_, machine, up| {
+        machine.set_link(0, up);
+    });
+    assert!(gap < GAP_MAX, "{gap:?}");
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+fn a_black_hole_leaves_the_serial_line() {
+    let image = image_or_skip!(Board::Mps2);
+    let mut board = Mps2::start(&image, &[]);
+    let mut peer = board.dial(board.both_links());
+    peer.connect(2);
+    let gap = broken(peer, &mut board.machine, (400_000, 150_000, 180_000), |peer, _, up| {
+        peer.links.knobs[0].borrow_mut().cut = !up;
+    });
+    assert!(gap < GAP_MAX, "{gap:?}");
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+fn a_serial_line_that_dies_leaves_the_cable() {
+    let image = image_or_skip!(Board::Mps2);
+    let mut board = Mps2::start(&image, &[]);
+    let mut peer = board.dial(board.both_links());
+    peer.connect(2);
+    let gap = broken(peer, &mut board.machine, (3_000_000, 500_000, 2_000_000), |peer, _, up| {
+        peer.links.knobs[1].borrow_mut().cut = !up;
+    });
+    assert!(gap < GAP_MAX, "{gap:?}");
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+fn the_serial_line_alone_is_enough() {
+    let image = image_or_skip!(Board::Mps2);
+    let mut board = Mps2::start(&image, &[]);
+    let mut links = Links::default();
+    links.line(&board.at("line"));
+    let mut peer = board.dial(links);
+    peer.connect(1);
+    let seen = peer.echo(20_000, |_, _| {});
+    // 11.5 kB/s each way, less what frames and packets take.
+    assert!(seen.time < Duration::from_secs(5), "{seen:?}");
+    peer.hang_up();
+    board.machine.wait_for("connection over", PATIENCE);
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+fn a_cable_that_loses_flips_and_doubles_delivers_all_the_same() {
+    let image = image_or_skip!(Board::Mps2);
+    let mut board = Mps2::start(&image, &[]);
+    let mut peer = board.dial(board.both_links());
+    peer.connect(2);
+    {
+        let mut faults = peer.links.knobs[0].borrow_mut();
+        (faults.lost, faults.flipped, faults.doubled) = (50, 20, 50);
+        faults.delay = Duration::from_millis(5);
+    }
+    let seen = peer.echo(500_000, |_, _| {});
+    eprintln!("{seen:?}");
+    peer.hang_up();
+    assert_eq!(board.machine.stop(), 0);
+}

@@ -1,0 +1,98 @@
+//! Board images, built as a user builds them, and the emulator that runs them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// An emulated board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Board {
+    /// Cortex-M3, LAN9118 and UART.
+    Mps2,
+}
+
+impl Board {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mps2 => "qemu-mps2",
+        }
+    }
+
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Mps2 => "thumbv7m-none-eabi",
+        }
+    }
+
+    pub(crate) const fn emulator(self) -> &'static str {
+        match self {
+            Self::Mps2 => "qemu-system-arm",
+        }
+    }
+
+    /// The image, or why there is none here. It is built once in a run of the tests.
+    ///
+    /// # Panics
+    /// When it does not compile: that is no reason to skip.
+    pub(crate) fn image(self) -> Result<PathBuf, String> {
+        static BUILT: Mutex<Option<HashMap<Board, Result<PathBuf, String>>>> = Mutex::new(None);
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        built.get_or_insert_default().entry(self).or_insert_with(|| self.build()).clone()
+    }
+
+    fn build(self) -> Result<PathBuf, String> {
+        self.find_emulator()?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let target = self.target();
+        let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+        let installed =
+            installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        if !installed.unwrap_or_default().lines().any(|line| line == target) {
+            return Err(format!("the compiler's target is missing: rustup target add {target}"));
+        }
+        let folder = root.join("firmware/boards").join(self.name());
+        let into = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| root.join("target/firmware"), PathBuf::from);
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--quiet", "--target-dir"]).arg(&into);
+        // What this process was built with is not what the board is built with.
+        for inherited in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+            cargo.env_remove(inherited);
+        }
+        let status = cargo.current_dir(&folder).status().expect("cargo runs, as it runs this");
+        assert!(status.success(), "{} does not build", folder.display());
+        let image = into.join(target).join("release").join(self.name());
+        Ok(image.canonicalize().expect("cargo has written it"))
+    }
+
+    fn find_emulator(self) -> Result<(), String> {
+        let name = self.emulator();
+        let output = Command::new(name).arg("--version").output();
+        let Ok(output) = output else { return Err(format!("there is no {name}")) };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version =
+            text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let mut numbers =
+            version.unwrap_or_default().split('.').map(|n| n.parse().unwrap_or(0_u32));
+        let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if (major, minor) < (7, 2) {
+            return Err(format!("{name} is {major}.{minor}; the tests need 7.2 for -netdev dgram"));
+        }
+        Ok(())
+    }
+}
+
+/// The image, or a word on standard error and an early end of the test.
+#[macro_export]
+macro_rules! image_or_skip {
+    ($board:expr) => {
+        match $board.image() {
+            Ok(image) => image,
+            Err(reason) => {
+                eprintln!("SKIPPED {}: {reason}", module_path!());
+                return;
+            }
+        }
+    };
+}

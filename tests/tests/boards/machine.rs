@@ -1,0 +1,253 @@
+//! One emulated board: its process, its log, its monitor. It ends with the test, whatever happens.
+
+use crate::image::Board;
+use defmt_decoder::{DecodeError, Table};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Where one link of a machine ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Plug {
+    /// Ethernet: frames are datagrams between these two unix sockets.
+    Frames {
+        /// The machine's.
+        here: PathBuf,
+        /// The other end's.
+        there: PathBuf,
+    },
+    /// A serial line that the machine listens for.
+    Listens(PathBuf),
+    /// A serial line to one that listens.
+    Calls(PathBuf),
+}
+
+/// A running board.
+pub(crate) struct Machine {
+    board: Board,
+    folder: PathBuf,
+    process: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    reader: Option<JoinHandle<()>>,
+    monitor: Option<Monitor>,
+}
+
+impl Machine {
+    /// Starts a board in `folder`, where its files are, with these links and arguments.
+    pub(crate) fn start(
+        board: Board,
+        image: &Path,
+        folder: &Path,
+        plugs: &[Plug],
+        arguments: &[&str],
+    ) -> Self {
+        let monitor = folder.join("monitor");
+        let mut command = Command::new(board.emulator());
+        command.args(machine(board)).args(["-display", "none", "-monitor", "none"]);
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        let mut semihosting = "enable=on,target=native".to_owned();
+        for argument in std::iter::once(&board.name()).chain(arguments) {
+            semihosting += &format!(",arg={argument}");
+        }
+        command.arg("-semihosting-config").arg(semihosting);
+        command.args(options(board, plugs)).arg("-kernel").arg(image);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("the emulator was found before");
+        let output = process.stdout.take().expect("it is piped");
+        let (tell, lines) = channel();
+        let elf = std::fs::read(image).expect("it was built before");
+        let name = board.name();
+        let reader = std::thread::spawn(move || {
+            decode(name, &elf, output, |line| drop(tell.send(line)));
+        });
+        let folder = folder.to_owned();
+        let mut machine = Self {
+            board,
+            folder,
+            process,
+            lines,
+            seen: Vec::new(),
+            reader: Some(reader),
+            monitor: None,
+        };
+        machine.monitor = Some(Monitor::attach(&monitor));
+        machine
+    }
+
+    /// Waits for a line of the log that contains `word`.
+    pub(crate) fn wait_for(&mut self, word: &str, patience: Duration) -> String {
+        if let Some(line) = self.seen.iter().find(|line| line.contains(word)) {
+            return line.clone();
+        }
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(word) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} did not say {word:?}, but {:#?}", self.board.name(), self.seen)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!(
+                        "{} ended without saying {word:?}, but {:#?}",
+                        self.board.name(),
+                        self.seen
+                    )
+                }
+            }
+        }
+    }
+
+    /// Cuts or mends a cable so that both ends see it.
+    pub(crate) fn set_link(&mut self, link: usize, up: bool) {
+        let monitor = self.monitor.as_mut().expect("attached at the start");
+        monitor.call(&format!(
+            r#"{{"execute":"set_link","arguments":{{"name":"n{link}","up":{up}}}}}"#
+        ));
+    }
+
+    /// Asks the board to stop, and returns its exit code: 0 if nothing went wrong.
+    pub(crate) fn stop(&mut self) -> i32 {
+        std::fs::write(self.folder.join("stop"), b"").expect("the folder is ours");
+        self.ended(Duration::from_secs(30))
+    }
+
+    /// Waits for the board to end by itself.
+    pub(crate) fn ended(&mut self, patience: Duration) -> i32 {
+        let until = Instant::now() + patience;
+        // The log ends with the process.
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} runs on: {:#?}", self.board.name(), self.seen)
+                }
+            }
+        }
+        let status = self.process.wait().expect("it was started");
+        status.code().expect("it was not killed")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+fn machine(board: Board) -> &'static [&'static str] {
+    match board {
+        Board::Mps2 => &["-M", "mps2-an385"],
+    }
+}
+
+fn options(board: Board, plugs: &[Plug]) -> Vec<String> {
+    let mut options = Vec::new();
+    // UART0 is nobody's.
+    let mut serials = vec!["null".to_owned()];
+    for (number, plug) in plugs.iter().enumerate() {
+        match plug {
+            Plug::Frames { here, there } => {
+                options.push("-netdev".into());
+                options.push(format!(
+                    "dgram,id=n{number},local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                    here.display(),
+                    there.display()
+                ));
+                options.extend(card(board, number));
+            }
+            Plug::Listens(path) => {
+                serials.push(format!("unix:{},server=on,wait=off", path.display()));
+            }
+            Plug::Calls(path) => serials.push(format!("unix:{}", path.display())),
+        }
+    }
+    for serial in serials {
+        options.extend(["-serial".into(), serial]);
+    }
+    options
+}
+
+fn card(board: Board, number: usize) -> [String; 2] {
+    match board {
+        Board::Mps2 => ["-net".into(), format!("nic,model=lan9118,netdev=n{number}")],
+    }
+}
+
+/// Reads the board's log as it comes, and repeats it here with the test's output.
+fn decode(name: &str, elf: &[u8], mut from: ChildStdout, mut each: impl FnMut(String)) {
+    let table = Table::parse(elf).expect("the image is whole").expect("it logs by defmt");
+    let mut decoder = table.new_stream_decoder();
+    let mut room = [0; 4_096];
+    while let Ok(len @ 1..) = from.read(&mut room) {
+        decoder.received(&room[..len]);
+        loop {
+            match decoder.decode() {
+                Ok(frame) => {
+                    let line = frame.display_message().to_string();
+                    eprintln!("{name}: {line}");
+                    each(line);
+                }
+                Err(DecodeError::UnexpectedEof) => break,
+                Err(DecodeError::Malformed) => each("a malformed line of the log".into()),
+            }
+        }
+    }
+}
+
+/// The emulator's monitor (QMP).
+struct Monitor {
+    stream: BufReader<UnixStream>,
+}
+
+impl Monitor {
+    fn attach(path: &Path) -> Self {
+        // The emulator makes the socket a moment after its start; there is no event to wait for.
+        let until = Instant::now() + Duration::from_secs(20);
+        let stream = loop {
+            match UnixStream::connect(path) {
+                Ok(stream) => break stream,
+                Err(error) if Instant::now() > until => panic!("no monitor: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
+        let mut monitor = Self { stream: BufReader::new(stream) };
+        monitor.line();
+        monitor.call(r#"{"execute":"qmp_capabilities"}"#);
+        monitor
+    }
+
+    fn call(&mut self, command: &str) {
+        self.stream.get_mut().write_all(command.as_bytes()).expect("the emulator runs");
+        loop {
+            let line = self.line();
+            assert!(!line.contains("\"error\""), "{command}: {line}");
+            // Events come between.
+            if line.contains("\"return\"") {
+                return;
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("the emulator answers");
+        line
+    }
+}

@@ -1,0 +1,336 @@
+//! The other end: the core over the boards' own IP stack, one loop in this thread.
+
+use crate::settings::{self, PORT};
+use crate::wire::{Card, Knob, Line};
+use ropewalk_app::link::Link;
+use ropewalk_app::serial::Serial;
+use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_core::application::bench::{self, BulkOutcome, MessagesOutcome};
+use ropewalk_core::application::settings::Addressing;
+use ropewalk_core::application::{echo, ticket::Secret};
+use ropewalk_core::config::Config;
+use ropewalk_core::connection::{CloseReason, Connection, Event, LinkChange, Memory, Peer as Whom};
+use ropewalk_core::crypto::{Identity, Seed, Software};
+use ropewalk_core::error::ReadError;
+use ropewalk_core::id::{Address, Arrival, CostClass, LinkId, Mode, StreamId};
+use ropewalk_core::path::PathState;
+use ropewalk_core::stream::Service;
+use ropewalk_core::time::Instant as CoreInstant;
+use ropewalk_core::wire::TicketId;
+use ropewalk_drivers::serial::{SerialLine, memory_bytes};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+type Room = Memory<6, 4, 256, 262_144, 262_144>;
+/// How long a test waits for what must come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const SERIAL_MTU: usize = 288;
+const BAUD: u32 = 115_200;
+
+/// The links that the test's end of the connection has.
+#[derive(Default)]
+pub(crate) struct Links {
+    links: Vec<Box<dyn Link>>,
+    descriptors: Vec<OwnedFd>,
+    pub(crate) knobs: Vec<Knob>,
+}
+
+impl Links {
+    /// A cable from `here` to `there`; this end's address is `10.0.n.1` of link `n`.
+    pub(crate) fn cable(&mut self, here: &Path, there: &Path) {
+        let number = self.links.len() as u8;
+        let card = Card::new(here, there, number, u64::from(number));
+        self.descriptors.push(card.descriptor().try_clone_to_owned().unwrap());
+        self.knobs.push(card.knob());
+        let addressing =
+            Addressing::Static { address: [10, 0, number, 1].into(), prefix: 24, gateway: None };
+        let settings = EthernetSettings {
+            name: "cable",
+            class: CostClass::Wired,
+            addressing,
+            port: PORT,
+            seed: 7,
+        };
+        let memory = Box::leak(Box::new(EthernetMemory::new()));
+        self.links.push(Box::new(Ethernet::new(
+            card,
+            settings,
+            memory,
+            CoreInstant::from_micros(0),
+        )));
+    }
+
+    /// A serial line to a board that listens at `path`.
+    pub(crate) fn line(&mut self, path: &Path) {
+        let line = Line::new(path, BAUD, 99);
+        self.descriptors.push(line.descriptor().try_clone_to_owned().unwrap());
+        self.knobs.push(line.knob());
+        let incoming = Box::leak(Box::new([0; 1_500]));
+        let outgoing = Box::leak(vec![0; 2 * memory_bytes(SERIAL_MTU)].into_boxed_slice());
+        let line = SerialLine::new(line, BAUD, incoming, outgoing);
+        self.links.push(Box::new(Serial::new("line", SERIAL_MTU as u16, line)));
+    }
+}
+
+/// One end of a connection to a board.
+pub(crate) struct Peer {
+    pub(crate) rope: Connection<&'static mut Room, Software>,
+    pub(crate) links: Links,
+    start: Instant,
+    closed: Option<CloseReason>,
+    finished: Vec<StreamId>,
+}
+
+/// What a transfer looked like from here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) time: Duration,
+    /// The longest time without progress after the first byte.
+    pub(crate) gap_max: Duration,
+}
+
+impl Peer {
+    /// Calls board `node` at these addresses, with this ticket or by our key, which is `key`'s.
+    pub(crate) fn dial(
+        links: Links,
+        node: u8,
+        key: u8,
+        ticket: Option<(TicketId, Secret)>,
+        addresses: &[Address],
+    ) -> Self {
+        let whom = Whom {
+            key: settings::key(node),
+            psk: ticket.map_or([0; 32], |(_, psk)| psk),
+            ticket: ticket.map(|(id, _)| id),
+            addresses: addresses.iter().copied().collect(),
+        };
+        let config = Config {
+            mode: Mode::Bulk,
+            datagram_bytes_max: 1_472,
+            handshake_timeout: ropewalk_core::time::Duration::from_secs(20),
+            ..Config::default()
+        };
+        let identity = Identity::new::<Software>(settings::secret(key));
+        let mut seed = [0; 32];
+        fastrand::fill(&mut seed);
+        let now = CoreInstant::from_micros(0);
+        let rope =
+            Connection::connect(config, identity, whom, Seed(seed), Box::leak(Box::default()), now);
+        Self { rope, links, start: Instant::now(), closed: None, finished: Vec::new() }
+    }
+
+    fn now(&self) -> CoreInstant {
+        CoreInstant::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    /// One turn: what came in, what is due, what goes out; then waits until something may come.
+    pub(crate) fn step(&mut self) {
+        let mut busy = false;
+        let now = self.now();
+        let mut room = [0; 2_048];
+        for (number, link) in self.links.links.iter_mut().enumerate() {
+            let id = LinkId(number as u8);
+            if link.poll(now) {
+                let change = link.report().map_or(LinkChange::Down, LinkChange::Up);
+                self.rope.handle_link(id, change, now);
+            }
+            while let Some(came) = link.receive(&mut room) {
+                let at = Arrival { link: id, local: came.local, remote: came.remote };
+                let _ = self.rope.handle_datagram(at, &mut room[..came.len], now);
+                busy = true;
+            }
+        }
+        if self.rope.poll_timeout().is_some_and(|due| due <= now) {
+            self.rope.handle_timeout(now);
+        }
+        while let Some(event) = self.rope.poll_event() {
+            match event {
+                Event::Closed(reason) => self.closed = Some(reason),
+                Event::StreamFinished(stream) => self.finished.push(stream),
+                _ => {}
+            }
+        }
+        for _ in 0..32 {
+            let Some(transmit) = self.rope.poll_transmit(&mut room[..1_472], now) else { break };
+            let link = &mut self.links.links[usize::from(transmit.link.0)];
+            let _ = link.send(&room[..transmit.len], transmit.local, &transmit.remote);
+            busy = true;
+        }
+        if !busy {
+            self.wait();
+        }
+    }
+
+    /// Until a socket has something, or a millisecond: lines give their bytes out by time.
+    fn wait(&self) {
+        let descriptors = &self.links.descriptors;
+        let mut polled: Vec<_> =
+            descriptors.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let millisecond = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        let _ = poll(&mut polled, Some(&millisecond));
+    }
+
+    /// Turns until `done`.
+    pub(crate) fn until(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) {
+        let until = Instant::now() + patience;
+        while !done(self) {
+            assert!(self.closed.is_none(), "waiting for {what}: closed, {:?}", self.closed);
+            assert!(Instant::now() < until, "waited {patience:?} for {what}: {:#?}", self.paths());
+            self.step();
+        }
+    }
+
+    /// Waits until so many paths carry data.
+    pub(crate) fn connect(&mut self, paths: usize) {
+        self.until("the paths", PATIENCE, |peer| peer.active() >= paths);
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        self.rope.paths().filter(|path| path.state == PathState::Active).count()
+    }
+
+    fn paths(&self) -> Vec<(LinkId, PathState, u64)> {
+        let path = |path: ropewalk_core::path::PathReport| {
+            (path.link, path.state, path.counters.data_sent)
+        };
+        self.rope.paths().map(path).collect()
+    }
+
+    /// Stream bytes sent and received by a link.
+    pub(crate) fn data_by(&self, link: u8) -> (u64, u64) {
+        let of_link = self.rope.paths().filter(|path| path.link == LinkId(link));
+        let each = of_link.map(|path| (path.counters.data_sent, path.counters.data_received));
+        each.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
+    }
+
+    pub(crate) fn closed(&self) -> Option<&CloseReason> {
+        self.closed.as_ref()
+    }
+
+    pub(crate) fn open(&mut self, service: &str) -> StreamId {
+        let service = Service::new(service).unwrap();
+        self.until("connection", PATIENCE, |peer| peer.rope.is_connected());
+        self.rope.open(&service).unwrap()
+    }
+
+    /// Sends so many bytes to the board, and hears what it saw.
+    pub(crate) fn bulk(&mut self, bytes: u64) -> BulkOutcome {
+        let stream = self.open(bench::BULK);
+        let noise = [0xa5; 4_096];
+        let mut left = bytes;
+        self.until("room for all bytes", PATIENCE, |peer| {
+            while left > 0 {
+                let piece = left.min(noise.len() as u64) as usize;
+                match peer.rope.stream(stream).write(&noise[..piece]) {
+                    Ok(written) => left -= written as u64,
+                    Err(_) => break,
+                }
+            }
+            left == 0
+        });
+        self.rope.stream(stream).finish().unwrap();
+        postcard::from_bytes(&self.read_all(stream)).unwrap()
+    }
+
+    /// Sends messages to the board at once, and hears what it saw.
+    pub(crate) fn messages(&mut self, count: u64, size: u32) -> MessagesOutcome {
+        let stream = self.open(bench::MESSAGES);
+        let mut bytes = [&size.to_le_bytes()[..], &count.to_le_bytes()].concat();
+        for number in 0..count {
+            bytes.extend(number.to_le_bytes());
+            bytes.extend(0_u64.to_le_bytes());
+            bytes.resize(bytes.len() + size as usize - 16, 0);
+        }
+        let mut rest = &bytes[..];
+        self.until("room for all messages", PATIENCE, |peer| {
+            while let Ok(written) = peer.rope.stream(stream).write(rest)
+                && !rest.is_empty()
+            {
+                rest = &rest[written..];
+            }
+            rest.is_empty()
+        });
+        self.rope.stream(stream).finish().unwrap();
+        postcard::from_bytes(&self.read_all(stream)).unwrap()
+    }
+
+    fn read_all(&mut self, stream: StreamId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.until("the board's word", PATIENCE, |peer| {
+            let mut room = [0; 64];
+            loop {
+                match peer.rope.stream(stream).read(&mut room) {
+                    Ok(len) => bytes.extend(&room[..len]),
+                    Err(ReadError::Blocked) => return false,
+                    Err(ReadError::Finished) => return true,
+                    Err(error) => panic!("the stream broke: {error:?}"),
+                }
+            }
+        });
+        bytes
+    }
+
+    /// Sends bytes to the board and back, and compares each. `progress` hears how many are back.
+    pub(crate) fn echo(
+        &mut self,
+        bytes: usize,
+        mut progress: impl FnMut(&mut Self, usize),
+    ) -> Seen {
+        let mut random = fastrand::Rng::with_seed(3);
+        let noise: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
+        let stream = self.open(echo::SERVICE);
+        let (mut written, mut back) = (0, 0);
+        let (start, mut last, mut gap_max) = (Instant::now(), None, Duration::ZERO);
+        self.until("all bytes to be back", PATIENCE * 3, |peer| {
+            while written < bytes
+                && let Ok(len) = peer.rope.stream(stream).write(&noise[written..])
+            {
+                written += len;
+                if written == bytes {
+                    peer.rope.stream(stream).finish().unwrap();
+                }
+            }
+            let mut room = [0; 4_096];
+            loop {
+                match peer.rope.stream(stream).read(&mut room) {
+                    Ok(len) => {
+                        assert_eq!(room[..len], noise[back..back + len], "at byte {back}");
+                        back += len;
+                        let now = Instant::now();
+                        if let Some(before) = last.replace(now) {
+                            gap_max = gap_max.max(now.duration_since(before));
+                        }
+                        progress(peer, back);
+                    }
+                    Err(ReadError::Blocked) => return false,
+                    Err(ReadError::Finished) => return true,
+                    Err(error) => panic!("the stream broke: {error:?}"),
+                }
+            }
+        });
+        assert_eq!(back, bytes);
+        Seen { time: start.elapsed(), gap_max }
+    }
+
+    /// Says goodbye, so that the board need not wait for us.
+    pub(crate) fn hang_up(mut self) {
+        self.rope.close(0, "", self.now());
+        let until = Instant::now() + Duration::from_secs(5);
+        while !self.rope.is_drained() && Instant::now() < until {
+            self.step();
+        }
+    }
+}
+
+/// Where board `node` is on its Ethernet link `n`.
+pub(crate) fn address(node: u8, link: u8) -> Address {
+    Address::Ip(SocketAddr::new([10, 0, link, 1 + node].into(), PORT))
+}
