@@ -1,4 +1,5 @@
-//! What boards with one of embassy's HALs share: a loop without an executor, and a [`store`].
+//! What boards with one of embassy's HALs share: a loop without an executor,
+//! [`room`] for connections, and a [`store`].
 //!
 //! embassy's futures are polled with a waker that does nothing. They find out by their registers,
 //! or by what an interrupt left behind, how far things went; that the loop comes by all the time is
@@ -6,16 +7,18 @@
 
 #![no_std]
 
+pub mod room;
 pub mod store;
 
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use room::Lent;
 use ropewalk_app::board::Watchdog;
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
-use ropewalk_core::connection::Storage;
 use ropewalk_core::time::Instant;
+use static_cell::StaticCell;
 
 /// The board's clock.
 #[must_use]
@@ -23,9 +26,16 @@ pub fn now() -> Instant {
     Instant::from_micros(embassy_time::Instant::now().as_micros())
 }
 
+/// Makes a value where it stays. What it needs of the stack meanwhile, mostly its own length, is
+/// free again afterwards; inlined into a function that never returns, it would not be.
+#[inline(never)]
+pub fn place<T>(cell: &'static StaticCell<T>, make: impl FnOnce() -> T) -> &'static mut T {
+    cell.init_with(make)
+}
+
 /// Turns for ever. The runner is whatever else has to go on meanwhile, such as a driver's.
-pub fn serve<M: Storage + Default>(
-    node: &mut Node<M>,
+pub fn serve(
+    node: &mut Node<Lent>,
     links: &mut [&mut dyn Link],
     mut runner: Pin<&mut impl Future>,
     watchdog: &mut impl Watchdog,

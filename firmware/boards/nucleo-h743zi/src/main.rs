@@ -36,26 +36,26 @@ use ropewalk_app::node::Node;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::{Started, start};
-use ropewalk_core::connection::Memory;
 use ropewalk_core::crypto::{Crypto, Software};
 use ropewalk_core::id::CostClass;
 use ropewalk_drivers::EthernetDevice;
 use ropewalk_drivers::embassy::Polled;
 use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::room::{Lent, Room};
 use ropewalk_embassy::store::{FlashStore, Range};
-use ropewalk_embassy::{now, refuse, serve, wait};
+use ropewalk_embassy::{now, place, refuse, serve, wait};
 use static_cell::StaticCell;
 
 bind_interrupts!(struct Interrupts {
     RNG => InterruptHandler<RNG>;
 });
 
-/// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
-type Room = Memory<4, 4, 64, 32_768, 32_768>;
+/// 4 paths, 4 streams, 64 packets in flight, 24 KiB each way.
+type BoardRoom = Room<4, 4, 64, 24_576>;
 
-static ROOMS: [StaticCell<Room>; 3] = [const { StaticCell::new() }; 3];
+static ROOMS: [BoardRoom; 3] = [const { BoardRoom::new() }; 3];
+static NODE: StaticCell<Node<Lent>> = StaticCell::new();
 static ETHERNET: [StaticCell<EthernetMemory>; 2] = [const { StaticCell::new() }; 2];
-static NODE: StaticCell<Node<Room>> = StaticCell::new();
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -100,7 +100,8 @@ fn main() -> ! {
         dma: (p.DMA1_CH0, p.DMA1_CH1),
     };
     let w5500 = wait(pin!(spare::start(pins, mac(1))), &mut dog);
-    let (device, runner) = w5500.map_or((None, None), |(device, runner)| (Some(device), Some(runner)));
+    let (device, runner) =
+        w5500.map_or((None, None), |(device, runner)| (Some(device), Some(runner)));
     let card = device.and_then(|device| Polled::new(device).ok());
     let mut eth1 = card.map(|card| ethernet(1, "eth1", card, &mut started));
     let runner = pin!(async {
@@ -110,8 +111,7 @@ fn main() -> ! {
         }
     });
 
-    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
-    let node = NODE.init_with(|| Node::new(started, rooms, now()));
+    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
     match &mut eth1 {
         Some(eth1) => {
             let links: &mut [&mut dyn Link] = &mut [&mut eth0, eth1, &mut usart3];
@@ -139,7 +139,7 @@ fn ethernet<D: EthernetDevice>(
         port: started.settings.port,
         seed: started.seeds.number(),
     };
-    let memory = ETHERNET[number].init_with(EthernetMemory::new);
+    let memory = place(&ETHERNET[number], EthernetMemory::new);
     Ethernet::new(card, settings, memory, now())
 }
 

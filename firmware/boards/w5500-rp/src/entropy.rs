@@ -9,9 +9,7 @@ use ropewalk_app::board::{Entropy, NoEntropy};
 
 /// The RP2350's generator.
 #[cfg(feature = "rp2350")]
-pub(crate) struct Generator(
-    embassy_rp::trng::Trng<'static, embassy_rp::peripherals::TRNG>,
-);
+pub(crate) struct Generator(embassy_rp::trng::Trng<'static, embassy_rp::peripherals::TRNG>);
 
 #[cfg(feature = "rp2350")]
 impl Generator {

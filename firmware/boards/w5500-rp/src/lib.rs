@@ -33,27 +33,27 @@ use ropewalk_app::node::Node;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::start;
-use ropewalk_core::connection::Memory;
 use ropewalk_core::crypto::{Crypto, Software};
 use ropewalk_core::id::CostClass;
 use ropewalk_drivers::embassy::Polled;
 use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::room::{Lent, Room};
 use ropewalk_embassy::store::{FlashStore, Range};
-use ropewalk_embassy::{now, refuse, serve, wait};
+use ropewalk_embassy::{now, place, refuse, serve, wait};
 use static_cell::StaticCell;
 
 type BoardFlash = Flash<'static, FLASH, Blocking, FLASH_BYTES>;
 
-/// 4 paths, 4 streams, 48 packets in flight, 16 KiB each way. Two of them fit in 264 KiB.
+/// 4 paths, 4 streams, 48 packets in flight, 8 KiB each way. Two of them fit in 264 KiB.
 #[cfg(feature = "rp2040")]
-type Room = Memory<4, 4, 48, 16_384, 16_384>;
+type BoardRoom = Room<4, 4, 48, 8_192>;
 /// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
 #[cfg(feature = "rp2350")]
-type Room = Memory<4, 4, 64, 32_768, 32_768>;
+type BoardRoom = Room<4, 4, 64, 32_768>;
 
-static ROOMS: [StaticCell<Room>; SEATS] = [const { StaticCell::new() }; SEATS];
+static ROOMS: [BoardRoom; SEATS] = [const { BoardRoom::new() }; SEATS];
+static NODE: StaticCell<Node<Lent>> = StaticCell::new();
 static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
-static NODE: StaticCell<Node<Room>> = StaticCell::new();
 
 /// Starts the board and never returns.
 pub fn run() -> ! {
@@ -95,11 +95,11 @@ pub fn run() -> ! {
         port: started.settings.port,
         seed: started.seeds.number(),
     };
-    let mut eth0 = Ethernet::new(card, settings, ETHERNET.init_with(EthernetMemory::new), now());
+    let memory = place(&ETHERNET, EthernetMemory::new);
+    let mut eth0 = Ethernet::new(card, settings, memory, now());
     let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
     let mut uart0 = Serial::new("uart0", uart::MTU, line);
-    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
-    let node = NODE.init_with(|| Node::new(started, rooms, now()));
+    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
     let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
     serve(node, links, pin!(runner.run()), &mut dog)
 }
