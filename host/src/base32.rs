@@ -2,9 +2,9 @@
 //!
 //! Keys and tickets are read aloud, pasted and double-clicked, so the alphabet has no signs that end
 //! a word, and reading does not mind capitals. Exactly one text belongs to some bytes: bits that are left
-//! over must be zero.
+//! over must be zero. Boards write it too, so the core holds the writing half.
 
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+use ropewalk_core::application::ticket as core_ticket;
 
 /// Why a text is not base32. Positions count characters from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,19 +26,7 @@ pub enum DecodeError {
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity((bytes.len() * 8).div_ceil(5));
-    let (mut held, mut bits) = (0_u32, 0_u32);
-    for &byte in bytes {
-        held = held << 8 | u32::from(byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(char::from(ALPHABET[(held >> bits & 31) as usize]));
-        }
-        held &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        text.push(char::from(ALPHABET[(held << (5 - bits) & 31) as usize]));
-    }
+    core_ticket::base32(bytes, &mut text).expect("a string takes all");
     text
 }
 

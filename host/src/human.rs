@@ -30,6 +30,12 @@ pub fn mbit_s(bytes: u64, time: Duration) -> f64 {
     if seconds > 0.0 { round(bytes as f64 * 8e-6 / seconds, 3) } else { 0.0 }
 }
 
+/// `94.6 Mbit/s`, `77.0 kbit/s`.
+#[must_use]
+pub fn rate(mbit_s: f64) -> String {
+    if mbit_s < 1.0 { format!("{:.1} kbit/s", mbit_s * 1e3) } else { format!("{mbit_s:.1} Mbit/s") }
+}
+
 /// Seconds to the microsecond.
 #[must_use]
 pub fn seconds(time: Duration) -> f64 {
@@ -108,6 +114,14 @@ fn round(value: f64, digits: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slow_lines_have_rates_too() {
+        assert_eq!(
+            [rate(0.077), rate(0.9994), rate(94.62)],
+            ["77.0 kbit/s", "999.4 kbit/s", "94.6 Mbit/s"]
+        );
+    }
 
     #[test]
     fn sizes_and_times_are_short() {

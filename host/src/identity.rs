@@ -6,6 +6,7 @@ use crate::home::{Home, HomeError};
 use crate::random;
 use core::fmt;
 use ropewalk_core::id::PublicKey;
+use std::path::Path;
 
 const FILE: &str = "identity.key";
 
@@ -22,11 +23,25 @@ impl Identity {
     /// # Errors
     /// When the key's file cannot be read or made, can be read by others, or is damaged.
     pub fn load_or_create(home: &Home) -> Result<Self, HomeError> {
-        let text = match home.read_secret(FILE)? {
+        Self::in_file(home, FILE)
+    }
+
+    /// The identity kept in the file `path`; made, if there is none.
+    ///
+    /// # Errors
+    /// As [`Identity::load_or_create`].
+    pub fn load_or_create_at(path: &Path) -> Result<Self, HomeError> {
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::in_file(&Home::at(folder), &name)
+    }
+
+    fn in_file(home: &Home, file: &str) -> Result<Self, HomeError> {
+        let text = match home.read_secret(file)? {
             Some(text) => text,
-            None => home.create_secret(FILE, &(base32::encode(&random::bytes::<32>()) + "\n"))?,
+            None => home.create_secret(file, &(base32::encode(&random::bytes::<32>()) + "\n"))?,
         };
-        let damaged = |what: String| HomeError::Damaged { path: home.path(FILE), what };
+        let damaged = |what: String| HomeError::Damaged { path: home.path(file), what };
         let bytes = base32::decode(text.trim()).map_err(|error| damaged(error.to_string()))?;
         let length = bytes.len();
         let secret =

@@ -1,4 +1,5 @@
-//! PEER on a command line: a known name, a ticket, `@FILE` holding a ticket, or `KEY@HOST:PORT`.
+//! PEER on a command line: a known name, a ticket, `@FILE` holding a ticket, `KEY@HOST:PORT`, or
+//! `KEY@serial` for one at the other end of a serial line.
 
 use crate::home::Home;
 use crate::key_text::{self, KeyTextError};
@@ -56,9 +57,6 @@ pub enum PeerError {
     /// The list of peers.
     #[error(transparent)]
     Peers(#[from] PeersError),
-    /// A known peer of which no address is known.
-    #[error("no address of {0:?} is known; say one: ropewalk peers trust {0} KEY HOST:PORT")]
-    NoAddress(String),
     /// A host that cannot be found.
     #[error("{0}; check the name, or give an address")]
     Lookup(io::Error),
@@ -68,7 +66,7 @@ impl PeerAddress {
     /// What `text` names.
     ///
     /// # Errors
-    /// When it is none of the four forms, or names nobody known.
+    /// When it is none of these forms, or names nobody known.
     pub fn parse(text: &str, home: &Home) -> Result<Self, PeerError> {
         if let Some(path) = text.strip_prefix('@') {
             return from_file(path.into());
@@ -82,9 +80,6 @@ impl PeerAddress {
         }
         let peers = Peers::load(home)?;
         let peer = peers.find(text).ok_or_else(|| PeersError::UnknownName(text.into()))?;
-        if peer.addresses.is_empty() {
-            return Err(PeerError::NoAddress(text.into()));
-        }
         Ok(Self { key: peer.key, places: peer.addresses.clone(), ticket: None })
     }
 
@@ -142,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_four_forms() {
+    async fn every_form() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());
         let text = ticket().to_string();
@@ -159,13 +154,21 @@ mod tests {
         let by_key = PeerAddress::parse(&format!("{key}@[::1]:9"), &home).unwrap();
         assert_eq!((by_key.key, by_key.ticket), (PublicKey([1; 32]), None));
 
+        let by_line = PeerAddress::parse(&format!("{key}@serial"), &home).unwrap();
+        assert_eq!(by_line.places, [Place::Serial]);
+        assert!(by_line.resolve().await.unwrap().is_empty());
+
+        let text = Ticket { addresses: vec![], ..ticket() }.to_string();
+        let on_a_line = PeerAddress::parse(&text, &home).unwrap();
+        assert!(on_a_line.places.is_empty() && on_a_line.ticket.is_some());
+
         let mut peers = Peers::default();
         let addresses = vec!["10.0.0.2:8".parse().unwrap()];
         peers.trust("attic", Peer { key: PublicKey([4; 32]), addresses }).unwrap();
         peers.trust("silent", Peer { key: PublicKey([5; 32]), addresses: vec![] }).unwrap();
         peers.save(&home).unwrap();
         assert_eq!(PeerAddress::parse("attic", &home).unwrap().key, PublicKey([4; 32]));
-        assert!(matches!(PeerAddress::parse("silent", &home), Err(PeerError::NoAddress(_))));
+        assert!(PeerAddress::parse("silent", &home).unwrap().places.is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where a node is said to be: HOST:PORT, as a person writes it. HOST is an IPv4 address, an IPv6
-//! address in brackets, or a name that is looked up when it is used, since names move.
+//! address in brackets, or a name that is looked up when it is used, since names move. Or `serial`:
+//! at the other end of a serial line, whichever is used.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,18 +8,17 @@ use core::str::FromStr;
 use std::io;
 
 const NAME_BYTES_MAX: usize = 253;
+const SERIAL: &str = "serial";
 
-/// A host and a port.
+/// A host and a port, or a serial line's other end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    host: Host,
-    port: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Host {
-    Address(IpAddr),
-    Name(String),
+pub enum Place {
+    /// An address and a port.
+    Address(SocketAddr),
+    /// A host's name and a port.
+    Name(String, u16),
+    /// The other end of a serial line.
+    Serial,
 }
 
 /// Why a text is not HOST:PORT.
@@ -44,15 +44,16 @@ pub enum PlaceError {
 }
 
 impl Place {
-    /// The addresses behind this place; a name is looked up.
+    /// The socket addresses behind this place; a name is looked up, a serial line has none.
     ///
     /// # Errors
     /// When the name is not known, or the system cannot look it up.
     pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        match &self.host {
-            Host::Address(address) => Ok(vec![SocketAddr::new(*address, self.port)]),
-            Host::Name(name) => {
-                let found = tokio::net::lookup_host((name.as_str(), self.port)).await;
+        match self {
+            Self::Address(address) => Ok(vec![*address]),
+            Self::Serial => Ok(Vec::new()),
+            Self::Name(name, port) => {
+                let found = tokio::net::lookup_host((name.as_str(), *port)).await;
                 let named =
                     |cause| io::Error::other(format!("cannot find the host {name:?}: {cause}"));
                 Ok(found.map_err(named)?.collect())
@@ -63,7 +64,7 @@ impl Place {
 
 impl From<SocketAddr> for Place {
     fn from(address: SocketAddr) -> Self {
-        Self { host: Host::Address(address.ip()), port: address.port() }
+        Self::Address(SocketAddr::new(address.ip(), address.port()))
     }
 }
 
@@ -71,12 +72,15 @@ impl FromStr for Place {
     type Err = PlaceError;
 
     fn from_str(text: &str) -> Result<Self, PlaceError> {
+        if text == SERIAL {
+            return Ok(Self::Serial);
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| PlaceError::NoPort(text.into()))?;
         let number = port.parse().ok().filter(|port| *port != 0);
         if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             let address: Ipv6Addr = inner.parse().map_err(|_| PlaceError::BadHost(host.into()))?;
             let port = number.ok_or_else(|| PlaceError::BadPort(text.into()))?;
-            return Ok(Self { host: Host::Address(address.into()), port });
+            return Ok(Self::Address(SocketAddr::new(address.into(), port)));
         }
         if text.parse::<Ipv6Addr>().is_ok() || text.ends_with(']') {
             return Err(PlaceError::NoPort(text.into()));
@@ -85,20 +89,20 @@ impl FromStr for Place {
             return Err(PlaceError::NoBrackets { host: host.into(), port: port.into() });
         }
         let port = number.ok_or_else(|| PlaceError::BadPort(text.into()))?;
-        let host = match host.parse::<IpAddr>() {
-            Ok(address) => Host::Address(address),
-            Err(_) if is_host_name(host) => Host::Name(host.into()),
-            Err(_) => return Err(PlaceError::BadHost(host.into())),
-        };
-        Ok(Self { host, port })
+        match host.parse::<IpAddr>() {
+            Ok(address) => Ok(Self::Address(SocketAddr::new(address, port))),
+            Err(_) if is_host_name(host) => Ok(Self::Name(host.into(), port)),
+            Err(_) => Err(PlaceError::BadHost(host.into())),
+        }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(address) => SocketAddr::new(*address, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Serial => f.write_str(SERIAL),
         }
     }
 }
@@ -122,7 +126,9 @@ mod tests {
 
     #[test]
     fn places_are_read_and_written_back() {
-        for text in ["10.0.0.1:80", "[2001:db8::1]:443", "attic.example:7", "localhost:65535"] {
+        for text in
+            ["10.0.0.1:80", "[2001:db8::1]:443", "attic.example:7", "localhost:65535", "serial"]
+        {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }
     }
@@ -146,6 +152,7 @@ mod tests {
     async fn an_address_needs_no_lookup() {
         let place: Place = "[::1]:9".parse().unwrap();
         assert_eq!(place.resolve().await.unwrap(), ["[::1]:9".parse().unwrap()]);
+        assert!(Place::Serial.resolve().await.unwrap().is_empty());
         let nowhere: Place = "no-such-host.invalid:9".parse().unwrap();
         let error = nowhere.resolve().await.unwrap_err().to_string();
         assert!(error.contains("no-such-host.invalid"), "{error}");

@@ -1,31 +1,20 @@
 //! A ticket: one word of text that names a node and lets its bearer in.
 //!
-//! ```text
-//! rope1 | base32( length | key 32 | id 8 | secret 32 | addresses | checksum 4 )
-//!         length: bytes from key to addresses     addresses: postcard's list of socket addresses
-//! ```
-//!
-//! The secret never crosses the wire: it is the handshake's pre-shared key, and the id says which one. The length tells a
-//! ticket that was cut short from one with a wrong character, so that the error says what to do.
+//! Its text is written by [`ropewalk_core::application::ticket`], which boards share; it is read here.
+//! The length in it tells a ticket that was cut short from one with a wrong character, so that the
+//! error says what to do.
+
+pub use ropewalk_core::application::ticket::{ADDRESSES_MAX, Secret};
+pub use ropewalk_core::wire::TicketId;
 
 use crate::base32;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
+use ropewalk_core::application::ticket::{FIXED_BYTES, PREFIX, TicketText, checksum};
 use ropewalk_core::id::PublicKey;
 
-/// Which ticket: what the first handshake message names.
-pub type TicketId = [u8; 8];
-
-/// What a ticket's bearer proves to hold.
-pub type Secret = [u8; 32];
-
-/// Most addresses that a ticket holds; the rest are told inside the connection.
-pub const ADDRESSES_MAX: usize = 8;
-
-const PREFIX: &str = "rope1";
 const CHECK_BYTES: usize = 4;
-const FIXED_BYTES: usize = 32 + 8 + 32;
 /// Longer texts are not looked at: a ticket with eight IPv6 addresses has half of this.
 const CHARACTERS_MAX: usize = 1024;
 
@@ -85,24 +74,10 @@ pub fn looks_like_one(text: &str) -> bool {
     text.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-impl Ticket {
-    fn body(&self) -> Vec<u8> {
-        let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
-        let mut body = [&self.key.0[..], &self.id, &self.secret].concat();
-        let mut room = [0; 1 + ADDRESSES_MAX * 24];
-        let listed = postcard::to_slice(addresses, &mut room).expect("eight addresses fit");
-        body.extend_from_slice(listed);
-        body
-    }
-}
-
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = self.body();
-        let length = u8::try_from(body.len()).expect("eight addresses fit");
-        let mut bytes = [&[length], &body[..]].concat();
-        bytes.extend(check(&bytes));
-        write!(f, "{PREFIX}{}", base32::encode(&bytes))
+        let Self { key, id, secret, addresses } = self;
+        TicketText { key, id, secret, addresses }.fmt(f)
     }
 }
 
@@ -133,9 +108,8 @@ impl FromStr for Ticket {
             _ => {}
         }
         let bytes = base32::decode(word)?;
-        let (head, checksum) =
-            bytes.split_last_chunk::<CHECK_BYTES>().ok_or(TicketError::Content)?;
-        if *checksum != check(head) {
+        let (head, sum) = bytes.split_last_chunk::<CHECK_BYTES>().ok_or(TicketError::Content)?;
+        if *sum != checksum(head) {
             return Err(TicketError::Checksum);
         }
         parse_body(&head[1..]).ok_or(TicketError::Content)
@@ -161,13 +135,6 @@ fn parse_body(body: &[u8]) -> Option<Ticket> {
     let whole = rest.is_empty() && addresses.len() <= ADDRESSES_MAX;
     let secret = secret.try_into().ok()?;
     whole.then_some(Ticket { key: PublicKey(*key), id: *id, secret, addresses })
-}
-
-fn check(bytes: &[u8]) -> [u8; CHECK_BYTES] {
-    let mut checksum = [0; CHECK_BYTES];
-    let mut hasher = blake3::Hasher::new_derive_key("ropewalk 1 ticket text");
-    hasher.update(bytes).finalize_xof().fill(&mut checksum);
-    checksum
 }
 
 #[cfg(test)]

@@ -1,32 +1,14 @@
 //! How much arrives, in which time, with which gaps.
-//!
-//! ```text
-//! sender    noise ... end of stream
-//! receiver                          [`Outcome`], end of stream
-//! ```
+
+pub use ropewalk_core::application::bench::{BULK as SERVICE, BulkOutcome as Outcome};
 
 use super::{hear, noise, tell};
 use crate::transfer::TransferError;
 use core::time::Duration;
-use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The name of the service.
-pub const SERVICE: &str = "bench";
-
 const CHUNK_BYTES: usize = 128 << 10;
-
-/// What the receiver saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Bytes that arrived in order.
-    pub bytes: u64,
-    /// From accepting the connection to the last byte.
-    pub time: Duration,
-    /// The longest time without new bytes in order, after the first.
-    pub gap_max: Duration,
-}
 
 /// How much to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

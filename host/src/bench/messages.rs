@@ -1,29 +1,25 @@
 //! How late each of many small messages is, over one reliable stream.
 //!
-//! ```text
-//! sender    size u32, count u64 | number u64, due u64, filler | number, due, filler | ... end of stream
-//! receiver                                                                  [`Outcome`], end of stream
-//! ```
-//!
-//! Numbers are little-endian, a message has `size` bytes in all, and `due` is in nanoseconds of the
-//! clock that all processes of a machine share ([`clocks::monotonic`]). So one-way latency is right
-//! when both ends run on one machine, and only then. It counts from the moment at which a message was
-//! *due*: one that waits because those before it are stuck is late, although it left at once when it
-//! could. Memory does not grow with the number of messages.
+//! What this end sends is due by the clock that all processes of a machine share
+//! ([`clocks::monotonic`]), and what it receives is counted by that clock: between two PCs one-way
+//! latency is right when both ends run on one machine, and only then. A board, which shares no clock,
+//! counts from its fastest message. Latency counts from the moment at which a message was *due*: one
+//! that waits because those before it are stuck is late, although it left at once when it could.
+//! Memory does not grow with the number of messages.
+
+pub use ropewalk_core::application::bench::{MESSAGES as SERVICE, MessagesOutcome as Outcome};
 
 use super::{clocks, hear, noise, tell};
 use crate::transfer::TransferError;
 use core::time::Duration;
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
+use ropewalk_core::application::bench::{ANNOUNCEMENT_BYTES, MESSAGE_HEAD_BYTES};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::runtime::Handle;
 
-/// The name of the service.
-pub const SERVICE: &str = "bench-messages";
 /// The shortest message: its number and the moment at which it was due.
-pub const SIZE_MIN: usize = 16;
+pub const SIZE_MIN: usize = MESSAGE_HEAD_BYTES;
 /// The longest message, in bytes.
 pub const SIZE_MAX: usize = 1 << 20;
 /// The lowest rate, in messages a second.
@@ -40,21 +36,6 @@ pub struct Plan {
     pub size: usize,
     /// For how long.
     pub time: Duration,
-}
-
-/// What the receiver saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Messages that arrived.
-    pub count: u64,
-    /// Messages that were announced and did not.
-    pub lost: u64,
-    /// Half of them took no longer, to a tenth of a percent.
-    pub p50: Duration,
-    /// 99 of a hundred took no longer, to a tenth of a percent.
-    pub p99: Duration,
-    /// None took longer.
-    pub max: Duration,
 }
 
 impl Plan {
@@ -98,7 +79,7 @@ fn send<W: AsyncWrite + Unpin>(
     plan: Plan,
     moved: impl Fn(u64),
 ) -> io::Result<()> {
-    let mut head = [0; 12];
+    let mut head = [0; ANNOUNCEMENT_BYTES];
     head[..4].copy_from_slice(&u32::try_from(plan.size).unwrap_or(u32::MAX).to_le_bytes());
     head[4..].copy_from_slice(&plan.count().to_le_bytes());
     runtime.block_on(writer.write_all(&head))?;

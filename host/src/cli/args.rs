@@ -1,7 +1,9 @@
 //! What can be said on the command line. The names here are an interface: scripts depend on them.
 
-use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
+use super::values::{addressing, message_size, quota, rate, seconds, size};
+use crate::link::serial::SerialConfig;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ropewalk_core::application::settings::Addressing;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -65,7 +67,8 @@ Example, to let this node into another without a ticket:
     #[command(after_help = "\
 Examples:
   ropewalk links
-  ropewalk links --json")]
+  ropewalk links --json
+  ropewalk links --serial /dev/ttyUSB0     a serial line is used when it is named")]
     Links(Links),
 
     /// Print a ticket, wait, and receive files and folders
@@ -82,7 +85,8 @@ Examples:
 
     /// Send files, folders, standard input (-) or a message
     #[command(after_help = "\
-PEER is a known name, a ticket, @FILE holding a ticket, or KEY@HOST:PORT.
+PEER is a known name, a ticket, @FILE holding a ticket, KEY@HOST:PORT, or KEY@serial for a node
+at the other end of a serial line (--serial).
 
 Examples:
   ropewalk send rope1... film.mkv photos/
@@ -95,6 +99,33 @@ Examples:
     /// Measure what the links carry together
     #[command(subcommand)]
     Bench(Bench),
+
+    /// Write the settings of a board: its key, its addresses and whom it knows; print its ticket
+    #[command(after_help = "\
+Prints the board's ticket on standard output; all else goes to standard error. F holds the board's
+secret key: whoever reads it can be the board.
+
+ADDRESSING, once for each of the board's network links in its order:
+  link-local           IPv6 within the link alone; what a link has that is not named
+  dhcp                 IPv4 from a DHCP server
+  10.0.0.5/24          this address; 10.0.0.5/24,via=10.0.0.1 names the way to other networks
+  off                  the link is not used
+
+A PEER may come in without a ticket, and the board dials it if it is known where it is: a known name,
+a ticket (@FILE), KEY@HOST:PORT, or KEY@serial for one at the board's serial line. What it answers
+with is its own affair: give the board a ticket of it, or let it trust the board's key.
+
+Examples:
+  ropewalk provision --out board.rope --link 192.168.7.2/24        then dial the board
+  ropewalk bench bulk rope1... --seconds 5
+
+  ropewalk recv --ticket-file pc.txt                               Ctrl-C; its ticket stays good
+  ropewalk provision --out board.rope --link dhcp --peer @pc.txt   then the board dials
+  ropewalk recv --json                                             and its telemetry is printed
+
+  ropewalk provision --out board.rope --link off                   over a serial line alone
+  ropewalk bench bulk rope1... --seconds 5 --serial /dev/ttyACM0")]
+    Provision(Provision),
 }
 
 /// `demo`.
@@ -186,7 +217,7 @@ pub struct Listen {
 /// `send`.
 #[derive(Clone, Debug, Args)]
 pub struct Send {
-    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    /// A known name, a ticket, @FILE, KEY@HOST:PORT or KEY@serial
     pub peer: String,
     /// Files and folders; - is standard input
     #[arg(value_name = "PATH", required_unless_present = "message", conflicts_with = "message")]
@@ -229,6 +260,14 @@ Examples:
   ropewalk bench messages @ticket.txt --rate 100 --size 1000 --seconds 14
   ropewalk bench messages rope1... --rate 10000 --size 64 --seconds 5 --json")]
     Messages(BenchMessages),
+    /// Send bytes to the peer and back, and see that they are the same; this end's clock counts
+    #[command(after_help = "\
+Every `ropewalk bench serve` and every board sends back what it hears.
+
+Examples:
+  ropewalk bench echo rope1... --bytes 1M
+  ropewalk bench echo @board.txt --serial /dev/ttyACM0 --json")]
+    Echo(BenchEcho),
 }
 
 /// `bench serve`.
@@ -248,7 +287,7 @@ pub struct BenchServe {
 /// `bench bulk`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchBulk {
-    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    /// A known name, a ticket, @FILE, KEY@HOST:PORT or KEY@serial
     pub peer: String,
     /// How much or how long.
     #[command(flatten)]
@@ -267,7 +306,7 @@ pub struct BenchBulk {
 /// `bench messages`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchMessages {
-    /// A known name, a ticket, @FILE or KEY@HOST:PORT
+    /// A known name, a ticket, @FILE, KEY@HOST:PORT or KEY@serial
     pub peer: String,
     /// Messages a second, at most 10000
     #[arg(long, value_name = "HZ", value_parser = rate)]
@@ -289,6 +328,25 @@ pub struct BenchMessages {
     pub connect: Connect,
 }
 
+/// `bench echo`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchEcho {
+    /// A known name, a ticket, @FILE, KEY@HOST:PORT or KEY@serial
+    pub peer: String,
+    /// Send N bytes; K, M and G are powers of 1024
+    #[arg(long, value_name = "N", value_parser = size, default_value = "256K")]
+    pub bytes: u64,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Draw the rate of each path over time
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+    /// How to connect.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
 /// How much `bench bulk` sends.
 #[derive(Clone, Copy, Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -299,6 +357,38 @@ pub struct Amount {
     /// Send for S seconds
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub seconds: Option<f64>,
+}
+
+/// `provision`.
+#[derive(Clone, Debug, Args)]
+pub struct Provision {
+    /// Where the settings go
+    #[arg(long, value_name = "F")]
+    pub out: PathBuf,
+    /// Replace F if it exists, and with it the key that it holds
+    #[arg(long)]
+    pub force: bool,
+    /// Keep the board's key in K, so that it stays who it is; made if it is not there
+    #[arg(long, value_name = "K")]
+    pub key_file: Option<PathBuf>,
+    /// The board's UDP port on every link
+    #[arg(long, value_name = "N", default_value_t = 4433, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// How the next of its network links gets its address (repeatable, in the board's order)
+    #[arg(long = "link", value_name = "ADDRESSING", value_parser = addressing)]
+    pub links: Vec<Addressing>,
+    /// Whom the board knows, and dials if it is known where (repeatable)
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// As --peer, and it is looked for at the board's serial line too (repeatable)
+    #[arg(long = "serial-peer", value_name = "PEER")]
+    pub serial_peers: Vec<String>,
+    /// Write the board's ticket to T too
+    #[arg(long, value_name = "T")]
+    pub ticket_file: Option<PathBuf>,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of every command that connects.
@@ -340,6 +430,9 @@ pub struct LinkChoice {
     /// Do not use this link (repeatable)
     #[arg(long = "not-link", value_name = "NAME")]
     pub not: Vec<String>,
+    /// Use this serial line too, at 115200 baud unless said: /dev/ttyUSB0:921600 (repeatable)
+    #[arg(long, value_name = "PATH[:BAUD]")]
+    pub serial: Vec<SerialConfig>,
 }
 
 /// How the paths are used.
@@ -370,53 +463,6 @@ impl From<Mode> for ropewalk_core::id::Mode {
     }
 }
 
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|sign: char| sign.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
-        "K" | "KB" | "KIB" => 1 << 10,
-        "M" | "MB" | "MIB" => 1 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        "T" | "TB" | "TIB" => 1_u64 << 40,
-        _ => return Err("the unit must be K, M, G or T".into()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "write a whole number, as in 16M".to_owned())?;
-    let size = number.checked_mul(unit).ok_or("that is too much")?;
-    if size == 0 { Err("it must be more than nothing".into()) } else { Ok(size) }
-}
-
-fn quota(text: &str) -> Result<(String, u64), String> {
-    match text.rsplit_once('=') {
-        Some((name, bytes)) if !name.is_empty() => Ok((name.to_owned(), size(bytes)?)),
-        _ => Err("write a link and a number of bytes, as in wwan0=500M".into()),
-    }
-}
-
-fn message_size(text: &str) -> Result<usize, String> {
-    let most = SIZE_MAX as u64;
-    match size(text)? {
-        size if size < SIZE_MIN as u64 => {
-            Err(format!("a message has {SIZE_MIN} bytes at least: its number and its time"))
-        }
-        size if size > most => Err(format!("a message has {most} bytes at most")),
-        size => usize::try_from(size).map_err(|_| "that is too much".into()),
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if (RATE_MIN..=RATE_MAX).contains(&rate) => Ok(rate),
-        _ => Err(format!("write a number of messages a second, {RATE_MIN} to {RATE_MAX}")),
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
-        _ => Err("write a number of seconds above zero".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,6 +490,12 @@ mod tests {
             "ropewalk peers remove A",
             "ropewalk peers revoke",
             "ropewalk links --json",
+            "ropewalk links --serial /dev/ttyUSB0:921600",
+            "ropewalk recv --serial /dev/ttyUSB0 --serial /dev/ttyACM0:9600 --link ttyUSB0",
+            "ropewalk provision --out F",
+            "ropewalk provision --out F --force --key-file K --port 9 --ticket-file T --json",
+            "ropewalk provision --out F --link dhcp --link off --link 10.0.0.5/24,via=10.0.0.1",
+            "ropewalk provision --out F --peer attic --peer @T --serial-peer KEY@h:1",
             "ropewalk recv --out DIR --once --overwrite --ticket-file F --json",
             "ropewalk recv --out - --trusted",
             "ropewalk send PEER a b - --json --log L",
@@ -458,6 +510,8 @@ mod tests {
             "ropewalk bench bulk PEER --seconds 2.5 --plot F.svg",
             "ropewalk bench messages PEER --rate 100 --size 1000 --seconds 14 --json",
             "ropewalk bench messages PEER --rate 10000 --size 16 --seconds 0.5 --mode spread --plot F",
+            "ropewalk bench echo PEER",
+            "ropewalk bench echo PEER --bytes 1M --json --plot F --serial /dev/ttyACM0",
             "ropewalk bench messages PEER --rate 0.5 --size 1M --seconds 4 --link eth0",
             "ropewalk -v send PEER a --mode bulk --link eth0 --link wlan0 --not-link lo --address h:1 --port 7 --window 4M",
         ] {
@@ -493,16 +547,12 @@ mod tests {
             "ropewalk bench messages PEER --rate 1 --size 100 --seconds 0",
             "ropewalk bench messages PEER --rate 1 --size 100",
             "ropewalk peers",
+            "ropewalk links --serial /dev/ttyUSB0:1",
+            "ropewalk provision",
+            "ropewalk provision --out F --port 0",
+            "ropewalk provision --out F --link 10.0.0.5",
         ] {
             assert!(parse(line).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!((size("7"), size("16M"), size("1g")), (Ok(7), Ok(16 << 20), Ok(1 << 30)));
-        for bad in ["", "M", "1.5M", "-1", "0", "1X", "99999999999T", "ü"] {
-            assert!(size(bad).is_err(), "{bad:?}");
         }
     }
 }

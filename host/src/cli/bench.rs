@@ -1,15 +1,16 @@
 //! `ropewalk bench`: how much the links carry together and how late messages are, as the receiver
 //! sees it, and what that costs.
 
-use super::args::{Amount, BenchBulk, BenchMessages, BenchServe, Connect};
+use super::args::{Amount, BenchBulk, BenchEcho, BenchMessages, BenchServe, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::plot::Plot;
 use super::progress::Progress;
-use super::report::{Line, PathLine, Report};
+use super::report::{EchoPath, Line, PathLine, Report};
 use super::session::{self, Direction, close_code};
 use crate::admission::Admission;
 use crate::bench::clocks::Processor;
+use crate::bench::echo::{self as echoes, EchoError};
 use crate::bench::{bulk as bytes, messages as latencies};
 use crate::connection::Connection;
 use crate::home::Home;
@@ -20,7 +21,7 @@ use ropewalk_core::error::code;
 use std::sync::Arc;
 use std::time::Instant;
 
-const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE];
+const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE, echoes::SERVICE];
 
 /// `ropewalk bench serve`: one measurement at a time, so that none disturbs another.
 ///
@@ -34,7 +35,8 @@ pub async fn serve(
     let home = Home::from_environment()?;
     let plot = args.plot.map(Plot::create).transpose()?;
     let admission = Admission::peers_and_tickets(home.clone());
-    let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
+    let endpoint =
+        session::listen(&args.connect, &home, admission.clone(), SERVICES, &report).await?;
     let good = if args.listen.once { Use::Once } else { Use::Lasting };
     session::hand_out_ticket(
         &home,
@@ -63,6 +65,7 @@ pub async fn serve(
         let working = measure(&meter, since);
         let ended =
             session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
+        session::tell_lines(&endpoint, &report);
         match ended {
             _ if args.listen.once => return ended.map(|()| Code::Done),
             Ok(()) => {}
@@ -86,6 +89,15 @@ async fn measure(meter: &Meter<'_>, since: Instant) -> Result<(), Failure> {
                     seen.iter().for_each(|outcome| meter.tell_messages(outcome));
                     error
                 }
+            }
+        } else if service == echoes::SERVICE {
+            match meter.drawing(echoes::serve(recv, send)).await? {
+                Ok(bytes) => {
+                    meter.report.say(&format!("sent back {}", human::bytes(bytes)));
+                    meter.report.line(&Line::Echoed { bytes });
+                    continue;
+                }
+                Err(error) => error,
             }
         } else {
             match meter.drawing(bytes::serve(recv, send, since)).await? {
@@ -136,6 +148,23 @@ pub async fn messages(
     .await
 }
 
+/// `ropewalk bench echo`.
+///
+/// # Errors
+/// When the peer cannot be reached, the connection broke, or other bytes came back.
+pub async fn echo(
+    args: BenchEcho,
+    report: Arc<Report>,
+    interrupt: Interrupt,
+) -> Result<Code, Failure> {
+    let plot = args.plot.map(Plot::create).transpose()?;
+    let bytes = args.bytes;
+    dialled(&args.connect, &args.peer, &report, interrupt, plot, async |meter| {
+        send_echo(meter, bytes).await
+    })
+    .await
+}
+
 /// Dials, does `work`, and hangs up.
 async fn dialled(
     connect: &Connect,
@@ -149,6 +178,7 @@ async fn dialled(
     let meter = Meter::new(&connection, Direction::Sending, report, plot.as_ref());
     let working = work(&meter);
     let ended = session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
+    session::tell_lines(&endpoint, report);
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended.map(|()| Code::Done)
@@ -189,6 +219,28 @@ async fn send_messages(meter: &Meter<'_>, plan: latencies::Plan) -> Result<(), F
     Ok(())
 }
 
+async fn send_echo(meter: &Meter<'_>, bytes: u64) -> Result<(), Failure> {
+    let (send, recv) = session::open(meter.connection, echoes::SERVICE).await?;
+    let progress = meter.progress(Some(bytes));
+    let moved = |bytes| progress.moved(bytes);
+    let work = progress.while_drawing(echoes::run(recv, send, bytes, &moved));
+    let ended = meter.drawing(work).await?;
+    drop(progress);
+    let wrong = |text: String| Failure::new(Code::Corrupt, text);
+    Err(match ended {
+        Ok(outcome) => {
+            meter.tell_echo(&outcome);
+            return Ok(());
+        }
+        Err(EchoError::Stream(error)) => session::failure(meter.connection, error).await,
+        Err(EchoError::Changed(at)) => wrong(format!("byte {at} came back changed")),
+        Err(EchoError::Short(came)) => {
+            wrong(format!("only {came} of {bytes} bytes came back before the stream ended"))
+        }
+        Err(EchoError::Long) => wrong(format!("more than the {bytes} bytes sent came back")),
+    })
+}
+
 /// A connection that is measured, from one of its ends.
 struct Meter<'m> {
     connection: &'m Connection,
@@ -226,9 +278,10 @@ impl<'m> Meter<'m> {
         let bytes::Outcome { bytes, time, gap_max } = *outcome;
         let (rate, gap) = (human::mbit_s(bytes, time), human::millis(gap_max));
         self.report.say(&format!(
-            "{} in {}: {rate:.1} Mbit/s, longest gap {gap:.1} ms",
+            "{} in {}: {}, longest gap {gap:.1} ms",
             human::bytes(bytes),
-            human::time(time)
+            human::time(time),
+            human::rate(rate)
         ));
         let paths = self.tell_paths();
         self.report.line(&Line::Bulk {
@@ -257,6 +310,35 @@ impl<'m> Meter<'m> {
             p99_ms,
             max_ms,
             cpu_s: self.cost(),
+        });
+    }
+
+    fn tell_echo(&self, outcome: &echoes::Outcome) {
+        let echoes::Outcome { bytes, time, there, back, round_trip, gap_max } = *outcome;
+        let [there_mbit_s, back_mbit_s] = [there, back].map(|time| human::mbit_s(bytes, time));
+        let [round_trip_ms, max_gap_ms] = [round_trip, gap_max].map(human::millis);
+        self.report.say(&format!(
+            "{} there and back in {}: {} there, {} back, {round_trip_ms:.1} ms round trip, longest gap {max_gap_ms:.1} ms",
+            human::bytes(bytes),
+            human::time(time),
+            human::rate(there_mbit_s),
+            human::rate(back_mbit_s)
+        ));
+        let paths: Vec<EchoPath> =
+            self.connection.paths_now().iter().map(session::echo_path).collect();
+        for EchoPath { link, remote, sent, received, state } in &paths {
+            let [sent, received] = [*sent, *received].map(human::bytes);
+            self.report
+                .say(&format!("  {link} to {remote}: {state}, {sent} there, {received} back"));
+        }
+        self.report.line(&Line::Echo {
+            bytes,
+            seconds: human::seconds(time),
+            there_mbit_s,
+            back_mbit_s,
+            round_trip_ms,
+            max_gap_ms,
+            paths: &paths,
         });
     }
 

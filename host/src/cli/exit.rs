@@ -90,7 +90,7 @@ impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Self {
         let code = match error {
             PeerError::Lookup(_) => Code::Unreachable,
-            PeerError::File { .. } | PeerError::NoAddress(_) => Code::Failed,
+            PeerError::File { .. } => Code::Failed,
             PeerError::Peers(error) => return error.into(),
             _ => Code::Usage,
         };

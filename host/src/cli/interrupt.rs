@@ -15,15 +15,15 @@ impl Interrupt {
     #[must_use]
     pub fn listen() -> Self {
         let (press, pressed) = watch::channel(false);
+        // From this moment on: whoever reads our first line may press it at once.
+        let signals = Signals::listen();
         tokio::spawn(async move {
             // Without a handler Ctrl-C ends the process, which is what then remains.
-            if signal().await.is_err() {
-                return core::future::pending().await;
-            }
+            let Ok(mut signals) = signals else { return core::future::pending().await };
+            signals.next().await;
             press.send_replace(true);
-            if signal().await.is_ok() {
-                std::process::exit(Code::Interrupted as i32);
-            }
+            signals.next().await;
+            std::process::exit(Code::Interrupted as i32);
         });
         Self { pressed }
     }
@@ -42,17 +42,41 @@ impl Interrupt {
     }
 }
 
-/// Waits for one of the signals that mean an orderly end.
-async fn signal() -> io::Result<()> {
-    #[cfg(unix)]
-    {
+/// The signals that mean an orderly end.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed,
-            _ = terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }

@@ -4,6 +4,7 @@ use super::args;
 use super::exit::Failure;
 use super::report::{Line, LinkLine, Report};
 use crate::link::interfaces::{Filter, Interface, Reason, interfaces};
+use crate::link::serial::{SerialConfig, probe};
 use ropewalk_core::id::CostClass;
 
 /// `ropewalk links`.
@@ -13,11 +14,14 @@ use ropewalk_core::id::CostClass;
 pub fn links(args: args::Links, report: &Report) -> Result<(), Failure> {
     let filter = Filter { only: args.choice.only, not: args.choice.not };
     let found = interfaces();
-    filter.check(&found).map_err(Failure::usage)?;
+    let mut names: Vec<String> = found.iter().map(|link| link.name.clone()).collect();
+    names.extend(args.choice.serial.iter().map(SerialConfig::name));
+    filter.check(&names).map_err(Failure::usage)?;
     let survey = filter.survey(found);
     let used = survey.used.iter().map(|interface| line(interface, None));
     let left_out = survey.left_out.iter().map(|(interface, reason)| line(interface, Some(reason)));
-    let lines: Vec<LinkLine> = used.chain(left_out).collect();
+    let serial = args.choice.serial.iter().map(|line| serial_line(line, &filter));
+    let lines: Vec<LinkLine> = used.chain(serial).chain(left_out).collect();
     lines.iter().for_each(|link| report.line(&Line::Link(link)));
     report.show(table(&lines).trim_end());
     Ok(())
@@ -33,6 +37,23 @@ fn line(interface: &Interface, reason: Option<&Reason>) -> LinkLine {
         carrier: interface.carrier,
         used: reason.is_none(),
         reason: reason.map(ToString::to_string),
+    }
+}
+
+fn serial_line(line: &SerialConfig, filter: &Filter) -> LinkLine {
+    let missing = probe(line).err().map(|error| error.to_string());
+    let carrier = missing.is_none();
+    let excluded = filter.not.contains(&line.name()).then(|| Reason::Excluded.to_string());
+    let reason = missing.or(excluded);
+    LinkLine {
+        name: line.name(),
+        kind: "serial".into(),
+        addresses: vec![line.to_string()],
+        mtu: line.mtu().into(),
+        class: class_name(CostClass::Wired).into(),
+        carrier,
+        used: reason.is_none(),
+        reason,
     }
 }
 

@@ -11,10 +11,12 @@ pub mod links;
 pub mod peers;
 pub mod plot;
 pub mod progress;
+pub mod provision;
 pub mod recv;
 pub mod report;
 pub mod send;
 pub mod session;
+mod values;
 
 use crate::home::Home;
 use args::{Bench, Command, CommandLine};
@@ -34,6 +36,8 @@ pub fn run(line: CommandLine) -> Code {
         Command::Bench(Bench::Serve(serve)) => serve.listen.json,
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
         Command::Bench(Bench::Messages(messages)) => messages.json,
+        Command::Bench(Bench::Echo(echo)) => echo.json,
+        Command::Provision(provision) => provision.json,
         _ => false,
     };
     let report = match Report::new(json, line.log.as_deref()) {
@@ -76,10 +80,12 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
         match command {
             Command::Demo(args) => demo::demo(args, report, interrupt).await,
             Command::Recv(args) => recv::recv(args, report, interrupt).await,
+            Command::Provision(args) => provision::provision(args, &report).await,
             Command::Send(args) => send::send(args, report, interrupt).await,
             Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
             Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
             Command::Bench(Bench::Messages(args)) => bench::messages(args, report, interrupt).await,
+            Command::Bench(Bench::Echo(args)) => bench::echo(args, report, interrupt).await,
             _ => Ok(Code::Done),
         }
     });

@@ -142,7 +142,12 @@ impl Progress {
             true => format!("{}: {size}, was there already", file.path),
             false if file.time < Duration::from_millis(1) => format!("{}: {size}", file.path),
             false => {
-                format!("{}: {size} in {}, {rate:.1} Mbit/s", file.path, human::time(file.time))
+                format!(
+                    "{}: {size} in {}, {}",
+                    file.path,
+                    human::time(file.time),
+                    human::rate(rate)
+                )
             }
         });
     }

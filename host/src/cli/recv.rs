@@ -10,18 +10,22 @@ use super::session::{self, Direction, close_code};
 use crate::admission::Admission;
 use crate::connection::{Connection, RecvStream, SendStream};
 use crate::home::Home;
+use crate::peers::Peers;
+use crate::telemetry::{self, PathTelemetry, Telemetry};
 use crate::tickets::Use;
 use crate::transfer::TransferError;
 use crate::transfer::receive::{Receiving, Target, receive};
 use crate::transfer::safe_path::Root;
-use crate::{message, transfer, words};
+use crate::{human, key_text, message, transfer, words};
+use core::time::Duration;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-const SERVICES: &[&str] = &[transfer::SERVICE, message::SERVICE, words::SERVICE];
+const SERVICES: &[&str] =
+    &[transfer::SERVICE, message::SERVICE, words::SERVICE, telemetry::SERVICE];
 
 /// `ropewalk recv`.
 ///
@@ -42,7 +46,8 @@ pub async fn recv(
         true => Admission::peers_only(home.clone()),
         false => Admission::peers_and_tickets(home.clone()),
     };
-    let endpoint = session::listen(&args.connect, &home, admission.clone(), SERVICES).await?;
+    let endpoint =
+        session::listen(&args.connect, &home, admission.clone(), SERVICES, &report).await?;
     if !args.trusted {
         let good = if args.listen.once { Use::Once } else { Use::Lasting };
         session::hand_out_ticket(
@@ -69,7 +74,8 @@ pub async fn recv(
                 open.spawn(async move { inbox.serve(connection, since, interrupt).await });
             }
             Some(ended) = open.join_next() => {
-                let ended = ended.unwrap_or_else(|error| Err(Failure::new(Code::Failed, error)));
+                let ended = joined(ended);
+                session::tell_lines(&endpoint, &inbox.report);
                 if args.listen.once && !matches!(ended, Ok(None)) {
                     return ended.map(|code| code.unwrap_or(Code::Done));
                 }
@@ -125,16 +131,31 @@ impl Inbox {
         }
         session::introduce(&connection, &self.home, &self.report);
         let mut worst = None;
+        // A board tells of itself for as long as it is there, whatever else it sends.
+        let mut telling = JoinSet::new();
         loop {
-            let (report, accepting) = (&self.report, connection.accept());
-            let accepted =
-                session::unless_interrupted(&connection, report, &mut interrupt, accepting).await?;
-            let Some((service, send, recv)) = accepted else {
-                return match worst {
-                    None => Err(session::nothing_came(&connection).await),
-                    done => Ok(done),
-                };
+            let report = &self.report;
+            let next = async {
+                tokio::select! {
+                    accepted = connection.accept() => Ok(accepted),
+                    Some(ended) = telling.join_next() => Err(ended),
+                }
             };
+            let next =
+                session::unless_interrupted(&connection, report, &mut interrupt, next).await?;
+            let (service, send, recv) = match next {
+                Ok(Some(stream)) => stream,
+                Ok(None) => break,
+                Err(ended) => {
+                    worst = worst.max(Some(joined(ended)?));
+                    continue;
+                }
+            };
+            if service == telemetry::SERVICE {
+                let (inbox, connection) = (self.clone(), connection.clone());
+                telling.spawn(async move { inbox.telemetry(&connection, recv).await });
+                continue;
+            }
             let working = self.stream(&connection, &service, send, recv, since);
             let ended =
                 session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
@@ -142,6 +163,13 @@ impl Inbox {
                 Ok(code) => worst = worst.max(Some(code)),
                 Err(error) => return Err(session::failure(&connection, error).await),
             }
+        }
+        while let Some(ended) = telling.join_next().await {
+            worst = worst.max(Some(joined(ended)?));
+        }
+        match worst {
+            None => Err(session::nothing_came(&connection).await),
+            done => Ok(done),
         }
     }
 
@@ -169,6 +197,25 @@ impl Inbox {
         }
     }
 
+    /// Tells what a board tells, until it ends or hangs up.
+    async fn telemetry(&self, connection: &Connection, recv: RecvStream) -> Result<Code, Failure> {
+        let peer = connection.peer();
+        let (key, name) = (key_text::format(&peer), session::name(&peer));
+        let peers = Peers::load(&self.home).unwrap_or_default();
+        let each = |record: &Telemetry| {
+            self.report.say(&format!("{name}: {}", in_words(record)));
+            self.report.line(&Line::Telemetry { peer: &key, name: peers.name_of(&peer), record });
+        };
+        let Err(error) = telemetry::receive(recv, each).await else { return Ok(Code::Done) };
+        if matches!(error, TransferError::Protocol(_)) {
+            return Err(error.into());
+        }
+        match session::hung_up(connection).await {
+            true => Ok(Code::Done),
+            false => Err(session::failure(connection, error).await),
+        }
+    }
+
     async fn files(
         &self,
         connection: &Connection,
@@ -187,4 +234,23 @@ impl Inbox {
         let summary = progress.while_drawing(receive(recv, send, how)).await?;
         Ok(Code::of(&summary))
     }
+}
+
+/// How a task ended.
+fn joined<T>(ended: Result<Result<T, Failure>, JoinError>) -> Result<T, Failure> {
+    ended.unwrap_or_else(|error| Err(Failure::new(Code::Failed, error)))
+}
+
+/// A record of telemetry in one short line.
+fn in_words(record: &Telemetry) -> String {
+    let Telemetry { count, boot, uptime_ms, turn_max_us, paths } = record;
+    let up = human::time(Duration::from_millis(*uptime_ms));
+    let turn = human::millis(Duration::from_micros((*turn_max_us).into()));
+    let path = |path: &PathTelemetry| {
+        let state = if path.active { "active" } else { "not active" };
+        let rtt = human::millis(Duration::from_micros(path.rtt_us.into()));
+        format!("; link {} {state}, {rtt:.1} ms", path.link.0)
+    };
+    let paths: String = paths.iter().map(path).collect();
+    format!("record {count}, boot {boot}, up {up}, longest turn {turn:.1} ms{paths}")
 }

@@ -5,6 +5,7 @@
 
 use super::exit::{Code, Failure};
 use crate::human;
+use crate::telemetry::Telemetry;
 use indicatif::MultiProgress;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -47,6 +48,15 @@ pub enum Line<'l> {
     QuotaSpent {
         /// The link's name.
         link: &'l str,
+    },
+    /// What became of a serial line's frames so far.
+    SerialLine {
+        /// The link's name.
+        link: &'l str,
+        /// Frames that came damaged.
+        corrupt_frames: u64,
+        /// Packets that it had no time for: more than 50 ms of others were before them.
+        dropped_packets: u64,
     },
     /// A file is there.
     File {
@@ -142,8 +152,53 @@ pub enum Line<'l> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cpu_s: Option<f64>,
     },
+    /// Bytes went to the peer and back, as seen at one end.
+    Echo {
+        /// How many.
+        bytes: u64,
+        /// From the first byte out to the last one back.
+        seconds: f64,
+        /// The bytes over the time until the peer had all of them.
+        there_mbit_s: f64,
+        /// The bytes over the time from the first one back to the last.
+        back_mbit_s: f64,
+        /// From the first byte out to the first one back.
+        round_trip_ms: f64,
+        /// The longest time without bytes back, after the first.
+        max_gap_ms: f64,
+        /// What each path sent and received.
+        paths: &'l [EchoPath],
+    },
+    /// This end sent back what it heard.
+    Echoed {
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// What a board tells of itself.
+    Telemetry {
+        /// The board's key.
+        peer: &'l str,
+        /// What we call it, if it is known.
+        name: Option<&'l str>,
+        /// The record.
+        #[serde(flatten)]
+        record: &'l Telemetry,
+    },
     /// A link that would be used, or is left out.
     Link(&'l LinkLine),
+    /// A board's settings are written.
+    Provisioned {
+        /// Where.
+        file: &'l str,
+        /// The board's public key.
+        key: &'l str,
+        /// Its UDP port.
+        port: u16,
+        /// Where it will be, as far as that is known.
+        addresses: &'l [String],
+        /// Keys of the peers that it dials without a ticket of theirs.
+        must_trust: &'l [String],
+    },
     /// The command fails.
     Error {
         /// The exit code.
@@ -151,6 +206,21 @@ pub enum Line<'l> {
         /// The thing, the cause and the next step.
         message: &'l str,
     },
+}
+
+/// One path that carried bytes both ways, as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EchoPath {
+    /// The local link's name.
+    pub link: String,
+    /// The peer's address.
+    pub remote: String,
+    /// Stream bytes sent on it.
+    pub sent: u64,
+    /// Stream bytes received on it.
+    pub received: u64,
+    /// `probing`, `active`, `suspect` or `down`.
+    pub state: &'static str,
 }
 
 /// One path, as programs read it.

@@ -37,6 +37,7 @@ pub async fn send(
         session::dial(&args.connect, &args.peer, &report, &mut interrupt).await?;
     let working = work(&args, &connection, &report);
     let ended = session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
+    session::tell_lines(&endpoint, &report);
     session::close(&connection, code::DONE, "").await;
     drop(endpoint);
     ended

@@ -5,7 +5,7 @@ use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::progress::{PathText, Paths};
-use super::report::{Line, PathLine, Report};
+use super::report::{EchoPath, Line, PathLine, Report};
 use crate::admission::Admission;
 use crate::connection::{CloseReason, Connection, PathReport, PathState, RecvStream, SendStream};
 use crate::endpoint::{BindError, ConnectError, Endpoint, EndpointConfig};
@@ -13,6 +13,7 @@ use crate::home::Home;
 use crate::human;
 use crate::identity::Identity;
 use crate::key_text;
+use crate::link::serial::{SerialConfig, SerialError};
 use crate::link::wishes::Wishes;
 use crate::peer::PeerAddress;
 use crate::peers::Peers;
@@ -70,12 +71,22 @@ pub async fn listen(
     home: &Home,
     admission: Admission,
     services: &'static [&'static str],
+    report: &Report,
 ) -> Result<Endpoint, Failure> {
     let mut config = config(options, home, services).await?;
     config.admission = Some(Arc::new(move |peer, ticket| admission.admit(&peer, ticket.as_ref())));
-    if options.port != 0 {
-        return Endpoint::bind(config).await.map_err(bind_failure);
-    }
+    let endpoint = match options.port {
+        0 => bind_where_tickets_say(config, home).await?,
+        _ => Endpoint::bind(config).await.map_err(bind_failure)?,
+    };
+    tell_absent_lines(options, &endpoint, report);
+    Ok(endpoint)
+}
+
+async fn bind_where_tickets_say(
+    mut config: EndpointConfig,
+    home: &Home,
+) -> Result<Endpoint, Failure> {
     // Tickets survive a restart only if the port does.
     let remembered = home.read(PORT_FILE)?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     config.port = remembered;
@@ -87,7 +98,8 @@ pub async fn listen(
         bound => bound,
     };
     let endpoint = endpoint.map_err(bind_failure)?;
-    if remembered == 0 {
+    // With serial lines alone there is no port.
+    if remembered == 0 && endpoint.port() != 0 {
         home.write(PORT_FILE, &format!("{}\n", endpoint.port()))?;
     }
     Ok(endpoint)
@@ -109,15 +121,64 @@ pub async fn dial(
     let home = Home::from_environment()?;
     let peer = PeerAddress::parse(peer, &home)?;
     let config = config(options, &home, &[]).await?;
+    if peer.places.iter().all(|place| *place == Place::Serial) && config.serial.is_empty() {
+        return Err(nowhere(&peer));
+    }
     let endpoint = Endpoint::bind(config).await.map_err(bind_failure)?;
+    tell_absent_lines(options, &endpoint, report);
     let addresses = peer.resolve().await?;
     let dialled = tokio::select! {
         dialled = endpoint.connect(peer.key, peer.ticket, &addresses) => dialled,
         () = interrupt.pressed() => return Err(Interrupt::failure()),
     };
-    let connection = dialled.map_err(|error| connect_failure(&error, &peer, &addresses))?;
+    let tried = || tried(&addresses, options);
+    let connection =
+        dialled.map_err(|error| connect_failure(&error, &peer, &tried(), &endpoint))?;
     introduce(&connection, &home, report);
     Ok((endpoint, connection))
+}
+
+/// A peer of which nothing is known but its key.
+fn nowhere(peer: &PeerAddress) -> Failure {
+    let text = if peer.places.is_empty() && peer.ticket.is_none() {
+        "no address of this peer is known; say one (ropewalk peers trust NAME KEY HOST:PORT), or the serial line that it is at (--serial PATH)"
+    } else {
+        "this peer is at the other end of a serial line; say which: --serial PATH"
+    };
+    Failure::new(Code::Failed, text)
+}
+
+/// Everything that was dialled, for people.
+fn tried(addresses: &[SocketAddr], options: &Connect) -> String {
+    let lines = options.links.serial.iter().map(|line| line.path.display().to_string());
+    let all: Vec<String> = addresses.iter().map(ToString::to_string).chain(lines).collect();
+    all.join(", ")
+}
+
+/// Says which of the serial lines that were named are waited for.
+fn tell_absent_lines(options: &Connect, endpoint: &Endpoint, report: &Report) {
+    let up = endpoint.links();
+    let is_absent = |line: &&SerialConfig| {
+        let name = line.name();
+        !options.links.not.contains(&name) && !up.iter().any(|link| link.name == name)
+    };
+    for line in options.links.serial.iter().filter(is_absent) {
+        let path = line.path.display();
+        report
+            .say(&format!("there is no serial line {path} yet; it is used as soon as it is there"));
+    }
+}
+
+/// Says what became of the serial lines' frames.
+pub fn tell_lines(endpoint: &Endpoint, report: &Report) {
+    for link in endpoint.links() {
+        let Some(corrupt_frames) = link.corrupt_frames else { continue };
+        let (name, dropped_packets) = (&link.name, link.send_failures);
+        report.line(&Line::SerialLine { link: name, corrupt_frames, dropped_packets });
+        if corrupt_frames > 0 {
+            report.say(&format!("  {name}: {corrupt_frames} frames came damaged"));
+        }
+    }
 }
 
 /// Says who is at the other end.
@@ -206,7 +267,8 @@ fn tell_silence(
 }
 
 /// What we call a peer: the name that it is known by, or the beginning of its key.
-fn name(peer: &PublicKey) -> String {
+#[must_use]
+pub fn name(peer: &PublicKey) -> String {
     let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
     let known = peers.and_then(|peers| peers.name_of(peer).map(str::to_owned));
     known.unwrap_or_else(|| format!("{}…", key_text::short(peer)))
@@ -227,12 +289,19 @@ pub fn hand_out_ticket(
     let mut addresses = endpoint.addresses();
     addresses.truncate(ADDRESSES_MAX);
     let ticket = Ticket { key: endpoint.public_key(), id, secret, addresses }.to_string();
-    if let Some(file) = file {
-        let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
-        write_private(file, &ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))?;
-    }
+    keep_ticket(file, &ticket)?;
     show(&ticket);
     Ok(())
+}
+
+/// Writes a ticket into the file that was asked for.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_ticket(file: Option<&Path>, ticket: &str) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
+    write_private(file, ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))
 }
 
 /// A connection's paths, as they are each time this is called. One that is gone stays, as down, with
@@ -282,6 +351,12 @@ pub async fn nothing_came(connection: &Connection) -> Failure {
         }
         reason => close_failure(&reason),
     }
+}
+
+/// Whether the peer ended the connection because it was done. A stream may tell a moment before.
+pub async fn hung_up(connection: &Connection) -> bool {
+    let closed = tokio::time::timeout(CLOSE_TIME, connection.closed()).await;
+    matches!(closed, Ok(CloseReason::Peer { code: code::DONE, .. }))
 }
 
 /// Closes, and gives the word time to leave.
@@ -341,6 +416,11 @@ async fn config(
     let mut advertise = Vec::new();
     for text in &options.addresses {
         let place: Place = text.parse().map_err(Failure::usage)?;
+        if place == Place::Serial {
+            return Err(Failure::usage(
+                "--address takes HOST:PORT; a serial line is named by --serial",
+            ));
+        }
         advertise.extend(place.resolve().await.map_err(|cause| Failure::new(Code::Failed, cause))?);
     }
     Ok(EndpointConfig {
@@ -348,6 +428,7 @@ async fn config(
         mode: options.mode.into(),
         only: options.links.only.clone(),
         not: options.links.not.clone(),
+        serial: options.links.serial.clone(),
         wishes: Wishes {
             metered: options.metered.clone(),
             quotas: options.quotas.clone(),
@@ -386,6 +467,18 @@ fn path_text(path: &PathReport, direction: Direction) -> PathText {
     PathText { id: path.id, line, text }
 }
 
+/// A path that carried bytes both ways.
+#[must_use]
+pub fn echo_path(path: &PathReport) -> EchoPath {
+    EchoPath {
+        link: path.link_name.clone(),
+        remote: path.remote.clone(),
+        sent: path.data_sent,
+        received: path.data_received,
+        state: state_name(path.state),
+    }
+}
+
 /// A path's state, as programs read it.
 #[must_use]
 pub const fn state_name(state: PathState) -> &'static str {
@@ -399,23 +492,31 @@ pub const fn state_name(state: PathState) -> &'static str {
 
 fn bind_failure(error: BindError) -> Failure {
     let code = match error {
-        BindError::UnknownLink(_) | BindError::Wish(_) => Code::Usage,
+        BindError::UnknownLink(_)
+        | BindError::Wish(_)
+        | BindError::Serial(SerialError::SameName(_)) => Code::Usage,
         _ => Code::Failed,
     };
     Failure::new(code, error)
 }
 
-fn connect_failure(error: &ConnectError, peer: &PeerAddress, addresses: &[SocketAddr]) -> Failure {
+fn connect_failure(
+    error: &ConnectError,
+    peer: &PeerAddress,
+    tried: &str,
+    endpoint: &Endpoint,
+) -> Failure {
     let ConnectError::Closed(reason) = error;
-    let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let tried = tried.join(", ");
+    let noisy = endpoint.links().into_iter().find(|link| link.corrupt_frames > Some(0));
     match reason {
         CloseReason::Unreachable { undecipherable: true } => Failure::new(
             Code::Refused,
             "the peer answered, but its answer cannot be opened: the ticket's secret is wrong; ask for a new ticket",
         ),
         CloseReason::Unreachable { .. } => {
-            let hint = if peer.ticket.is_some() {
+            let hint = if let Some(line) = noisy {
+                &format!("what came on {} was damaged: is that its baud rate?", line.name)
+            } else if peer.ticket.is_some() {
                 "is it running, and is the ticket still good (not used, not revoked)?"
             } else {
                 "is it running, and does it know this node (peers trust)?"

@@ -109,7 +109,11 @@ impl PathReport {
         Self {
             id: report.id,
             link_name,
-            local: report.local.map_or_else(String::new, |ip| ip.to_string()),
+            local: match (report.local, report.remote) {
+                (Some(ip), _) => ip.to_string(),
+                (None, Address::Serial) => "serial".into(),
+                (None, Address::Ip(_)) => String::new(),
+            },
             remote: match report.remote {
                 Address::Ip(address) => address.to_string(),
                 Address::Serial => "serial".into(),

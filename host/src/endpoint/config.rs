@@ -3,6 +3,7 @@
 use crate::connection::CloseReason;
 use crate::identity::Identity;
 use crate::link::interfaces::UnknownLink;
+use crate::link::serial::{SerialConfig, SerialError};
 use crate::link::wishes::{WishError, Wishes};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -38,6 +39,8 @@ pub struct EndpointConfig {
     pub hidden: bool,
     /// Memory of a connection, in bytes. With less than 4 MiB the mode `repair` is `bulk`.
     pub window: Option<u64>,
+    /// Serial lines that are links too.
+    pub serial: Vec<SerialConfig>,
     /// These links instead of the machine's interfaces.
     pub fixed_links: Option<Vec<FixedLink>>,
     /// A connection on which nothing arrives for this long is closed.
@@ -63,6 +66,7 @@ impl EndpointConfig {
             advertise: Vec::new(),
             hidden: false,
             window: None,
+            serial: Vec::new(),
             fixed_links: None,
             idle_timeout: Duration::from_mins(1),
             keep_alive: Duration::from_secs(15),
@@ -92,6 +96,9 @@ pub enum BindError {
     /// What is wanted of links cannot be had.
     #[error(transparent)]
     Wish(#[from] WishError),
+    /// A serial line.
+    #[error(transparent)]
+    Serial(#[from] SerialError),
     /// Nothing to send by.
     #[error("there is no usable link; `ropewalk links` shows what there is and why it is left out")]
     NoLink,

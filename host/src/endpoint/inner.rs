@@ -39,7 +39,8 @@ pub(crate) struct Inner {
     connections: RwLock<HashMap<ConnectionId, Arc<Shared>>>,
     /// Held while somebody is told of links, so that nobody hears old news after new.
     news: Mutex<()>,
-    watcher: Mutex<Option<AbortHandle>>,
+    /// Tasks that live as long as the links do.
+    watchers: Mutex<Vec<AbortHandle>>,
     /// Nobody is let in any more.
     retired: watch::Sender<bool>,
     seeds: Seeds,
@@ -67,7 +68,7 @@ impl Inner {
             listener: Mutex::new(listener),
             connections: RwLock::default(),
             news: Mutex::default(),
-            watcher: Mutex::default(),
+            watchers: Mutex::default(),
             retired: watch::Sender::new(false),
             seeds,
         })
@@ -76,7 +77,12 @@ impl Inner {
     /// Sends a run of packets the way that the core says. What cannot be sent is lost and counted:
     /// the core's probes decide about the path.
     pub(crate) async fn send(&self, transmit: &Transmit, run: &[u8]) {
-        let Address::Ip(remote) = transmit.remote else { return };
+        let Address::Ip(remote) = transmit.remote else {
+            if let Some(line) = self.links().line(transmit.link) {
+                line.send(run, transmit.segment_size);
+            }
+            return;
+        };
         let way = self.links().way(transmit.link, transmit.local, remote);
         let Some(way) = way else { return };
         let sent = way.socket.send(run, transmit.segment_size, way.remote, way.local).await;
@@ -109,6 +115,10 @@ impl Inner {
             ticket: ticket.map(|(id, _)| id),
             addresses: heapless::Vec::new(),
         };
+        // Whoever named a serial line may mean that the peer is at its other end.
+        if !self.config.serial.is_empty() {
+            let _ = peer.addresses.push(Address::Serial);
+        }
         for address in addresses {
             let _ = peer.addresses.push(Address::Ip(unscoped(*address)));
         }
@@ -213,14 +223,14 @@ impl Inner {
     }
 
     fn shut(&self) {
-        if let Some(watcher) = lock(&self.watcher).take() {
+        for watcher in lock(&self.watchers).drain(..) {
             watcher.abort();
         }
         self.links_mut().clear();
     }
 
-    pub(super) fn set_watcher(&self, watcher: AbortHandle) {
-        *lock(&self.watcher) = Some(watcher);
+    pub(super) fn add_watcher(&self, watcher: AbortHandle) {
+        lock(&self.watchers).push(watcher);
     }
 
     pub(super) fn connection(&self, id: ConnectionId) -> Option<Arc<Shared>> {

@@ -1,6 +1,7 @@
 //! The links that are up: their numbers, their sockets, and which socket a packet takes.
 
 use crate::link::interfaces::Interface;
+use crate::link::serial::Line;
 use crate::link::socket::LinkSocket;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +14,18 @@ use tokio::task::JoinHandle;
 /// A link as it is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkReport {
-    /// The interface's name, or the fixed link's.
+    /// The interface's name, the fixed link's, or the file name of the serial line's path.
     pub name: String,
     /// What it costs.
     pub class: CostClass,
-    /// Largest datagram it carries, in bytes of UDP payload.
+    /// Largest datagram it carries, in bytes of UDP payload, or of a serial frame's contents.
     pub mtu: u16,
     /// Where peers can reach us on it.
     pub addresses: Vec<SocketAddr>,
-    /// Runs of packets that the system would not send.
+    /// Runs of packets that the system would not send, or packets that a serial line had no time for.
     pub send_failures: u64,
+    /// Frames that came damaged, if it is a serial line: noise, or another baud rate at its far end.
+    pub corrupt_frames: Option<u64>,
     /// What it may carry and has carried, if it has a quota.
     pub quota: Option<QuotaReport>,
 }
@@ -52,9 +55,11 @@ pub(super) struct Link {
     pub(super) sockets: Vec<Arc<LinkSocket>>,
     pub(super) receivers: Vec<JoinHandle<()>>,
     pub(super) failures: Arc<AtomicU64>,
+    /// The serial line, if it is one.
+    pub(super) line: Option<Arc<Line>>,
 }
 
-/// How a packet leaves.
+/// How a packet leaves by IP.
 pub(super) struct Way {
     pub(super) socket: Arc<LinkSocket>,
     pub(super) remote: SocketAddr,
@@ -149,10 +154,19 @@ impl Links {
             class: link.info.class,
             mtu: link.info.mtu,
             addresses: link.addresses().collect(),
-            send_failures: link.failures.load(Ordering::Relaxed),
+            send_failures: link
+                .line
+                .as_ref()
+                .map_or_else(|| link.failures.load(Ordering::Relaxed), |line| line.dropped()),
+            corrupt_frames: link.line.as_ref().map(|line| line.corrupt()),
             quota: None,
         };
         self.up.values().map(report).collect()
+    }
+
+    /// The serial line that a link is.
+    pub(super) fn line(&self, id: LinkId) -> Option<Arc<Line>> {
+        self.up.get(&id)?.line.clone()
     }
 
     /// How a packet leaves by a link, from `local` to `remote`.
@@ -284,6 +298,7 @@ pub(super) fn link_info(
 ) -> LinkInfo {
     let mtu = mtu.saturating_sub(IP_UDP_HEADERS);
     let mut info = LinkInfo {
+        rate: None,
         mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
         class,
         addresses: heapless::Vec::new(),
@@ -329,6 +344,7 @@ mod tests {
             sockets: Vec::new(),
             receivers: Vec::new(),
             failures: Arc::default(),
+            line: None,
         }
     }
 

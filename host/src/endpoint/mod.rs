@@ -8,10 +8,12 @@
 //!
 //! All interfaces are found without being named, and watched: one that appears is used by every
 //! connection, one that goes away is dropped at once, and a change of address is taken in. `scan`
-//! turns interfaces into `links`, `receive` routes what arrives, `inner` holds what all tasks share.
+//! turns interfaces into `links`, `lines` serial lines, `receive` routes what arrives, `inner` holds
+//! what all tasks share.
 
 mod config;
 mod inner;
+mod lines;
 mod links;
 mod quotas;
 mod receive;
@@ -50,20 +52,20 @@ impl Endpoint {
         let inner = Arc::new(Inner::new(config, sender)?);
         // From here on, whatever fails takes the sockets and tasks with it.
         let endpoint = Self { inner: inner.clone(), incoming: tokio::sync::Mutex::new(incoming) };
-        let wishes = &inner.config.wishes;
+        let found = if fixed.is_some() { Vec::new() } else { interfaces() };
+        let mut names: Vec<String> = found.iter().map(|link| link.name.clone()).collect();
+        names.extend(fixed.iter().flatten().map(|link| link.name.clone()));
+        inner.name_lines(&mut names)?;
+        inner.config.wishes.check(names.iter().map(String::as_str))?;
         match fixed {
-            Some(fixed) => {
-                wishes.check(fixed.iter().map(|link| link.name.as_str()))?;
-                fixed.iter().try_for_each(|link| inner.add_fixed(link))?;
-            }
+            Some(fixed) => fixed.iter().try_for_each(|link| inner.add_fixed(link))?,
             None => {
-                let found = interfaces();
-                inner.filter().check(&found)?;
-                wishes.check(found.iter().map(|interface| interface.name.as_str()))?;
+                inner.filter().check(&names)?;
                 inner.first_scan(&found)?;
                 inner.watch();
             }
         }
+        inner.open_lines()?;
         if endpoint.links().is_empty() {
             return Err(BindError::NoLink);
         }

@@ -11,7 +11,7 @@ use crate::link::socket::{LinkSocket, Pin};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ropewalk_core::connection::{LinkChange, LinkInfo};
-use ropewalk_core::id::CostClass;
+use ropewalk_core::id::{CostClass, LinkId};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -160,12 +160,9 @@ impl Inner {
             sockets: sockets.clone(),
             receivers: Vec::new(),
             failures: Arc::default(),
+            line: None,
         };
-        let entered = self.links_mut().insert(link);
-        let Some(id) = entered else {
-            tracing::warn!(link = name, "more links than numbers; this one is left out");
-            return;
-        };
+        let Some(id) = self.enter(link) else { return };
         let receivers: Vec<_> =
             sockets.into_iter().map(|s| tokio::spawn(receive(self.clone(), id, s))).collect();
         if let Some(link) = self.links_mut().get_mut(id) {
@@ -175,7 +172,17 @@ impl Inner {
         self.tell(id, &LinkChange::Up(info));
     }
 
-    fn remove(&self, name: &str) {
+    /// Gives a link its number. Nobody has heard of it yet.
+    pub(super) fn enter(&self, link: Link) -> Option<LinkId> {
+        let name = link.name.clone();
+        let entered = self.links_mut().insert(link);
+        if entered.is_none() {
+            tracing::warn!(link = name, "more links than numbers; this one is left out");
+        }
+        entered
+    }
+
+    pub(super) fn remove(&self, name: &str) {
         let known = self.links().find(name);
         let Some(id) = known else { return };
         let removed = self.links_mut().remove(id);
@@ -187,7 +194,7 @@ impl Inner {
 
     /// Begins to watch the interfaces, until the endpoint is done.
     pub(super) fn watch(self: &Arc<Self>) {
-        self.set_watcher(tokio::spawn(watch(self.clone())).abort_handle());
+        self.add_watcher(tokio::spawn(watch(self.clone())).abort_handle());
     }
 }
 

@@ -87,7 +87,12 @@ fn main() -> ! {
         refuse(&"the chip's Ethernet is none", &mut dog)
     };
     let mut eth0 = ethernet(0, "eth0", card, &mut started);
-    let mut usart3 = Serial::new("usart3", uart::MTU, uart::start(p.USART3, p.PD9, p.PD8));
+    let mut usart3 = Serial::new(
+        "usart3",
+        uart::MTU,
+        uart::BITS_PER_SECOND,
+        uart::start(p.USART3, p.PD9, p.PD8),
+    );
 
     let pins = spare::Pins {
         spi: p.SPI1,

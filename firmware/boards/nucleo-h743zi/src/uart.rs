@@ -12,7 +12,7 @@ bind_interrupts!(struct Interrupts {
 });
 
 /// What both ends have to agree on.
-const BITS_PER_SECOND: u32 = 115_200;
+pub(crate) const BITS_PER_SECOND: u32 = 115_200;
 /// The longest datagram; its frame takes 25 ms of the line.
 pub(crate) const MTU: u16 = 288;
 

@@ -98,7 +98,7 @@ pub fn run() -> ! {
     let memory = place(&ETHERNET, EthernetMemory::new);
     let mut eth0 = Ethernet::new(card, settings, memory, now());
     let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
-    let mut uart0 = Serial::new("uart0", uart::MTU, line);
+    let mut uart0 = Serial::new("uart0", uart::MTU, uart::BITS_PER_SECOND, line);
     let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
     let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
     serve(node, links, pin!(runner.run()), &mut dog)
