@@ -18,6 +18,7 @@
 //! let config = Config { services: &["echo"], ..Config::default() };
 //! let line = || LinkInfo {
 //!     mtu: 1_400,
+//!     rate: None,
 //!     class: CostClass::Wired,
 //!     addresses: [Address::Serial].into_iter().collect(),
 //!     hidden: false,

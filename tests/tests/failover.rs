@@ -190,3 +190,19 @@ fn links_that_die_right_after_the_handshake_cost_no_connection() {
         assert_eq!(report.restarts, 0, "healed after {healed_after} ms: {report:?}");
     }
 }
+
+/// Most of what was under way on the fast link had arrived. A slow one that sent all of it once more
+/// would take a second before the first byte that is missing.
+#[test]
+fn an_unplugged_fast_link_leaves_a_slow_one_only_what_is_missing() {
+    let links = [LinkSpec::new(100, 10, 256), LinkSpec::new(1, 10, 64)];
+    for (seed, unplugged) in [(60, 0), (61, 1), (62, 0), (63, 1)] {
+        let mut world = connected(seed, &links);
+        world.schedule(ms(1_000), Act::Sever(0));
+        world.schedule(ms(1_000), Act::LinkDown(unplugged, 0));
+        world.send(0, "file", 100 * MEGABYTES);
+        world.run_until(ms(3_000), |_| false);
+        let report = world.report();
+        assert!(report.longest_gap <= ms(200), "node {unplugged}: {report:?}");
+    }
+}

@@ -202,6 +202,7 @@ fn a_first_message_fits_every_link_that_it_is_sent_on() {
     // spec: 4.2-1
     let (key, alice) = (identity(2).public, identity(1));
     let link = |index: u8, mtu| LinkInfo {
+        rate: None,
         mtu,
         class: CostClass::Wired,
         addresses: (0..6).map(|host| Node::address(host, index)).collect(),

@@ -215,7 +215,13 @@ fn address(answerer: bool, link: LinkId) -> Address {
 fn up(answerer: bool, link: LinkId) -> LinkChange {
     let mut addresses = heapless::Vec::new();
     addresses.push(address(answerer, link)).unwrap();
-    LinkChange::Up(LinkInfo { mtu: 1_500, class: CostClass::Wired, addresses, hidden: false })
+    LinkChange::Up(LinkInfo {
+        mtu: 1_500,
+        rate: None,
+        class: CostClass::Wired,
+        addresses,
+        hidden: false,
+    })
 }
 
 fn content(at: usize) -> u8 {

@@ -88,6 +88,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.routing.copies_due &= !bit(slot);
             }
         }
+        if best == Some(plan.slot) {
+            self.write_parting_word(writer, cargo, now);
+        }
     }
 
     /// Unreliable messages first, since they do not wait for anything; then the streams.

@@ -54,13 +54,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         fits
     }
 
-    /// A link carries other lengths than before.
-    pub(super) fn limit_lengths(&mut self, link: LinkId, now: Instant) {
+    /// A link carries other lengths, or at another rate, than before.
+    pub(super) fn limit_paths(&mut self, link: LinkId, now: Instant) {
         let most = self.config.datagram_bytes_max;
         let Some(info) = self.links.find(link) else { return };
         let on_link = |path: &&mut Path| path.link == link;
         for path in self.storage.parts().paths.iter_mut().flatten().filter(on_link) {
             path.limit_length(info.carries(&path.remote).min(most), now);
+            path.recovery.set_line_rate(info.rate);
         }
     }
 

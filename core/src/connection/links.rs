@@ -14,6 +14,9 @@ pub struct LinkInfo {
     /// Largest datagram it carries, in bytes: UDP payload by IPv4 (by IPv6 it is 20 bytes less), or
     /// serial frame contents.
     pub mtu: u16,
+    /// Bytes a second that it carries, where that is known, as of a serial line: packets are paced to
+    /// it, so that no queue of ours stands before it.
+    pub rate: Option<u32>,
     /// What it costs.
     pub class: CostClass,
     /// Where a peer can reach us on it: socket addresses with our port, or the serial line itself.

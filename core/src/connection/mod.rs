@@ -32,6 +32,7 @@ mod links;
 mod listener;
 mod memory;
 mod modes;
+mod parting;
 mod receive;
 mod repair;
 mod routing;
@@ -65,6 +66,7 @@ use close::Closing;
 use dial::{Dial, Introduction};
 use event::Notices;
 use links::Links;
+use parting::Parted;
 use repair::Repairs;
 use routing::Routing;
 
@@ -91,6 +93,7 @@ pub struct Connection<S: Storage, C: Crypto> {
     sent: SentTable,
     links: Links,
     routing: Routing,
+    parted: Option<Parted>,
     mode: Binding,
     closing: Closing,
     notices: Notices,
@@ -198,6 +201,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             sent: SentTable::new(),
             links: Links::default(),
             routing: Routing::new(now),
+            parted: None,
             mode: Binding { mode: config.mode, sequence: 0, due: false },
             closing: Closing::default(),
             notices: Notices::default(),
@@ -347,6 +351,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for slot in parts.paths.iter_mut() {
             *slot = None;
         }
+        self.parted = None;
         self.sent = SentTable::new();
         for slot in parts.sent.iter_mut() {
             *slot = crate::recovery::SentSlot::EMPTY;

@@ -175,7 +175,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             path.link = at.link;
             path.moved(at.remote, token, now);
         }
-        self.limit_lengths(at.link, now);
+        self.limit_paths(at.link, now);
         self.notices.path_changed(slot);
         self.reinject();
     }
@@ -298,7 +298,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             .enumerate()
             .find_map(|(slot, path)| Some((slot, path.as_mut().filter(|p| p.id == ack.path)?)));
         // The path may have been given up while the acknowledgement was under way.
-        let Some((slot, path)) = found else { return Ok(()) };
+        let Some((slot, path)) = found else { return self.on_parting_word(ack) };
         let each = &mut |fate, carried| ledger.settle(fate, carried);
         let result = if slot == arrived {
             path.recovery.on_ack(ack, held, now, &mut sent, each)

@@ -4,7 +4,6 @@
 //! needs and carries its answer out. A path whose link went away, on either side, is given up for
 //! good: its number is never used again, and a link that returns gets a new path in one round trip.
 
-use super::ledger::Books;
 use super::links::{LINKS_MAX, LinkChange};
 use super::memory::PATHS_MAX;
 use super::modes::Standby;
@@ -85,7 +84,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                     dial.stop(); // A shorter first message takes its place.
                 }
                 self.drop_local_addresses(link, &addresses);
-                self.limit_lengths(link, now);
+                self.limit_paths(link, now);
                 if self.phase == Phase::Handshake && self.dial.is_some() {
                     self.start_race(None, now);
                 }
@@ -169,7 +168,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<usize> {
         let Arrival { link, local, remote } = at;
         let info = self.links.find(link)?;
-        let (class, datagram_bytes_max) = (info.class, info.carries(&remote));
+        let (class, rate, datagram_bytes_max) = (info.class, info.rate, info.carries(&remote));
         let token = self.random.u64();
         let slots = self.storage.parts().paths;
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
@@ -177,6 +176,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             Opening { id, link, local, remote, class, datagram_bytes_max, token, standing };
         let mut path = Path::new(opening, &self.config, now);
         path.remote_link = self.routing.remotes.link_of(&remote);
+        path.recovery.set_line_rate(rate);
         *slots.get_mut(slot)? = Some(path);
         let (streams, mut memory) = self.streaming();
         streams.clear_lane(slot, &mut memory);
@@ -215,10 +215,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// not know yet.
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
         let paths = self.storage.parts().paths;
-        let Some(mut path) = paths.get_mut(slot).and_then(Option::take) else { return };
+        let Some(path) = paths.get_mut(slot).and_then(Option::take) else { return };
         self.links.write_off(path.link, path.missing());
-        let Books { mut sent, mut ledger, .. } = self.books();
-        path.recovery.drop_all(&mut sent, &mut |carried| ledger.lost(carried));
         self.routing.copies_due &= !bit(slot);
         self.notices.path_gone(path.id);
         match announce {
@@ -229,6 +227,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let only_hope = self.clock.all_down.is_some();
             self.routing.tried.failed(path.link, path.remote, only_hope, now);
         }
+        self.depart(path, now);
     }
 
     /// The peer's word on a path.

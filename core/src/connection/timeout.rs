@@ -33,6 +33,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.restart_check(),
             self.keys.as_ref().and_then(|keys| keys.deadline()),
             self.routing.tried.deadline(),
+            self.parted_until(),
             self.links.rest_ends(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
@@ -80,6 +81,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if let Some(keys) = &mut self.keys {
             keys.forget_old(now);
         }
+        self.parting_timeout(now);
         for slot in 0..PATHS_MAX {
             self.recovery_timeout(slot, now);
             self.path_timeout(slot, now);
@@ -250,7 +252,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
 /// With fewer free places than this for packets in flight, silent paths give up theirs: twice what
 /// probes of all paths need.
-const ROOM_TIGHT: usize = 2 * PATHS_MAX;
+pub(super) const ROOM_TIGHT: usize = 2 * PATHS_MAX;
 
 /// The first of several moments.
 fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
@@ -289,7 +291,7 @@ mod tests {
         for link in 0..2 {
             let addresses = [Address::Serial].into_iter().collect();
             let class = CostClass::Wired;
-            let info = LinkInfo { mtu: 256, class, addresses, hidden: false };
+            let info = LinkInfo { mtu: 256, rate: None, class, addresses, hidden: false };
             connection.handle_link(LinkId(link), LinkChange::Up(info), now);
         }
         let suite = Suite::ChaCha20Poly1305;

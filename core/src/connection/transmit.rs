@@ -225,7 +225,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
         }
         let copies = self.routing.copies_due;
-        if (copies != 0 || self.repairs.news())
+        if (copies != 0 || self.repairs.news() || self.parting_word_due())
             && let Some(slot) = self.best_path(copies)
         {
             slots |= bit(slot);
@@ -505,6 +505,7 @@ mod tests {
         let mut connection =
             Connection::new(config, Side::Dialer, peer, id, random, Board::new(), now);
         let info = LinkInfo {
+            rate: None,
             mtu: 1_400,
             class: CostClass::Wired,
             addresses: [Address::Serial].into_iter().collect(),

@@ -112,8 +112,9 @@ impl Silence {
     /// `copy`.
     pub(super) fn suspect_at(&self, recovery: &Recovery, copy: Duration) -> Option<Instant> {
         let oldest = self.waiting_since.filter(|_| recovery.waiting())?;
-        let patience = suspect_after(&recovery.rtt, self.held);
-        let patient = quiet_after(&recovery.rtt, self.held, recovery.in_flight(), copy);
+        let line = recovery.time_on_line();
+        let patience = suspect_after(&recovery.rtt, self.held) + line;
+        let patient = quiet_after(&recovery.rtt, self.held, recovery.in_flight(), copy) + line;
         let quiet = self.heard.map(|at| at + patient);
         Some((oldest + patience).max(quiet.unwrap_or(Instant::ZERO)))
     }

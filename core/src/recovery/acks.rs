@@ -115,6 +115,12 @@ impl Acks {
         self.news
     }
 
+    /// Whether anything arrived that an acknowledgement would name.
+    #[must_use]
+    pub fn has_ranges(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
     /// Writes an acknowledgement frame of everything remembered and returns the largest number in
     /// it; `None` if nothing ever arrived or nothing fits.
     pub fn write(&mut self, path: PathId, writer: &mut Writer<'_>, now: Instant) -> Option<u64> {

@@ -18,6 +18,7 @@ mod courtesy;
 mod cubic;
 mod delivery;
 mod drain;
+mod leftover;
 mod lengths;
 mod loss;
 mod pacing;
@@ -42,6 +43,7 @@ use crate::time::{Duration, Instant};
 use crate::wire::Ack;
 
 pub use acks::{Acks, broken_off_after};
+pub use leftover::Leftover;
 pub use rtt::Rtt;
 pub use sent::{Packet, Sent, SentSlot, SentTable};
 
@@ -321,8 +323,8 @@ impl Recovery {
         self.flight.unload(symbol, sent, each)
     }
 
-    /// Gives up everything in flight, oldest first, without a word to congestion control: the path
-    /// is gone.
+    /// Gives up everything in flight, oldest first, without a word to congestion control: nobody
+    /// waits for it any more.
     pub fn drop_all(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) {
         while let Some(at) = self.flight.first() {
             self.flight.remove(at, sent);
@@ -381,7 +383,20 @@ impl Recovery {
     /// Bytes a second that the path is believed to carry.
     #[must_use]
     pub fn rate(&self) -> u64 {
-        self.congestion.rate(&self.rtt)
+        self.congestion.rate(&self.rtt).min(self.pacer.line_rate().unwrap_or(u64::MAX))
+    }
+
+    /// The link carries so many bytes a second, if that is known: packets are paced to it.
+    pub fn set_line_rate(&mut self, rate: Option<u32>) {
+        self.pacer.set_line_rate(rate.map(u64::from));
+    }
+
+    /// How long the link itself takes for what is in flight, and for one full packet that may
+    /// stand before the acknowledgement; zero where its rate is not known.
+    #[must_use]
+    pub fn time_on_line(&self) -> Duration {
+        let bytes = self.flight.bytes().saturating_add(u64::from(self.datagram_bytes));
+        self.pacer.line_rate().map_or(Duration::ZERO, |rate| Duration::of_bytes(bytes, rate))
     }
 
     /// Bytes a second that the path was seen to deliver of late; zero if nothing was seen.

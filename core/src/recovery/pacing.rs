@@ -9,7 +9,8 @@
 //! Every byte sent takes its time at the pacing rate; `paid_until` is the moment up to which time
 //! was spent. Being behind it means to wait, being ahead is credit. That moment is kept in
 //! 1/1024 microseconds and the rate as its inverse, so that sending a packet costs a product and
-//! no division. A run of packets is worth waiting for: once there is no credit, the next moment to
+//! no division. Where the link's own rate is known, packets leave one by one and a little slower
+//! than it: what would queue before a slow line can still go another way. A run of packets is worth waiting for: once there is no credit, the next moment to
 //! send is when a quantum has gathered.
 
 use crate::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use crate::time::{Duration, Instant};
 pub(super) struct Pacer {
     paid_until: u64,
     rate: u64,
+    line: Option<u64>,
     /// Ticks a byte, times 2^16.
     inverse: u64,
     datagram: u64,
@@ -29,7 +31,8 @@ pub(super) struct Pacer {
 impl Pacer {
     /// A pacer that lets a burst go at once.
     pub(super) fn new(rate: u64, datagram: u64, now: Instant) -> Self {
-        let mut pacer = Self { paid_until: 0, rate: 0, inverse: 0, datagram, quantum: 0, burst: 0 };
+        let mut pacer =
+            Self { paid_until: 0, rate: 0, line: None, inverse: 0, datagram, quantum: 0, burst: 0 };
         pacer.set_rate(rate, datagram);
         pacer.paid_until = ticks(now).saturating_sub(pacer.burst);
         pacer
@@ -37,7 +40,8 @@ impl Pacer {
 
     /// Changes the rate, in bytes a second, and the size of a packet.
     pub(super) fn set_rate(&mut self, rate: u64, datagram: u64) {
-        let rate = rate.max(RATE_MIN);
+        let line = self.line.map_or(u64::MAX, |line| line - line / LINE_HEADROOM);
+        let rate = rate.min(line).max(RATE_MIN);
         if (rate, datagram) == (self.rate, self.datagram) {
             return;
         }
@@ -46,6 +50,25 @@ impl Pacer {
         self.quantum =
             self.cost(datagram).max(QUANTUM.min(self.cost(datagram * QUANTUM_DATAGRAMS)));
         self.burst = self.cost(datagram * BURST_DATAGRAMS).max(BURST);
+        if self.line.is_some() {
+            (self.quantum, self.burst) = (self.cost(datagram), self.cost(datagram));
+        }
+    }
+
+    /// The link carries so many bytes a second, if that is known.
+    pub(super) fn set_line_rate(&mut self, line: Option<u64>) {
+        if line == self.line {
+            return;
+        }
+        self.line = line;
+        let (rate, datagram) = (self.rate, self.datagram);
+        self.rate = 0;
+        self.set_rate(rate, datagram);
+    }
+
+    /// What the link carries, if that is known.
+    pub(super) const fn line_rate(&self) -> Option<u64> {
+        self.line
     }
 
     /// How many bytes may leave now, or when some may.
@@ -82,6 +105,9 @@ const TICKS: u64 = 1 << 10;
 const TICKS_PER_SECOND: u64 = TICKS * 1_000_000;
 /// Bytes a second; slower than any line.
 const RATE_MIN: u64 = 100;
+/// One part in so many of a line's rate is left for acknowledgements and for the frames around
+/// packets.
+const LINE_HEADROOM: u64 = 10;
 /// What is worth waiting for: half a millisecond, but no more than a run of packets.
 const QUANTUM: u64 = TICKS * 500;
 const QUANTUM_DATAGRAMS: u64 = 16;

@@ -14,14 +14,21 @@ use ropewalk_drivers::serial::SerialLine;
 pub struct Serial<'m, U> {
     name: &'static str,
     mtu: u16,
+    rate: u32,
     line: SerialLine<'m, U>,
     told: bool,
 }
 
 impl<'m, U: Read + ReadReady + Write + WriteReady> Serial<'m, U> {
-    /// A line whose datagrams have at most `mtu` bytes.
-    pub const fn new(name: &'static str, mtu: u16, line: SerialLine<'m, U>) -> Self {
-        Self { name, mtu, line, told: false }
+    /// A line of `bits_per_second`, each byte taking ten of them, whose datagrams have at most
+    /// `mtu` bytes.
+    pub const fn new(
+        name: &'static str,
+        mtu: u16,
+        bits_per_second: u32,
+        line: SerialLine<'m, U>,
+    ) -> Self {
+        Self { name, mtu, rate: bits_per_second / 10, line, told: false }
     }
 
     /// The line, for its counters.
@@ -42,7 +49,13 @@ impl<U: Read + ReadReady + Write + WriteReady> Link for Serial<'_, U> {
 
     fn report(&self) -> Option<LinkInfo> {
         let addresses = Vec::from_iter([Address::Serial]);
-        Some(LinkInfo { mtu: self.mtu, class: CostClass::Wired, addresses, hidden: false })
+        Some(LinkInfo {
+            rate: Some(self.rate),
+            mtu: self.mtu,
+            class: CostClass::Wired,
+            addresses,
+            hidden: false,
+        })
     }
 
     fn send(

@@ -291,7 +291,13 @@ impl<D: EthernetDevice> Link for Ethernet<D> {
             let _ = addresses.push(Address::Ip(SocketAddr::new(address, self.settings.port)));
         }
         let Self { settings: EthernetSettings { class, .. }, .. } = *self;
-        (!addresses.is_empty()).then_some(LinkInfo { mtu: MTU, class, addresses, hidden: false })
+        (!addresses.is_empty()).then_some(LinkInfo {
+            mtu: MTU,
+            rate: None,
+            class,
+            addresses,
+            hidden: false,
+        })
     }
 
     fn send(

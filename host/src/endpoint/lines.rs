@@ -4,7 +4,7 @@ use super::config::BindError;
 use super::inner::Inner;
 use super::links::Link;
 use super::receive::Desk;
-use crate::link::serial::{Line, Port, SerialError};
+use crate::link::serial::{BITS_A_BYTE, Line, Port, SerialError};
 use core::time::Duration;
 use ropewalk_core::connection::{LinkChange, LinkInfo};
 use ropewalk_core::id::{Address, Arrival, CostClass};
@@ -60,6 +60,7 @@ impl Inner {
         let name = line.config.name();
         let info = LinkInfo {
             mtu: line.config.mtu(),
+            rate: Some(line.config.baud / BITS_A_BYTE),
             class: self.config.wishes.class(&name, CostClass::Wired),
             addresses: heapless::Vec::from_array([Address::Serial]),
             hidden: self.config.hidden,

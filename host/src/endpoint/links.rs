@@ -298,6 +298,7 @@ pub(super) fn link_info(
 ) -> LinkInfo {
     let mtu = mtu.saturating_sub(IP_UDP_HEADERS);
     let mut info = LinkInfo {
+        rate: None,
         mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
         class,
         addresses: heapless::Vec::new(),

@@ -384,7 +384,7 @@ const BAUD_DEFAULT: u32 = 115_200;
 const BAUD_MIN: u32 = 300;
 const BAUD_MAX: u32 = 50_000_000;
 /// A start bit, eight bits, a stop bit.
-const BITS_A_BYTE: u32 = 10;
+pub(crate) const BITS_A_BYTE: u32 = 10;
 /// The protocol's least on a serial line.
 const MTU_MIN: u16 = 256;
 /// As on Ethernet.

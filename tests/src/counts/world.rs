@@ -252,7 +252,7 @@ fn arrival(to_receiver: bool, link: LinkId) -> Arrival {
 fn up(receiver: bool, link: LinkId) -> LinkChange {
     let addresses = [address(receiver, link)].into_iter().collect();
     let mtu = PACKET_BYTES as u16;
-    LinkChange::Up(LinkInfo { mtu, class: CostClass::Wired, addresses, hidden: false })
+    LinkChange::Up(LinkInfo { mtu, rate: None, class: CostClass::Wired, addresses, hidden: false })
 }
 
 const SERVICE: &str = "file";

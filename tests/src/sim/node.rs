@@ -155,7 +155,7 @@ impl Node {
     pub fn link_up(&mut self, link: u8, mtu: u16, now: Instant) {
         let mut addresses = heapless::Vec::new();
         addresses.push(self.local(link)).expect("one address fits");
-        let info = LinkInfo { mtu, class: CostClass::Wired, addresses, hidden: false };
+        let info = LinkInfo { mtu, rate: None, class: CostClass::Wired, addresses, hidden: false };
         self.links.insert(link, info.clone());
         self.change(link, LinkChange::Up(info), now);
     }

@@ -4,8 +4,8 @@ use crate::image::Board;
 use crate::image_or_skip;
 use crate::machine::Machine;
 use crate::peer::{Links, PATIENCE, Peer};
-use crate::start::Mps2;
-use std::time::Duration;
+use crate::start::Rig;
+use core::time::Duration;
 
 /// No longer without progress, as the peer sees it.
 const GAP_MAX: Duration = Duration::from_millis(300);
@@ -39,9 +39,9 @@ fn broken(
 
 #[test]
 fn a_pulled_cable_leaves_the_serial_line() {
-    let image = image_or_skip!(Board::Mps2);
-    let mut board = Mps2::start(&image, &[]);
-    let mut peer = board.dial(board.both_links());
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
     peer.connect(2);
     let gap = broken(peer, &mut board.machine, (400_000, 150_000, 180_000), |_, machine, up| {
         machine.set_link(0, up);
@@ -52,9 +52,9 @@ fn a_pulled_cable_leaves_the_serial_line() {
 
 #[test]
 fn a_black_hole_leaves_the_serial_line() {
-    let image = image_or_skip!(Board::Mps2);
-    let mut board = Mps2::start(&image, &[]);
-    let mut peer = board.dial(board.both_links());
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
     peer.connect(2);
     let gap = broken(peer, &mut board.machine, (400_000, 150_000, 180_000), |peer, _, up| {
         peer.links.knobs[0].borrow_mut().cut = !up;
@@ -65,9 +65,9 @@ fn a_black_hole_leaves_the_serial_line() {
 
 #[test]
 fn a_serial_line_that_dies_leaves_the_cable() {
-    let image = image_or_skip!(Board::Mps2);
-    let mut board = Mps2::start(&image, &[]);
-    let mut peer = board.dial(board.both_links());
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
     peer.connect(2);
     let gap = broken(peer, &mut board.machine, (3_000_000, 500_000, 2_000_000), |peer, _, up| {
         peer.links.knobs[1].borrow_mut().cut = !up;
@@ -78,10 +78,10 @@ fn a_serial_line_that_dies_leaves_the_cable() {
 
 #[test]
 fn the_serial_line_alone_is_enough() {
-    let image = image_or_skip!(Board::Mps2);
-    let mut board = Mps2::start(&image, &[]);
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
     let mut links = Links::default();
-    links.line(&board.at("line"));
+    board.line(&mut links);
     let mut peer = board.dial(links);
     peer.connect(1);
     let seen = peer.echo(20_000, |_, _| {});
@@ -94,9 +94,9 @@ fn the_serial_line_alone_is_enough() {
 
 #[test]
 fn a_cable_that_loses_flips_and_doubles_delivers_all_the_same() {
-    let image = image_or_skip!(Board::Mps2);
-    let mut board = Mps2::start(&image, &[]);
-    let mut peer = board.dial(board.both_links());
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
     peer.connect(2);
     {
         let mut faults = peer.links.knobs[0].borrow_mut();
@@ -106,5 +106,27 @@ fn a_cable_that_loses_flips_and_doubles_delivers_all_the_same() {
     let seen = peer.echo(500_000, |_, _| {});
     eprintln!("{seen:?}");
     peer.hang_up();
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+fn either_of_two_cables_may_be_pulled() {
+    let (image, _turn) = image_or_skip!(Board::Riscv);
+    let mut board = Rig::riscv(&image);
+    for link in [0, 1] {
+        let mut peer = board.dial(board.links());
+        for knob in &peer.links.knobs {
+            knob.borrow_mut().rate = 8_000_000;
+        }
+        peer.connect(2);
+        let bytes = (3_000_000, 700_000, 1_500_000);
+        let gap = broken(peer, &mut board.machine, bytes, |_, machine, up| {
+            machine.set_link(link, up);
+        });
+        assert!(gap < GAP_MAX, "{gap:?}");
+        for socket in ["test0", "test1"] {
+            std::fs::remove_file(board.folder.path().join(socket)).unwrap();
+        }
+    }
     assert_eq!(board.machine.stop(), 0);
 }

@@ -3,31 +3,36 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An emulated board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Board {
     /// Cortex-M3, LAN9118 and UART.
     Mps2,
+    /// RISC-V, up to four virtio cards.
+    Riscv,
 }
 
 impl Board {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Mps2 => "qemu-mps2",
+            Self::Riscv => "qemu-riscv",
         }
     }
 
     const fn target(self) -> &'static str {
         match self {
             Self::Mps2 => "thumbv7m-none-eabi",
+            Self::Riscv => "riscv32imac-unknown-none-elf",
         }
     }
 
     pub(crate) const fn emulator(self) -> &'static str {
         match self {
             Self::Mps2 => "qemu-system-arm",
+            Self::Riscv => "qemu-system-riscv32",
         }
     }
 
@@ -83,11 +88,19 @@ impl Board {
     }
 }
 
-/// The image, or a word on standard error and an early end of the test.
+/// The image of a board, and the right to run it: the tests take turns, since most of them measure time and a
+/// board keeps a processor busy.
+pub(crate) fn take_turn(board: Board) -> Result<(PathBuf, MutexGuard<'static, ()>), String> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let image = board.image()?;
+    Ok((image, TURN.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// What [`take_turn`] gives, or a word on standard error and an early end of the test.
 #[macro_export]
 macro_rules! image_or_skip {
     ($board:expr) => {
-        match $board.image() {
+        match $crate::image::take_turn($board) {
             Ok(image) => image,
             Err(reason) => {
                 eprintln!("SKIPPED {}: {reason}", module_path!());

@@ -1,6 +1,7 @@
 //! One emulated board: its process, its log, its monitor. It ends with the test, whatever happens.
 
 use crate::image::Board;
+use core::time::Duration;
 use defmt_decoder::{DecodeError, Table};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where one link of a machine ends.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Machine {
         command.args(machine(board)).args(["-display", "none", "-monitor", "none"]);
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", monitor.display()));
         let mut semihosting = "enable=on,target=native".to_owned();
-        for argument in std::iter::once(&board.name()).chain(arguments) {
+        for argument in core::iter::once(&board.name()).chain(arguments) {
             semihosting += &format!(",arg={argument}");
         }
         command.arg("-semihosting-config").arg(semihosting);
@@ -108,6 +109,12 @@ impl Machine {
         }
     }
 
+    /// What was said so far does not count any more.
+    pub(crate) fn forget_log(&mut self) {
+        while self.lines.try_recv().is_ok() {}
+        self.seen.clear();
+    }
+
     /// Cuts or mends a cable so that both ends see it.
     pub(crate) fn set_link(&mut self, link: usize, up: bool) {
         let monitor = self.monitor.as_mut().expect("attached at the start");
@@ -153,6 +160,16 @@ impl Drop for Machine {
 fn machine(board: Board) -> &'static [&'static str] {
     match board {
         Board::Mps2 => &["-M", "mps2-an385"],
+        Board::Riscv => &[
+            "-M",
+            "virt",
+            "-bios",
+            "none",
+            "-global",
+            "virtio-mmio.force-legacy=false",
+            "-device",
+            "virtio-rng-device",
+        ],
     }
 }
 
@@ -186,6 +203,10 @@ fn options(board: Board, plugs: &[Plug]) -> Vec<String> {
 fn card(board: Board, number: usize) -> [String; 2] {
     match board {
         Board::Mps2 => ["-net".into(), format!("nic,model=lan9118,netdev=n{number}")],
+        Board::Riscv => {
+            let mac = format!("52:54:00:00:00:{number:02x}");
+            ["-device".into(), format!("virtio-net-device,netdev=n{number},mac={mac}")]
+        }
     }
 }
 

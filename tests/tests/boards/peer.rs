@@ -2,6 +2,8 @@
 
 use crate::settings::{self, PORT};
 use crate::wire::{Card, Knob, Line};
+use core::net::SocketAddr;
+use core::time::Duration;
 use ropewalk_app::link::Link;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
@@ -19,12 +21,12 @@ use ropewalk_core::time::Instant as CoreInstant;
 use ropewalk_core::wire::TicketId;
 use ropewalk_drivers::serial::{SerialLine, memory_bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 type Room = Memory<6, 4, 256, 262_144, 262_144>;
+type Rope = Connection<&'static mut Room, Software>;
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const SERIAL_MTU: usize = 288;
@@ -71,17 +73,28 @@ impl Links {
         let incoming = Box::leak(Box::new([0; 1_500]));
         let outgoing = Box::leak(vec![0; 2 * memory_bytes(SERIAL_MTU)].into_boxed_slice());
         let line = SerialLine::new(line, BAUD, incoming, outgoing);
-        self.links.push(Box::new(Serial::new("line", SERIAL_MTU as u16, line)));
+        self.links.push(Box::new(Serial::new("line", SERIAL_MTU as u16, BAUD, line)));
     }
 }
 
 /// One end of a connection to a board.
 pub(crate) struct Peer {
-    pub(crate) rope: Connection<&'static mut Room, Software>,
+    pub(crate) rope: Rope,
     pub(crate) links: Links,
     start: Instant,
     closed: Option<CloseReason>,
-    finished: Vec<StreamId>,
+    restarts: u32,
+    sent: u32,
+    call: Call,
+}
+
+/// How a board was called.
+#[derive(Clone)]
+struct Call {
+    node: u8,
+    key: u8,
+    ticket: Option<(TicketId, Secret)>,
+    addresses: Vec<Address>,
 }
 
 /// What a transfer looked like from here.
@@ -101,25 +114,30 @@ impl Peer {
         ticket: Option<(TicketId, Secret)>,
         addresses: &[Address],
     ) -> Self {
-        let whom = Whom {
-            key: settings::key(node),
-            psk: ticket.map_or([0; 32], |(_, psk)| psk),
-            ticket: ticket.map(|(id, _)| id),
-            addresses: addresses.iter().copied().collect(),
-        };
-        let config = Config {
-            mode: Mode::Bulk,
-            datagram_bytes_max: 1_472,
-            handshake_timeout: ropewalk_core::time::Duration::from_secs(20),
-            ..Config::default()
-        };
-        let identity = Identity::new::<Software>(settings::secret(key));
-        let mut seed = [0; 32];
-        fastrand::fill(&mut seed);
-        let now = CoreInstant::from_micros(0);
-        let rope =
-            Connection::connect(config, identity, whom, Seed(seed), Box::leak(Box::default()), now);
-        Self { rope, links, start: Instant::now(), closed: None, finished: Vec::new() }
+        let call = Call { node, key, ticket, addresses: addresses.to_vec() };
+        let rope = call.dial(CoreInstant::from_micros(0));
+        let start = Instant::now();
+        Self { rope, links, start, closed: None, restarts: 0, sent: 0, call }
+    }
+
+    /// Whether the call has gone out.
+    pub(crate) const fn knocked(&self) -> bool {
+        self.sent > 0
+    }
+
+    /// Drops the connection and calls once more, with a message that nobody has seen yet.
+    pub(crate) fn knock_again(&mut self) {
+        self.rope = self.call.dial(self.now());
+        for (number, link) in self.links.links.iter().enumerate() {
+            let change = link.report().map_or(LinkChange::Down, LinkChange::Up);
+            self.rope.handle_link(LinkId(number as u8), change, self.now());
+        }
+        (self.sent, self.closed) = (0, None);
+    }
+
+    /// How often the board turned out to have lost its state.
+    pub(crate) const fn restarts(&self) -> u32 {
+        self.restarts
     }
 
     fn now(&self) -> CoreInstant {
@@ -149,14 +167,15 @@ impl Peer {
         while let Some(event) = self.rope.poll_event() {
             match event {
                 Event::Closed(reason) => self.closed = Some(reason),
-                Event::StreamFinished(stream) => self.finished.push(stream),
+                Event::Restarted => self.restarts += 1,
                 _ => {}
             }
         }
         for _ in 0..32 {
             let Some(transmit) = self.rope.poll_transmit(&mut room[..1_472], now) else { break };
             let link = &mut self.links.links[usize::from(transmit.link.0)];
-            let _ = link.send(&room[..transmit.len], transmit.local, &transmit.remote);
+            let sent = link.send(&room[..transmit.len], transmit.local, &transmit.remote);
+            self.sent += u32::from(sent.is_ok());
             busy = true;
         }
         if !busy {
@@ -202,13 +221,6 @@ impl Peer {
             (path.link, path.state, path.counters.data_sent)
         };
         self.rope.paths().map(path).collect()
-    }
-
-    /// Stream bytes sent and received by a link.
-    pub(crate) fn data_by(&self, link: u8) -> (u64, u64) {
-        let of_link = self.rope.paths().filter(|path| path.link == LinkId(link));
-        let each = of_link.map(|path| (path.counters.data_sent, path.counters.data_received));
-        each.fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
     }
 
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
@@ -333,4 +345,25 @@ impl Peer {
 /// Where board `node` is on its Ethernet link `n`.
 pub(crate) fn address(node: u8, link: u8) -> Address {
     Address::Ip(SocketAddr::new([10, 0, link, 1 + node].into(), PORT))
+}
+
+impl Call {
+    fn dial(&self, now: CoreInstant) -> Rope {
+        let whom = Whom {
+            key: settings::key(self.node),
+            psk: self.ticket.map_or([0; 32], |(_, psk)| psk),
+            ticket: self.ticket.map(|(id, _)| id),
+            addresses: self.addresses.iter().copied().collect(),
+        };
+        let config = Config {
+            mode: Mode::Bulk,
+            datagram_bytes_max: 1_472,
+            handshake_timeout: ropewalk_core::time::Duration::from_secs(20),
+            ..Config::default()
+        };
+        let identity = Identity::new::<Software>(settings::secret(self.key));
+        let mut seed = [0; 32];
+        fastrand::fill(&mut seed);
+        Connection::connect(config, identity, whom, Seed(seed), Box::leak(Box::default()), now)
+    }
 }

@@ -1,17 +1,18 @@
 //! The cables: an Ethernet card and a UART whose other ends are an emulated board's, with everything
 //! that can happen on the way.
 
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::time::Duration;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use ropewalk_drivers::{EthernetDevice, Full};
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a cable does to what is sent over it, each way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +27,10 @@ pub(crate) struct Faults {
     pub(crate) doubled: u32,
     /// How long a frame is under way.
     pub(crate) delay: Duration,
+    /// Bits a second that a cable carries each way; zero for as many as come. 32 frames wait.
+    pub(crate) rate: u32,
+    /// Between frames that are meant, others of any length and content.
+    pub(crate) noise: bool,
 }
 
 /// Faults that the test changes while the cable is in use.
@@ -37,7 +42,8 @@ pub(crate) struct Card {
     there: PathBuf,
     knob: Knob,
     random: fastrand::Rng,
-    under_way: VecDeque<(Instant, Vec<u8>)>,
+    incoming: Way,
+    outgoing: Way,
     node: u8,
     pub(crate) carrier: bool,
 }
@@ -48,8 +54,16 @@ impl Card {
         let socket = UnixDatagram::bind(here).unwrap();
         socket.set_nonblocking(true).unwrap();
         let random = fastrand::Rng::with_seed(seed);
-        let (knob, under_way) = (Knob::default(), VecDeque::new());
-        Self { socket, there: there.to_owned(), knob, random, under_way, node, carrier: true }
+        Self {
+            socket,
+            there: there.to_owned(),
+            knob: Knob::default(),
+            random,
+            incoming: Way::default(),
+            outgoing: Way::default(),
+            node,
+            carrier: true,
+        }
     }
 
     pub(crate) fn knob(&self) -> Knob {
@@ -64,14 +78,53 @@ impl Card {
         let mut room = [0; 2_048];
         while let Ok(len) = self.socket.recv(&mut room) {
             let faults = *self.knob.borrow();
-            for _ in 0..faults.copies(&mut self.random) {
-                let mut frame = room[..len].to_vec();
-                faults.flip(&mut frame, &mut self.random);
-                self.under_way.push_back((Instant::now() + faults.delay, frame));
-            }
+            self.incoming.take(&room[..len], &faults, &mut self.random);
+        }
+    }
+
+    /// A board whose queue is full, or that is not there yet, loses a frame like a switch would.
+    fn give_out(&mut self) {
+        while let Some(frame) = self.outgoing.due() {
+            let _ = self.socket.send_to(&frame, &self.there);
         }
     }
 }
+
+/// One direction of a cable.
+#[derive(Default)]
+struct Way {
+    under_way: VecDeque<(Instant, Vec<u8>)>,
+    /// When it has carried what it took.
+    busy: Option<Instant>,
+}
+
+impl Way {
+    fn take(&mut self, frame: &[u8], faults: &Faults, random: &mut fastrand::Rng) {
+        let now = Instant::now();
+        for _ in 0..faults.copies(random) {
+            let mut frame = frame.to_vec();
+            faults.flip(&mut frame, random);
+            let mut carried = self.busy.map_or(now, |busy| busy.max(now));
+            if faults.rate > 0 {
+                if self.under_way.len() >= QUEUE_FRAMES {
+                    continue;
+                }
+                let bits = frame.len() as u64 * 8;
+                carried += Duration::from_nanos(bits * 1_000_000_000 / u64::from(faults.rate));
+            }
+            self.busy = Some(carried);
+            self.under_way.push_back((carried + faults.delay, frame));
+        }
+    }
+
+    fn due(&mut self) -> Option<Vec<u8>> {
+        self.under_way.front().filter(|(due, _)| *due <= Instant::now())?;
+        self.under_way.pop_front().map(|(_, frame)| frame)
+    }
+}
+
+/// What waits before a cable with a rate.
+const QUEUE_FRAMES: usize = 32;
 
 impl Faults {
     fn copies(&self, random: &mut fastrand::Rng) -> usize {
@@ -106,19 +159,25 @@ impl EthernetDevice for Card {
 
     fn send(&mut self, frame: &[u8]) -> Result<(), Full> {
         let faults = *self.knob.borrow();
-        for _ in 0..faults.copies(&mut self.random) {
-            let mut frame = frame.to_vec();
-            faults.flip(&mut frame, &mut self.random);
-            // A board whose queue is full, or that is not there yet, loses it like a switch would.
-            let _ = self.socket.send_to(&frame, &self.there);
+        self.outgoing.take(frame, &faults, &mut self.random);
+        self.give_out();
+        if faults.noise {
+            let mut noise = vec![0; self.random.usize(..4_000)];
+            self.random.fill(&mut noise);
+            // Some begin as if they were for the board.
+            let meant = self.random.usize(..frame.len()).min(noise.len());
+            if self.random.bool() {
+                noise[..meant].copy_from_slice(&frame[..meant]);
+            }
+            let _ = self.socket.send_to(&noise, &self.there);
         }
         Ok(())
     }
 
     fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
         self.take_in();
-        self.under_way.front().filter(|(due, _)| *due <= Instant::now())?;
-        let (_, frame) = self.under_way.pop_front()?;
+        self.give_out();
+        let frame = self.incoming.due()?;
         let place = into.get_mut(..frame.len())?;
         place.copy_from_slice(&frame);
         Some(frame.len())
@@ -211,7 +270,7 @@ impl Write for Line {
         let faults = *self.knob.borrow();
         let written = bytes.len();
         for byte in &mut bytes {
-            faults.flip(std::slice::from_mut(byte), &mut self.random);
+            faults.flip(core::slice::from_mut(byte), &mut self.random);
         }
         if !faults.cut {
             match self.stream.write(&bytes) {

@@ -450,7 +450,7 @@ pub(crate) fn at(link: u8) -> Arrival {
 
 pub(crate) fn up(node: u8, link: u8, mtu: u16) -> LinkChange {
     let addresses = [Node::address(node, link)].into_iter().collect();
-    LinkChange::Up(LinkInfo { mtu, class: CostClass::Wired, addresses, hidden: false })
+    LinkChange::Up(LinkInfo { mtu, rate: None, class: CostClass::Wired, addresses, hidden: false })
 }
 
 pub(crate) fn advertised(node: u8, links: core::ops::Range<u8>) -> Vec<Advertised> {

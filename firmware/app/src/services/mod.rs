@@ -5,16 +5,18 @@
 //! | `bench` | counts bytes to the end of the stream, and says what it saw |
 //! | `bench-messages` | times messages against the fastest of them, and says what it saw |
 //! | `echo` | sends back what it hears |
-//! | `telemetry` | opened by the board itself on connections that it dialled: a record a second |
+//! | `telemetry` | opens it on connections that it dialled: a record a second; and logs what others tell |
 //!
 //! Each is a state that is moved on whenever something may have changed; none waits or keeps bytes
 //! of its own, so what the peer does not read stays in the stream's memory and stops its sender.
 
+mod heard;
 mod latencies;
 mod messages;
 
 use core::time::Duration as Span;
 use heapless::Vec;
+use heard::Heard;
 use messages::Messages;
 use ropewalk_core::application::{bench, echo, telemetry};
 use ropewalk_core::connection::{Connection, Storage};
@@ -26,7 +28,7 @@ use ropewalk_core::stream::Service;
 use ropewalk_core::time::{Duration, Instant};
 
 /// The services that a board answers.
-pub const NAMES: &[&str] = &[bench::BULK, bench::MESSAGES, echo::SERVICE];
+pub const NAMES: &[&str] = &[bench::BULK, bench::MESSAGES, echo::SERVICE, telemetry::SERVICE];
 
 /// What a record tells beside the paths.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +58,8 @@ enum Task {
     Telemetry {
         due: Instant,
     },
+    /// Another board's.
+    Heard(Heard),
     /// A measurement is over: these bytes are its outcome.
     Tell(Vec<u8, { bench::OUTCOME_BYTES_MAX }>),
 }
@@ -90,6 +94,7 @@ impl Services {
                 Task::Messages
             }
             echo::SERVICE => Task::Echo,
+            telemetry::SERVICE if !self.hears() => Task::Heard(Heard::default()),
             _ => return false,
         };
         self.tasks.push((stream, task)).is_ok()
@@ -135,6 +140,7 @@ impl Services {
                 Task::Bulk(bulk) => bulk.run(connection, *stream, *since, now),
                 Task::Messages => run_messages(messages, connection, *stream, now),
                 Task::Echo => run_echo(connection, *stream),
+                Task::Heard(heard) => run_heard(heard, connection, *stream),
                 Task::Telemetry { due } => {
                     if unsent.is_empty() && *due <= now {
                         let _ = unsent.resize_default(telemetry::RECORD_BYTES_MAX);
@@ -157,6 +163,11 @@ impl Services {
             }
             next != Next::Done
         });
+    }
+
+    /// Its buffer is in each task's place, so one peer tells one story.
+    fn hears(&self) -> bool {
+        self.tasks.iter().any(|(_, task)| matches!(task, Task::Heard(_)))
     }
 
     fn measures(&self) -> bool {
@@ -212,6 +223,23 @@ fn run_messages<S: Storage, C: Crypto>(
         Some(seen) if over == ReadError::Finished => outcome(&seen),
         _ => Next::Done,
     }
+}
+
+fn run_heard<S: Storage, C: Crypto>(
+    heard: &mut Heard,
+    connection: &mut Connection<S, C>,
+    stream: StreamId,
+) -> Next {
+    let mut fits = true;
+    let ended = drain(connection, stream, |bytes| fits &= heard.take(bytes));
+    if !fits {
+        connection.stream(stream).stop(BUSY);
+    }
+    if fits && ended == ReadError::Blocked {
+        return Next::Wait;
+    }
+    let _ = connection.stream(stream).finish();
+    Next::Done
 }
 
 /// Every byte goes from one direction to the other as soon as there is room for it.

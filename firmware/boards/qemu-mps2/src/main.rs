@@ -58,7 +58,7 @@ fn main() -> ! {
     let uart = CmsdkUart::new(unsafe { Mmio::new(0x4000_5000) }, CLOCK_HZ / BAUD);
     let (incoming, outgoing) = (SERIAL_IN.init([0; _]), SERIAL_OUT.init([0; _]));
     let line = SerialLine::new(uart, BAUD, incoming, outgoing);
-    let mut serial = Serial::new("uart1", SERIAL_MTU as u16, line);
+    let mut serial = Serial::new("uart1", SERIAL_MTU as u16, BAUD, line);
     let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
     let node = NODE.init(Node::new(started, rooms, clock.now()));
     let links: &mut [&mut dyn Link] = &mut [&mut ethernet, &mut serial];

@@ -87,6 +87,7 @@ fn link() -> LinkChange {
         mtu: 1_500,
         class: CostClass::Wired,
         addresses: heapless::Vec::new(),
+        rate: any(Some(11_520)),
         hidden: any(false),
     }))
 }

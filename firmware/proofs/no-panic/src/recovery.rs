@@ -44,7 +44,15 @@ fn path() {
     any(&mut recovery).forget_long_losses();
     see(recovery.long_losses());
     any(&mut recovery).drop_all(&mut sent, &mut |item| see(item));
+    any(&mut recovery).set_line_rate(any(Some(11_520)));
+    see(any(&recovery).time_on_line());
     looks(any(&recovery));
+    let mut leftover = any(recovery).leave(&mut sent, &mut |item| see(item));
+    if let Some(Ok(Frame::Ack(ack))) = any(Frames::new(bytes.any()).next()) {
+        see(any(&mut leftover).on_ack(&ack, &mut sent, &mut |item| see(item)));
+    }
+    see(any(&leftover).is_empty());
+    any(&mut leftover).clear(&mut sent);
 }
 
 fn looks(recovery: &Recovery) {

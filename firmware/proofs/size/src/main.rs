@@ -184,6 +184,7 @@ fn link() -> LinkChange {
         mtu: 1_500,
         class: CostClass::Wired,
         addresses: heapless::Vec::new(),
+        rate: None,
         hidden: false,
     };
     black_box(LinkChange::Up(info))
