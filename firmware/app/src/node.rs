@@ -15,7 +15,7 @@
 use crate::dials::Dials;
 use crate::link::Link;
 use crate::log::say;
-use crate::seat::{Call, Over, Seat};
+use crate::seat::{Call, Over, Place, Seat};
 use crate::services::{NAMES, Vitals};
 use crate::start::{Seeds, Started};
 use core::net::SocketAddr;
@@ -23,13 +23,11 @@ use heapless::Vec;
 use ropewalk_core::application::settings::Settings;
 use ropewalk_core::application::ticket::TicketText;
 use ropewalk_core::config::Config;
-use ropewalk_core::connection::{
-    Incoming, LinkChange, LinkInfo, Listener, Peer, Route, Storage, offered_credit,
-};
+use ropewalk_core::connection::{Incoming, LinkChange, LinkInfo, Listener, Peer, Route, Storage};
 use ropewalk_core::crypto::{Identity, NO_PSK, Psk, Software};
 use ropewalk_core::id::{Address, Arrival, ConnectionId, LinkId, PublicKey};
 use ropewalk_core::time::{Duration, Instant};
-use ropewalk_core::wire::TicketId;
+use ropewalk_core::wire::{Credit, TicketId};
 
 /// Connections at once.
 pub const SEATS_MAX: usize = 4;
@@ -43,7 +41,7 @@ pub const DATAGRAMS_PER_SEAT: usize = 8;
 const DATAGRAM_BYTES: usize = 1_472;
 
 /// Everything between the links.
-pub struct Node<M: Storage + Default + 'static> {
+pub struct Node<M: Storage + 'static> {
     settings: Settings,
     identity: Identity,
     seeds: Seeds,
@@ -69,22 +67,18 @@ pub struct Counters {
     pub turned_away: u32,
 }
 
-impl<M: Storage + Default + 'static> Node<M> {
-    /// A node with a seat for each piece of memory; at least one.
+impl<M: Storage + 'static> Node<M> {
+    /// A node with a seat for each place; at least one, four at most.
     pub fn new(
         started: Started,
-        memories: impl IntoIterator<Item = &'static mut M>,
+        places: impl IntoIterator<Item = &'static mut Place<M>>,
         now: Instant,
     ) -> Self {
         let identity = started.identity();
         let Started { settings, mut seeds, boot, .. } = started;
-        let mut offer = None;
-        let mut seats = Vec::new();
-        for memory in memories {
-            offer.get_or_insert_with(|| offered_credit(memory));
-            let _ = seats.push(Seat::new(memory));
-        }
-        let offer = offer.unwrap_or(ropewalk_core::wire::Credit::NONE);
+        let mut seats: Vec<_, SEATS_MAX> =
+            places.into_iter().take(SEATS_MAX).map(Seat::new).collect();
+        let offer = seats.first_mut().map_or(Credit::NONE, Seat::offer);
         let listener = Listener::new(identity.clone(), offer, true, seeds.seed(), now);
         let dials = Dials::new(&settings, now);
         Self {

@@ -3,19 +3,35 @@
 use crate::log::say;
 use crate::services::{BUSY, Services, Vitals};
 use ropewalk_core::config::Config;
-use ropewalk_core::connection::{Connection, Event, Incoming, Peer, Storage};
+use ropewalk_core::connection::{Connection, Event, Incoming, Peer, Storage, offered_credit};
 use ropewalk_core::crypto::{Identity, Seed, Software};
 use ropewalk_core::id::{PublicKey, StreamId};
 use ropewalk_core::path::PathState;
+use ropewalk_core::recovery::SentSlot;
+use ropewalk_core::stream::StreamSlot;
 use ropewalk_core::time::Instant;
+use ropewalk_core::wire::Credit;
 
 /// A connection over memory that was lent for good.
 pub type Rope<M> = Connection<&'static mut M, Software>;
 
-/// Room for one connection.
-pub struct Seat<M: Storage + Default + 'static> {
-    memory: Option<&'static mut M>,
+/// Where a connection and its memory are: a `static` on a board. Both are long, and never move.
+pub struct Place<M: Storage + 'static> {
+    memory: M,
     taken: Option<Taken<M>>,
+}
+
+impl<M: Storage + 'static> Place<M> {
+    /// A place whose connections work in this memory.
+    pub const fn new(memory: M) -> Self {
+        Self { memory, taken: None }
+    }
+}
+
+/// Room for one connection.
+pub struct Seat<M: Storage + 'static> {
+    memory: Option<&'static mut M>,
+    taken: &'static mut Option<Taken<M>>,
 }
 
 /// A connection and what belongs to it.
@@ -36,10 +52,16 @@ pub struct Over {
     pub stood: bool,
 }
 
-impl<M: Storage + Default + 'static> Seat<M> {
+impl<M: Storage + 'static> Seat<M> {
     /// A free seat.
-    pub const fn new(memory: &'static mut M) -> Self {
-        Self { memory: Some(memory), taken: None }
+    pub const fn new(place: &'static mut Place<M>) -> Self {
+        let Place { memory, taken } = place;
+        Self { memory: Some(memory), taken }
+    }
+
+    /// What its memory holds, to be offered to who wants to come in.
+    pub fn offer(&mut self) -> Credit {
+        self.memory.as_mut().map_or(Credit::NONE, offered_credit)
     }
 
     /// The connection in it.
@@ -85,7 +107,7 @@ impl<M: Storage + Default + 'static> Seat<M> {
             return None;
         }
         let memory = self.memory.take()?;
-        *memory = M::default();
+        wipe(memory);
         Some(memory)
     }
 
@@ -107,6 +129,19 @@ impl<M: Storage + Default + 'static> Seat<M> {
             return None;
         }
         self.clear()
+    }
+}
+
+/// Makes memory as it was before its first connection, in its place: a new value would pass over
+/// the stack, which on a board is shorter.
+fn wipe(memory: &mut impl Storage) {
+    let parts = memory.parts();
+    parts.paths.fill_with(|| None);
+    parts.streams.fill_with(|| StreamSlot::EMPTY);
+    parts.sent.fill_with(|| SentSlot::EMPTY);
+    for bytes in [parts.send, parts.receive, parts.datagrams_out, parts.datagrams_in, parts.repair]
+    {
+        bytes.fill(0);
     }
 }
 
@@ -187,5 +222,36 @@ impl<M: Storage + 'static> Taken<M> {
     #[must_use]
     pub fn lives(&self) -> bool {
         self.rope.paths().any(|path| path.state == PathState::Active)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ropewalk_core::connection::Memory;
+    use std::format;
+    use std::string::String;
+
+    type Small = Memory<2, 2, 16, 4_096, 4_096>;
+
+    fn shown(memory: &mut Small) -> String {
+        let parts = memory.parts();
+        let bytes = (parts.send, parts.receive, parts.datagrams_out, parts.datagrams_in);
+        format!("{:?} {:?} {bytes:?}", parts.streams, parts.sent)
+    }
+
+    #[test]
+    fn wiped_memory_is_as_it_was_before_its_first_connection() {
+        let fresh = shown(&mut Small::new());
+        let mut memory = Small::new();
+        let parts = memory.parts();
+        for bytes in [parts.send, parts.receive, parts.datagrams_out, parts.datagrams_in] {
+            bytes.fill(0x5a);
+        }
+        let offer = offered_credit(&mut memory);
+        assert_ne!(shown(&mut memory), fresh);
+        wipe(&mut memory);
+        assert!(shown(&mut memory) == fresh);
+        assert_eq!(offered_credit(&mut memory), offer);
     }
 }

@@ -3,6 +3,10 @@
 //! Such drivers call a waker when something may have changed. This loop comes by anyway, so they
 //! get one that does nothing. Drivers with a runner of their own (the W5500's) still need it run.
 
+mod uart;
+
+pub use uart::PolledUart;
+
 use crate::{Dropped, EthernetDevice, FRAME_BYTES, Full, count};
 use core::task::{Context, Waker};
 use embassy_net_driver::{Driver, HardwareAddress, LinkState, RxToken, TxToken};

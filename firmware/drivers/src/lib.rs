@@ -4,6 +4,7 @@
 //!  lan9118, virtio, embassy: EthernetDevice      whole Ethernet frames
 //!  uart_cmsdk, uart_16550: embedded_io           bytes
 //!    serial: SerialLine                          datagrams over any such UART
+//!  flash: count_start                            a number for each start of the board
 //! ```
 //!
 //! Everything is polled by one loop: no interrupts, no allocation, nothing that waits, and a
@@ -18,6 +19,8 @@ extern crate std;
 
 #[cfg(feature = "embassy")]
 pub mod embassy;
+#[cfg(feature = "flash")]
+pub mod flash;
 #[cfg(feature = "lan9118")]
 pub mod lan9118;
 pub mod mmio;

@@ -116,7 +116,9 @@ fn the_rates_of_two_cables_add_up() {
     let seen = peer.echo(2_500_000, |_, _| {});
     let back = 2_500_000.0 * 8.0 / seen.time.as_secs_f64() / 1e6;
     eprintln!("{there:.2} Mbit/s to the board, {back:.2} there and back; {outcome:?} {seen:?}");
-    assert!(there >= 7.0 && back >= 6.0, "{there:.2} {back:.2} Mbit/s over two times 4");
+    assert!(there >= 7.0, "{there:.2} Mbit/s over two times 4");
+    // Both directions at once, and what each acknowledges of the other: still more than one carries.
+    assert!(back >= 4.5, "{back:.2} Mbit/s over two times 4");
     peer.hang_up();
     assert_eq!(board.machine.stop(), 0);
 }

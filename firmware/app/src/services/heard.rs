@@ -5,12 +5,15 @@ use heapless::Vec;
 use ropewalk_core::application::telemetry::{RECORD_BYTES_MAX, Telemetry};
 
 /// What came of the record that is being read, its length included.
-#[derive(Default)]
 pub(super) struct Heard {
     part: Vec<u8, RECORD_BYTES_MAX>,
 }
 
 impl Heard {
+    pub(super) const fn new() -> Self {
+        Self { part: Vec::new() }
+    }
+
     /// Takes more of the stream. False: this is no telemetry.
     pub(super) fn take(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
@@ -47,7 +50,7 @@ mod tests {
     fn records_in_pieces_of_any_length_are_read() {
         let stream = [record(1), record(2_000_000), record(3)].concat();
         for piece in 1..=stream.len() {
-            let mut heard = Heard::default();
+            let mut heard = Heard::new();
             assert!(stream.chunks(piece).all(|bytes| heard.take(bytes)));
             assert!(heard.part.is_empty(), "nothing is left over");
         }
@@ -57,7 +60,7 @@ mod tests {
     fn what_is_no_record_is_refused() {
         let mut long = std::vec![0xff, 0xff];
         long.resize(RECORD_BYTES_MAX + 1, 0);
-        assert!(!Heard::default().take(&long));
-        assert!(!Heard::default().take(&[3, 0, 0x80, 0x80, 0x80]));
+        assert!(!Heard::new().take(&long));
+        assert!(!Heard::new().take(&[3, 0, 0x80, 0x80, 0x80]));
     }
 }

@@ -44,6 +44,8 @@ pub struct Services {
     tasks: Vec<(StreamId, Task), TASKS_MAX>,
     /// One measurement at a time, so that none disturbs another.
     messages: Messages,
+    /// And one story of a peer.
+    heard: Heard,
     /// When the connection began.
     since: Instant,
     records: u32,
@@ -58,8 +60,8 @@ enum Task {
     Telemetry {
         due: Instant,
     },
-    /// Another board's.
-    Heard(Heard),
+    /// Another board's telemetry.
+    Heard,
     /// A measurement is over: these bytes are its outcome.
     Tell(Vec<u8, { bench::OUTCOME_BYTES_MAX }>),
 }
@@ -82,7 +84,14 @@ impl Services {
     /// Nothing is asked of us yet.
     #[must_use]
     pub const fn new(since: Instant) -> Self {
-        Self { tasks: Vec::new(), messages: Messages::new(), since, records: 0, unsent: Vec::new() }
+        Self {
+            tasks: Vec::new(),
+            messages: Messages::new(),
+            heard: Heard::new(),
+            since,
+            records: 0,
+            unsent: Vec::new(),
+        }
     }
 
     /// The peer opened a stream. Returns whether somebody here takes it.
@@ -94,7 +103,10 @@ impl Services {
                 Task::Messages
             }
             echo::SERVICE => Task::Echo,
-            telemetry::SERVICE if !self.hears() => Task::Heard(Heard::default()),
+            telemetry::SERVICE if !self.hears() => {
+                self.heard = Heard::new();
+                Task::Heard
+            }
             _ => return false,
         };
         self.tasks.push((stream, task)).is_ok()
@@ -134,13 +146,13 @@ impl Services {
         vitals: &Vitals,
         now: Instant,
     ) {
-        let Self { tasks, messages, since, records, unsent } = self;
+        let Self { tasks, messages, heard, since, records, unsent } = self;
         tasks.retain_mut(|(stream, task)| {
             let next = match task {
                 Task::Bulk(bulk) => bulk.run(connection, *stream, *since, now),
                 Task::Messages => run_messages(messages, connection, *stream, now),
                 Task::Echo => run_echo(connection, *stream),
-                Task::Heard(heard) => run_heard(heard, connection, *stream),
+                Task::Heard => run_heard(heard, connection, *stream),
                 Task::Telemetry { due } => {
                     if unsent.is_empty() && *due <= now {
                         let _ = unsent.resize_default(telemetry::RECORD_BYTES_MAX);
@@ -165,9 +177,8 @@ impl Services {
         });
     }
 
-    /// Its buffer is in each task's place, so one peer tells one story.
     fn hears(&self) -> bool {
-        self.tasks.iter().any(|(_, task)| matches!(task, Task::Heard(_)))
+        self.tasks.iter().any(|(_, task)| matches!(task, Task::Heard))
     }
 
     fn measures(&self) -> bool {

@@ -9,6 +9,7 @@ use cortex_m_rt::entry;
 use ropewalk_app::board::{Clock, Extended};
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
+use ropewalk_app::seat::Place;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::start;
@@ -25,7 +26,7 @@ use static_cell::StaticCell;
 /// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
 type Room = Memory<4, 4, 64, 32_768, 32_768>;
 
-static ROOMS: [StaticCell<Room>; 3] = [const { StaticCell::new() }; 3];
+static PLACES: [StaticCell<Place<Room>>; 3] = [const { StaticCell::new() }; 3];
 static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
 static NODE: StaticCell<Node<Room>> = StaticCell::new();
 static SERIAL_IN: StaticCell<[u8; SERIAL_MTU + 4]> = StaticCell::new();
@@ -59,8 +60,8 @@ fn main() -> ! {
     let (incoming, outgoing) = (SERIAL_IN.init([0; _]), SERIAL_OUT.init([0; _]));
     let line = SerialLine::new(uart, BAUD, incoming, outgoing);
     let mut serial = Serial::new("uart1", SERIAL_MTU as u16, BAUD, line);
-    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
-    let node = NODE.init(Node::new(started, rooms, clock.now()));
+    let places = PLACES.each_ref().map(|place| place.init_with(|| Place::new(Room::new())));
+    let node = NODE.init(Node::new(started, places, clock.now()));
     let links: &mut [&mut dyn Link] = &mut [&mut ethernet, &mut serial];
     run(node, links, || clock.now())
 }

@@ -10,6 +10,7 @@ use riscv_rt::entry;
 use ropewalk_app::board::{Clock, Entropy, NoEntropy};
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
+use ropewalk_app::seat::Place;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::start;
 use ropewalk_core::connection::Memory;
@@ -26,7 +27,7 @@ type Room = Memory<8, 4, 128, 65_536, 65_536>;
 const CARDS_MAX: usize = 4;
 const NAMES: [&str; CARDS_MAX] = ["eth0", "eth1", "eth2", "eth3"];
 
-static ROOMS: [StaticCell<Room>; 3] = [const { StaticCell::new() }; 3];
+static PLACES: [StaticCell<Place<Room>>; 3] = [const { StaticCell::new() }; 3];
 static CARDS: [StaticCell<NetMemory>; CARDS_MAX] = [const { StaticCell::new() }; CARDS_MAX];
 static ETHERNET: [StaticCell<EthernetMemory>; CARDS_MAX] = [const { StaticCell::new() }; CARDS_MAX];
 static NODE: StaticCell<Node<Room>> = StaticCell::new();
@@ -68,8 +69,8 @@ fn main() -> ! {
     if cards.is_empty() {
         refuse(&"there is no network card; start QEMU with -device virtio-net-device");
     }
-    let rooms = ROOMS.each_ref().map(|room| room.init_with(Room::new));
-    let node = NODE.init(Node::new(started, rooms, clock.now()));
+    let places = PLACES.each_ref().map(|place| place.init_with(|| Place::new(Room::new())));
+    let node = NODE.init(Node::new(started, places, clock.now()));
     let mut links = Vec::<&mut dyn Link, CARDS_MAX>::new();
     for card in &mut cards {
         let _ = links.push(card);

@@ -95,7 +95,7 @@ impl Watchdog for NoWatchdog {
 
 /// Turns for ever, until the file `stop` is there. `now` is the board's clock, `rest` is called when nothing
 /// is due before a moment.
-pub fn run<M: Storage + Default>(
+pub fn run<M: Storage>(
     node: &mut Node<M>,
     links: &mut [&mut dyn Link],
     mut now: impl FnMut() -> Instant,

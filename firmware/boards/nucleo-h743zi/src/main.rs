@@ -1,0 +1,187 @@
+//! ropewalk on ST's NUCLEO-H743ZI: three links on one board.
+//!
+//! ```text
+//!  Ethernet on the chip   <- its own DMA ----------> eth0     (wired.rs)
+//!  W5500 on SPI1          <- DMA <- its runner ----> eth1     (spare.rs), if one is there
+//!  USART3, the ST-Link's  <- interrupts -----------> usart3   (uart.rs)
+//!  flash: settings and the boot counter; the chip's generator of randomness; watchdog
+//! ```
+//!
+//! | flash | what |
+//! |---|---|
+//! | `0x0800_0000` | the image, in the first of two banks |
+//! | `0x081a_0000` | boot counter, two sectors of 128 KiB |
+//! | `0x081e_0000` | settings, one sector: written by `probe-rs download`, or by the board itself |
+
+#![no_std]
+#![no_main]
+
+mod clock;
+mod spare;
+mod uart;
+mod wired;
+
+use defmt_rtt as _;
+use panic_probe as _;
+
+use core::pin::pin;
+use embassy_stm32::flash::{Blocking, Flash};
+use embassy_stm32::peripherals::{FLASH, IWDG1, RNG};
+use embassy_stm32::rng::{InterruptHandler, Rng};
+use embassy_stm32::wdg::IndependentWatchdog;
+use embassy_stm32::{Peri, bind_interrupts};
+use ropewalk_app::board::{Entropy, NoEntropy, Watchdog};
+use ropewalk_app::link::Link;
+use ropewalk_app::node::Node;
+use ropewalk_app::serial::Serial;
+use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_app::start::{Started, start};
+use ropewalk_core::crypto::{Crypto, Software};
+use ropewalk_core::id::CostClass;
+use ropewalk_drivers::EthernetDevice;
+use ropewalk_drivers::embassy::Polled;
+use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::room::{Lent, Room};
+use ropewalk_embassy::store::{FlashStore, Range};
+use ropewalk_embassy::{now, place, refuse, serve, wait};
+use static_cell::StaticCell;
+
+bind_interrupts!(struct Interrupts {
+    RNG => InterruptHandler<RNG>;
+});
+
+/// 4 paths, 4 streams, 64 packets in flight, 24 KiB each way.
+type BoardRoom = Room<4, 4, 64, 24_576>;
+
+static ROOMS: [BoardRoom; 3] = [const { BoardRoom::new() }; 3];
+static NODE: StaticCell<Node<Lent>> = StaticCell::new();
+static ETHERNET: [StaticCell<EthernetMemory>; 2] = [const { StaticCell::new() }; 2];
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let p = embassy_stm32::init(clock::config());
+    if let Some(mut core) = cortex_m::Peripherals::take() {
+        // Instructions only: what DMA writes would hide behind a cache of data.
+        core.SCB.enable_icache();
+    }
+    let mut dog = Dog(IndependentWatchdog::new(p.IWDG1, PATIENCE_MICROS));
+    dog.0.unleash();
+    let mut generator = Generator(Rng::new(p.RNG, Interrupts));
+    let mut started = match start(&mut store(p.FLASH), &mut generator) {
+        Ok(started) => started,
+        Err(error) => refuse(&error, &mut dog),
+    };
+    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, mac(0));
+
+    let pins = wired::Pins {
+        ethernet: p.ETH,
+        management: p.ETH_SMA,
+        clock: p.PA1,
+        valid: p.PA7,
+        from_phy: (p.PC4, p.PC5),
+        to_phy: (p.PG13, p.PB13, p.PG11),
+        mdio: p.PA2,
+        mdc: p.PC1,
+    };
+    let Ok(card) = Polled::new(wired::start(pins, mac(0))) else {
+        refuse(&"the chip's Ethernet is none", &mut dog)
+    };
+    let mut eth0 = ethernet(0, "eth0", card, &mut started);
+    let mut usart3 = Serial::new(
+        "usart3",
+        uart::MTU,
+        uart::BITS_PER_SECOND,
+        uart::start(p.USART3, p.PD9, p.PD8),
+    );
+
+    let pins = spare::Pins {
+        spi: p.SPI1,
+        clock: p.PB3,
+        from_chip: p.PB4,
+        to_chip: p.PB5,
+        select: p.PA4,
+        reset: p.PD15,
+        interrupt: (p.PF12, p.EXTI12),
+        dma: (p.DMA1_CH0, p.DMA1_CH1),
+    };
+    let w5500 = wait(pin!(spare::start(pins, mac(1))), &mut dog);
+    let (device, runner) =
+        w5500.map_or((None, None), |(device, runner)| (Some(device), Some(runner)));
+    let card = device.and_then(|device| Polled::new(device).ok());
+    let mut eth1 = card.map(|card| ethernet(1, "eth1", card, &mut started));
+    let runner = pin!(async {
+        match runner {
+            Some(runner) => runner.run().await,
+            None => core::future::pending().await,
+        }
+    });
+
+    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
+    match &mut eth1 {
+        Some(eth1) => {
+            let links: &mut [&mut dyn Link] = &mut [&mut eth0, eth1, &mut usart3];
+            serve(node, links, runner, &mut dog)
+        }
+        None => {
+            defmt::info!("no W5500 answers on SPI1: two links");
+            let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut usart3];
+            serve(node, links, runner, &mut dog)
+        }
+    }
+}
+
+/// A card as a link, set up as the settings say of the link with this number.
+fn ethernet<D: EthernetDevice>(
+    number: usize,
+    name: &'static str,
+    card: D,
+    started: &mut Started,
+) -> Ethernet<D> {
+    let settings = EthernetSettings {
+        name,
+        class: CostClass::Wired,
+        addressing: started.settings.addressing(number),
+        port: started.settings.port,
+        seed: started.seeds.number(),
+    };
+    let memory = place(&ETHERNET[number], EthernetMemory::new);
+    Ethernet::new(card, settings, memory, now())
+}
+
+/// Sectors of the second bank, in which the image has no part (`memory.x`).
+fn store(flash: Peri<'static, FLASH>) -> FlashStore<Flash<'static, Blocking>> {
+    FlashStore {
+        flash: Flash::new_blocking(flash),
+        settings: Range { start: 0x1e_0000, bytes: 128 * 1024 },
+        boots: Place { start: 0x1a_0000, bytes: 128 * 1024 },
+    }
+}
+
+/// An address of our own making (the second bit says so), different on each board.
+fn mac(card: u8) -> [u8; 6] {
+    let [a, b, c, d, e, ..] =
+        Software::hash(&[b"ropewalk mac", &embassy_stm32::uid::uid(), &[card]]);
+    [2, a, b, c, d, e]
+}
+
+/// The chip's generator of randomness.
+struct Generator(Rng<'static, RNG>);
+
+impl Entropy for Generator {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+struct Dog(IndependentWatchdog<'static, IWDG1>);
+
+impl Watchdog for Dog {
+    fn feed(&mut self) {
+        self.0.pet();
+    }
+}
+
+/// The loop has to come by this often, or the board starts anew. Erasing 128 KiB of flash takes
+/// up to two seconds.
+const PATIENCE_MICROS: u32 = 8_000_000;

@@ -1,0 +1,147 @@
+//! WIZnet's W5500-EVB-Pico and -Pico2: an RP2040 or RP2350 with a W5500 beside it.
+//!
+//! ```text
+//!  W5500  <- SPI0, DMA -> its runner -> two queues of frames -> eth0    (ethernet.rs)
+//!  UART0  <- interrupts -> two queues of bytes --------------> uart0    (uart.rs)
+//!  flash: settings and the boot counter; randomness (entropy.rs); watchdog
+//! ```
+//!
+//! | flash | what |
+//! |---|---|
+//! | `0x1000_0000` | the image |
+//! | `0x101f_c000` | settings, 8 KiB: written by `probe-rs download`, or by the board itself |
+//! | `0x101f_e000` | boot counter, two sectors of 4 KiB |
+
+#![no_std]
+
+mod entropy;
+mod ethernet;
+mod uart;
+
+use defmt_rtt as _;
+use panic_probe as _;
+
+use core::pin::pin;
+use embassy_rp::Peri;
+use embassy_rp::config::Config;
+use embassy_rp::flash::{Blocking, Flash};
+use embassy_rp::peripherals::FLASH;
+use embassy_time::Duration;
+use ropewalk_app::board::Watchdog;
+use ropewalk_app::link::Link;
+use ropewalk_app::node::Node;
+use ropewalk_app::serial::Serial;
+use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_app::start::start;
+use ropewalk_core::crypto::{Crypto, Software};
+use ropewalk_core::id::CostClass;
+use ropewalk_drivers::embassy::Polled;
+use ropewalk_drivers::flash::Place;
+use ropewalk_embassy::room::{Lent, Room};
+use ropewalk_embassy::store::{FlashStore, Range};
+use ropewalk_embassy::{now, place, refuse, serve, wait};
+use static_cell::StaticCell;
+
+type BoardFlash = Flash<'static, FLASH, Blocking, FLASH_BYTES>;
+
+/// 4 paths, 4 streams, 48 packets in flight, 8 KiB each way. Two of them fit in 264 KiB.
+#[cfg(feature = "rp2040")]
+type BoardRoom = Room<4, 4, 48, 8_192>;
+/// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
+#[cfg(feature = "rp2350")]
+type BoardRoom = Room<4, 4, 64, 32_768>;
+
+static ROOMS: [BoardRoom; SEATS] = [const { BoardRoom::new() }; SEATS];
+static NODE: StaticCell<Node<Lent>> = StaticCell::new();
+static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
+
+/// Starts the board and never returns.
+pub fn run() -> ! {
+    let p = embassy_rp::init(Config::default());
+    let mut dog = Dog(embassy_rp::watchdog::Watchdog::new(p.WATCHDOG));
+    dog.0.pause_on_debug(true);
+    dog.0.start(PATIENCE);
+
+    let mut store = store(p.FLASH);
+    let mac = mac(&mut store.flash);
+    #[cfg(feature = "rp2350")]
+    let mut entropy = entropy::Generator::new(p.TRNG);
+    #[cfg(feature = "rp2040")]
+    let mut entropy = entropy::Oscillator::new(&mut store);
+    let mut started = match start(&mut store, &mut entropy) {
+        Ok(started) => started,
+        Err(error) => refuse(&error, &mut dog),
+    };
+    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, mac);
+
+    let pins = ethernet::Pins {
+        spi: p.SPI0,
+        clock: p.PIN_18,
+        to_chip: p.PIN_19,
+        from_chip: p.PIN_16,
+        select: p.PIN_17,
+        reset: p.PIN_20,
+        interrupt: p.PIN_21,
+        dma: (p.DMA_CH0, p.DMA_CH1),
+    };
+    let Ok((device, runner)) = wait(pin!(ethernet::start(pins, mac)), &mut dog) else {
+        refuse(&"the W5500 does not answer on SPI0", &mut dog)
+    };
+    let Ok(card) = Polled::new(device) else { refuse(&"the W5500 is no Ethernet", &mut dog) };
+    let settings = EthernetSettings {
+        name: "eth0",
+        class: CostClass::Wired,
+        addressing: started.settings.addressing(0),
+        port: started.settings.port,
+        seed: started.seeds.number(),
+    };
+    let memory = place(&ETHERNET, EthernetMemory::new);
+    let mut eth0 = Ethernet::new(card, settings, memory, now());
+    let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
+    let mut uart0 = Serial::new("uart0", uart::MTU, uart::BITS_PER_SECOND, line);
+    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
+    let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
+    serve(node, links, pin!(runner.run()), &mut dog)
+}
+
+/// The last 16 KiB of the flash, which the image leaves alone (`memory.x`).
+fn store(flash: Peri<'static, FLASH>) -> FlashStore<BoardFlash> {
+    FlashStore {
+        flash: Flash::new_blocking(flash),
+        settings: Range { start: 0x1f_c000, bytes: 8 * 1024 },
+        boots: Place { start: 0x1f_e000, bytes: 4 * 1024 },
+    }
+}
+
+/// An address of our own making (the second bit says so), different on each board.
+fn mac(flash: &mut BoardFlash) -> [u8; 6] {
+    // The RP2040 has no number of its own, its flash has one.
+    #[cfg(feature = "rp2040")]
+    let id = {
+        let mut id = [0; 8];
+        let _ = flash.blocking_unique_id(&mut id);
+        id
+    };
+    #[cfg(feature = "rp2350")]
+    let id = {
+        let _ = flash;
+        embassy_rp::otp::get_chipid().unwrap_or_default().to_le_bytes()
+    };
+    let [a, b, c, d, e, ..] = Software::hash(&[b"ropewalk mac", &id]);
+    [2, a, b, c, d, e]
+}
+
+struct Dog(embassy_rp::watchdog::Watchdog);
+
+impl Watchdog for Dog {
+    fn feed(&mut self) {
+        self.0.feed(PATIENCE);
+    }
+}
+
+/// Connections at once.
+const SEATS: usize = if cfg!(feature = "rp2040") { 2 } else { 3 };
+const FLASH_BYTES: usize = 2 * 1024 * 1024;
+/// The loop has to come by this often, or the board starts anew. A handshake on an M0+ takes half
+/// a second, erasing the settings' flash may take as long.
+const PATIENCE: Duration = Duration::from_secs(4);
