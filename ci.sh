@@ -45,6 +45,7 @@ check_lint() {
     cargo clippy --quiet --workspace --all-targets -- -D warnings
     cargo clippy --quiet -p ropewalk-core --all-targets --features software -- -D warnings
     cargo clippy --quiet -p ropewalk-core --features defmt -- -D warnings
+    cargo clippy --quiet -p ropewalk-core --no-default-features --all-targets --features software -- -D warnings
 }
 
 check_test() {

@@ -92,6 +92,8 @@ errors! {
     AcceptError {
         /// The storage is too small for the credit that the protocol needs.
         StorageTooSmall => "the storage is too small",
+        /// The place holds a connection that has not drained.
+        InUse => "the place is in use",
     }
 }
 

@@ -92,8 +92,9 @@
 //! | 3 | [`path`]: the multipath policy, what the project exists for |
 //! | 4 | [`connection`]: routes between them |
 //!
-//! Features: `software` brings portable ciphers; `defmt` derives its format for what is reported.
-//! Sizes are never features: they are the type parameters of [`connection::Memory`].
+//! Features: `software` brings portable ciphers; `defmt` derives its format for what is reported;
+//! `repair` and `quota` (on by default) are error correction and links with a quota, which boards may
+//! leave out. Sizes are never features: they are the type parameters of [`connection::Memory`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -101,6 +102,7 @@
 extern crate std;
 
 pub mod application;
+mod arithmetic;
 pub mod carried;
 pub mod config;
 pub mod connection;
@@ -110,6 +112,7 @@ pub mod id;
 pub mod packet_number;
 pub mod path;
 pub mod recovery;
+#[cfg(feature = "repair")]
 pub mod repair;
 pub mod storage;
 pub mod stream;

@@ -3,12 +3,17 @@
 //! Nothing here can say what time it is. `Instant` counts from any fixed moment and never runs
 //! back; the arithmetic saturates, so that no peer and no clock can make it panic.
 
+use crate::arithmetic::{Wide, difference, product};
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// A moment: microseconds since the caller's epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// It is kept as one more than that, so that none at all takes no more room: a path remembers
+/// some twenty moments that may not have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Instant(u64);
+pub struct Instant(NonZeroU64);
 
 /// A span of time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,26 +22,26 @@ pub struct Duration(u64);
 
 impl Instant {
     /// The epoch.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
     /// Later than any moment that a clock reaches.
-    pub const FAR_FUTURE: Self = Self(u64::MAX);
+    pub const FAR_FUTURE: Self = Self(NonZeroU64::MAX);
 
     /// The moment `micros` microseconds after the epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the epoch.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
-        self.0
+        difference(self.0.get(), 1)
     }
 
     /// How long ago `earlier` was; zero if it is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration(self.0.saturating_sub(earlier.0))
+        Duration(difference(self.0.get(), earlier.0.get()))
     }
 }
 
@@ -79,7 +84,7 @@ impl Duration {
     /// The time that `bytes` take at `rate` bytes a second; [`Duration::MAX`] when the rate is zero.
     #[must_use]
     pub const fn of_bytes(bytes: u64, rate: u64) -> Self {
-        match bytes.saturating_mul(1_000_000).checked_div(rate) {
+        match product(bytes, 1_000_000).checked_div(rate) {
             Some(micros) => Self(micros),
             None => Self::MAX,
         }
@@ -88,12 +93,20 @@ impl Duration {
     /// How many bytes pass in this time at `rate` bytes a second.
     #[must_use]
     pub const fn bytes_at(self, rate: u64) -> u64 {
-        rate.saturating_mul(self.0) / 1_000_000
+        product(rate, self.0) / 1_000_000
+    }
+}
+
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
 impl Add<Duration> for Instant {
     type Output = Self;
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    #[cfg_attr(not(target_pointer_width = "32"), inline)]
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span.0))
     }
@@ -102,7 +115,7 @@ impl Add<Duration> for Instant {
 impl Sub<Duration> for Instant {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        NonZeroU64::new(self.0.get().minus(span.0)).map_or(Self::ZERO, Self)
     }
 }
 
@@ -115,21 +128,21 @@ impl AddAssign<Duration> for Instant {
 impl Add for Duration {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self(self.0.plus(other.0))
     }
 }
 
 impl Sub for Duration {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        Self(self.0.minus(other.0))
     }
 }
 
 impl Mul<u64> for Duration {
     type Output = Self;
     fn mul(self, factor: u64) -> Self {
-        Self(self.0.saturating_mul(factor))
+        Self(self.0.times(factor))
     }
 }
 

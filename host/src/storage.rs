@@ -6,7 +6,7 @@
 //! connection used that has been idle for a while goes back to the system.
 
 use memmap2::MmapMut;
-use ropewalk_core::connection::{MemoryWish, Parts, Storage};
+use ropewalk_core::connection::{Large, MemoryWish, Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
 use ropewalk_core::repair::MEMORY_BYTES;
@@ -84,6 +84,8 @@ fn pages(bytes: usize) -> MmapMut {
 }
 
 impl Storage for HostStorage {
+    type Scale = Large;
+
     fn parts(&mut self) -> Parts<'_> {
         let (datagrams_out, datagrams_in) = self.datagrams.split_at_mut(DATAGRAM_BYTES);
         Parts {

@@ -7,6 +7,7 @@
 
 use super::Connection;
 use super::memory::Storage;
+use crate::arithmetic::Wide;
 use crate::carried::{CARRIED_MAX, Cargo, Carried, note};
 use crate::crypto::Crypto;
 use crate::repair::ENCODER_BYTES;
@@ -61,7 +62,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         (Frame::Symbol { number, contents }).encode(writer).ok()?;
         let mut bytes = 0_u64;
         for item in &items {
-            bytes = bytes.saturating_add(self.streams.on_again(*item, &mut memory));
+            bytes = bytes.plus(self.streams.on_again(*item, &mut memory));
             note(cargo, *item);
         }
         Some(bytes)

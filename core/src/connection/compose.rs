@@ -9,6 +9,7 @@
 
 use super::transmit::{Plan, bit};
 use super::{Connection, Storage};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::Mode;
@@ -136,11 +137,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Stream bytes go out on a path: `fresh` for the first time, `again` once more.
     pub(super) fn count_data(&mut self, slot: usize, fresh: u64, again: u64) {
-        self.stats.again_bytes = self.stats.again_bytes.saturating_add(again);
+        self.stats.again_bytes = self.stats.again_bytes.plus(again);
         if let Some(path) = self.path_mut(slot) {
             let counters = &mut path.counters;
-            counters.data_sent = counters.data_sent.saturating_add(fresh).saturating_add(again);
-            counters.again_bytes = counters.again_bytes.saturating_add(again);
+            counters.data_sent = counters.data_sent.plus(fresh).plus(again);
+            counters.again_bytes = counters.again_bytes.plus(again);
         }
     }
 }

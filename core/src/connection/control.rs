@@ -5,7 +5,7 @@ use super::{Connection, Storage};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::path::Word;
-use crate::wire::{Frame, Writer};
+use crate::wire::{AddressList, Frame, Writer};
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Whether there is anything.
@@ -26,7 +26,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
         if self.routing.advertise.due() && !cargo.is_full() {
             let sequence = self.routing.advertise.sequence();
-            if self.routing.advertise.frame().encode(writer).is_ok() {
+            let ours = self.links.advertised();
+            let addresses = AddressList::from(ours.as_slice());
+            if (Frame::Advertise { sequence, addresses }).encode(writer).is_ok() {
                 self.routing.advertise.on_sent(sequence);
                 let _ = cargo.push(Carried::Advertise(sequence));
                 wrote = true;

@@ -11,11 +11,12 @@
 //! restarted (section 12). The message's Noise bytes are the same in every copy; only the cookie
 //! behind them differs.
 
-use super::links::Links;
+use super::links::{Link, Links, Policy};
 use super::transmit::Transmit;
 use crate::crypto::{Crypto, Identity, Initiator, Outcome, Psk, Random};
 use crate::error::Discard;
 use crate::id::{Address, Arrival, ConnectionId, LinkId, Mode, PublicKey};
+use crate::storage::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::{Credit, Hello, Kind, Suites, TicketId, VERSION, VERSION_MIN, kind};
 use heapless::Vec;
@@ -74,7 +75,7 @@ impl<C: Crypto> Dial<C> {
     pub(super) fn start(
         &mut self,
         me: Introduction,
-        links: &Links,
+        links: &Links<impl Table<Link>, impl Table<Policy>>,
         random: &mut Random<C>,
         now: Instant,
     ) {
@@ -150,7 +151,11 @@ impl<C: Crypto> Dial<C> {
     }
 
     /// The next copy of the first message.
-    pub(super) fn poll_transmit(&mut self, links: &Links, buffer: &mut [u8]) -> Option<Transmit> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        links: &Links<impl Table<Link>, impl Table<Policy>>,
+        buffer: &mut [u8],
+    ) -> Option<Transmit> {
         let race = self.race.as_mut()?;
         let addresses = self.peer.addresses.len();
         loop {

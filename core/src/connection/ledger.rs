@@ -1,13 +1,13 @@
 //! Routes the fate of what a packet carried to the part that cares: acknowledged things are done,
 //! lost things are written again, from the state of that moment.
 
+use super::repair::Repairs;
 use super::{Binding, Connection, Storage};
 use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::id::PathId;
 use crate::path::{Advertise, Path, Told};
 use crate::recovery::{Fate, Sent};
-use crate::repair::Encoder;
 use crate::stream::{StreamMemory, Streams};
 use heapless::Vec;
 
@@ -18,7 +18,7 @@ pub(super) struct Ledger<'a> {
     advertise: &'a mut Advertise,
     told: &'a mut Told,
     mode: &'a mut Binding,
-    symbols: &'a mut Encoder,
+    repairs: &'a mut Repairs,
     /// Acknowledgements of ours that arrived: the largest number for each path. Its ranges live in
     /// a path, which is borrowed while this runs, so they are pruned afterwards.
     pub(super) acknowledged: Vec<(PathId, u64), 8>,
@@ -45,7 +45,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             advertise: &mut self.routing.advertise,
             told: &mut self.routing.told,
             mode: &mut self.mode,
-            symbols: &mut self.repairs.encoder,
+            repairs: &mut self.repairs,
             acknowledged: Vec::new(),
             length_probe: None,
         };
@@ -71,7 +71,7 @@ impl Ledger<'_> {
             Carried::PathStatus(sequence) => self.told.on_acked(sequence),
             Carried::Mode(_) | Carried::Advertise(_) | Carried::LengthProbe(_) => {}
             Carried::Acknowledgement { path, largest } => self.remember(path, largest),
-            Carried::Symbols { first, missing } => self.symbols.on_acked(first, missing),
+            Carried::Symbols { first, missing } => self.repairs.on_symbols_acked(first, missing),
             stream => self.streams.on_acked(stream, &mut self.memory),
         }
     }
@@ -83,7 +83,7 @@ impl Ledger<'_> {
             Carried::PathStatus(sequence) => self.told.on_lost(sequence),
             Carried::Mode(sequence) => self.mode.due |= sequence == self.mode.sequence,
             Carried::Acknowledgement { .. } | Carried::LengthProbe(_) => {}
-            Carried::Symbols { first, missing } => self.symbols.on_lost(first, missing),
+            Carried::Symbols { first, missing } => self.repairs.on_symbols_lost(first, missing),
             stream => self.streams.on_lost(stream, &mut self.memory),
         }
     }

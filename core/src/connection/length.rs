@@ -2,6 +2,7 @@
 //! [`crate::path::Mtu`]'s to say, per path; here it gets its packet.
 
 use super::{Connection, Storage};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{LinkId, Mode};
@@ -74,7 +75,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             None => {}
         }
         if path.shrank(now) {
-            self.stats.black_holes = self.stats.black_holes.saturating_add(1);
+            self.stats.black_holes = self.stats.black_holes.plus(1);
         }
     }
 }

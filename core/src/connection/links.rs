@@ -2,6 +2,7 @@
 
 use crate::id::{Address, CostClass, LinkId};
 use crate::path::{LocalLink, Meter, OnLink, Way};
+use crate::storage::table::Table;
 use crate::time::Instant;
 use crate::wire::Advertised;
 use core::net::SocketAddr;
@@ -57,32 +58,38 @@ pub struct LinkPolicy {
 
 /// All links that are up. One whose quota is spent, or may be, counts as down.
 #[derive(Default)]
-pub(super) struct Links {
-    entries: Vec<(LinkId, LinkInfo), LINKS_MAX>,
-    policies: Vec<Policy, POLICIES_MAX>,
+pub(super) struct Links<L, P> {
+    entries: L,
+    policies: P,
 }
 
+/// One that is up.
+pub type Link = (LinkId, LinkInfo);
+
+/// No policies: all that a listener needs to know is where its links are.
+pub(super) type NoPolicies = Vec<Policy, 0>;
+
 /// A link that the user said something of.
-struct Policy {
+pub struct Policy {
     link: LinkId,
     spare: bool,
     meter: Meter,
 }
 
-impl Links {
+impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
     /// Returns false when the table is full; the link is not used then.
     pub(super) fn up(&mut self, link: LinkId, info: LinkInfo) -> bool {
-        match self.entries.iter_mut().find(|(id, _)| *id == link) {
+        match self.entries.list_mut().iter_mut().find(|(id, _)| *id == link) {
             Some((_, known)) => {
                 *known = info;
                 true
             }
-            None => self.entries.push((link, info)).is_ok(),
+            None => self.entries.list_mut().push((link, info)).is_ok(),
         }
     }
 
     pub(super) fn down(&mut self, link: LinkId) {
-        self.entries.retain(|(id, _)| *id != link);
+        self.entries.list_mut().retain(|(id, _)| *id != link);
     }
 
     pub(super) fn find(&self, link: LinkId) -> Option<&LinkInfo> {
@@ -90,7 +97,13 @@ impl Links {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkInfo)> {
-        self.entries.iter().filter(|(link, _)| self.is_open(*link))
+        self.entries.list().iter().filter(|(link, _)| self.is_open(*link))
+    }
+
+    /// Whether peers are told of it while it is open.
+    pub(super) fn tells(&self, link: LinkId) -> bool {
+        let mut known = self.entries.list().iter();
+        known.any(|(id, info)| *id == link && !info.hidden && !info.addresses.is_empty())
     }
 
     pub(super) fn policy_of(&self, link: LinkId) -> Option<LinkPolicy> {
@@ -98,15 +111,18 @@ impl Links {
         Some(LinkPolicy { spare: *spare, quota: meter.quota() })
     }
 
-    /// False when too many links have one.
+    /// False when too many links have one, or if it is a quota and none are kept.
     pub(super) fn set_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let LinkPolicy { spare, quota } = policy;
+        if quota.is_some() && !Meter::KEEPS_QUOTAS {
+            return false;
+        }
         if let Some(known) = self.policy_mut(link) {
             known.spare = spare;
             known.meter.set_quota(quota, now);
             return true;
         }
-        self.policies.push(Policy { link, spare, meter: Meter::new(quota) }).is_ok()
+        self.policies.list_mut().push(Policy { link, spare, meter: Meter::new(quota) }).is_ok()
     }
 
     /// So many bytes came or went; returns whether the link must be given up because of them.
@@ -133,12 +149,12 @@ impl Links {
 
     /// When a link that rests is to be looked at again.
     pub(super) fn rest_ends(&self) -> Option<Instant> {
-        self.policies.iter().filter_map(|policy| policy.meter.rests_until()).min()
+        self.policies.list().iter().filter_map(|policy| policy.meter.rests_until()).min()
     }
 
     /// A link that has rested for long enough.
     pub(super) fn rested(&mut self, now: Instant) -> Option<LinkId> {
-        let mut policies = self.policies.iter_mut();
+        let mut policies = self.policies.list_mut().iter_mut();
         policies.find_map(|policy| policy.meter.on_timeout(now).then_some(policy.link))
     }
 
@@ -165,15 +181,15 @@ impl Links {
     }
 
     pub(super) fn is_metered(&self, link: LinkId) -> bool {
-        self.policy(link).is_some()
+        Meter::KEEPS_QUOTAS && self.policy(link).is_some()
     }
 
     fn policy(&self, link: LinkId) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.link == link)
+        self.policies.list().iter().find(|policy| policy.link == link)
     }
 
     fn policy_mut(&mut self, link: LinkId) -> Option<&mut Policy> {
-        self.policies.iter_mut().find(|policy| policy.link == link)
+        self.policies.list_mut().iter_mut().find(|policy| policy.link == link)
     }
 
     /// What we tell the peer: an address of each link, cheapest class first, then a second of each,
@@ -195,7 +211,7 @@ impl Links {
     }
 
     /// What the choice of pairs needs to know.
-    pub(super) fn locals(&self) -> Vec<LocalLink, LINKS_MAX> {
+    pub(super) fn locals(&self) -> Vec<LocalLink<'_>, LINKS_MAX> {
         let mut locals = Vec::new();
         for (link, info) in self.iter() {
             let _ = locals.push(LocalLink::new(*link, info.class, &info.addresses));
@@ -209,10 +225,8 @@ const CLASSES: [CostClass; 4] =
     [CostClass::Wired, CostClass::Wireless, CostClass::Metered, CostClass::LastResort];
 /// By how much IPv6's header is longer than IPv4's.
 const IPV6_LONGER: u16 = 20;
-/// Links of one node that a connection can use.
+/// Links of one node that a connection can use, at most.
 pub(super) const LINKS_MAX: usize = 16;
-/// Links that the user said something of.
-const POLICIES_MAX: usize = 8;
 /// Addresses of one link.
 pub const LINK_ADDRESSES_MAX: usize = 6;
 /// Addresses in one advertisement.

@@ -12,13 +12,16 @@
 //! nothing (`docs/protocol.md` section 4).
 
 use super::links::{LinkChange, Links};
-use crate::crypto::responder::{ephemeral, read_initiation};
+use super::scale::{Large, PlainLinksOf, Scale};
+use crate::crypto::responder::{Request, ephemeral, read_initiation};
 use crate::crypto::{
     Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
 };
 use crate::error::Discard;
 use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
 use crate::packet_number::PacketNumber;
+use crate::storage::copy;
+use crate::storage::table::{Table, take_out};
 use crate::time::{Duration, Instant};
 use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
 use heapless::Vec;
@@ -38,12 +41,12 @@ pub enum Route<C: Crypto> {
 
 /// A peer that proved who it is and that it may come in.
 pub struct Incoming<C: Crypto> {
-    peer: PublicKey,
-    secrets: Secrets,
-    hello: Hello,
-    id: ConnectionId,
-    remote_id: ConnectionId,
-    offered: Credit,
+    pub(super) peer: PublicKey,
+    pub(super) secrets: Secrets,
+    pub(super) hello: Hello,
+    pub(super) id: ConnectionId,
+    pub(super) remote_id: ConnectionId,
+    pub(super) offered: Credit,
     _crypto: core::marker::PhantomData<C>,
 }
 
@@ -62,32 +65,25 @@ impl<C: Crypto> Incoming<C> {
     pub const fn connection_id(&self) -> ConnectionId {
         self.id
     }
-
-    pub(super) const fn offered(&self) -> Credit {
-        self.offered
-    }
-
-    pub(super) fn into_parts(self) -> (Secrets, Hello, ConnectionId) {
-        (self.secrets, self.hello, self.remote_id)
-    }
 }
 
 /// Stands before all connections of an endpoint.
-pub struct Listener<C: Crypto> {
+pub struct Listener<C: Crypto, Z: Scale = Large> {
     identity: Identity,
     check: CheckKey,
     offer: Credit,
     accepting: bool,
     random: Random<C>,
     cookies: CookieJar<C>,
-    links: Links,
-    half_open: Vec<HalfOpen, HALF_OPEN_MAX>,
+    links: PlainLinksOf<Z>,
+    half_open: Z::HalfOpen,
     /// First messages opened in this second, each of which cost multiplications.
     opened: u32,
     second: Instant,
 }
 
-struct HalfOpen {
+/// A handshake that was answered and awaits its first packet.
+pub struct HalfOpen {
     ephemeral: [u8; 32],
     since: Instant,
     /// The connection came to be; kept so that late copies of the first message stay harmless.
@@ -100,7 +96,7 @@ struct HalfOpen {
     answer: Vec<u8, ANSWER_MAX>,
 }
 
-impl<C: Crypto> Listener<C> {
+impl<C: Crypto, Z: Scale> Listener<C, Z> {
     /// `offer`: the credit that each new connection's storage can honour
     /// ([`super::offered_credit`]). An endpoint that only dials passes `accepting: false`.
     pub fn new(
@@ -120,7 +116,7 @@ impl<C: Crypto> Listener<C> {
             random,
             cookies,
             links: Links::default(),
-            half_open: Vec::new(),
+            half_open: Z::HalfOpen::default(),
             opened: 0,
             second: now,
         }
@@ -167,6 +163,7 @@ impl<C: Crypto> Listener<C> {
         route.unwrap_or_else(Route::Discard)
     }
 
+    #[inline(never)] // What it has on the stack is not there when a packet is handled.
     fn initiation(
         &mut self,
         at: Arrival,
@@ -181,7 +178,7 @@ impl<C: Crypto> Listener<C> {
         }
         self.expire(now);
         let ephemeral = ephemeral(datagram).ok_or(Discard::Malformed)?;
-        if let Some(open) = self.half_open.iter().find(|open| open.ephemeral == ephemeral) {
+        if let Some(open) = self.half_open.list().iter().find(|open| open.ephemeral == ephemeral) {
             if open.accepted {
                 return Err(Discard::Replayed);
             }
@@ -207,32 +204,60 @@ impl<C: Crypto> Listener<C> {
             return Err(Discard::NoRoom);
         }
         let id = self.free_id(known);
-        let (peer, hello, remote_id) = (request.peer, request.hello.clone(), request.connection);
-        let addresses = self.links.advertised();
         let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
-        let (answer, len) =
-            request.respond(&psk, id, self.offer, &addresses, &mut self.random, place)?;
+        let (secrets, len) = self.respond(&request, &psk, id, place)?;
         let bytes = scratch.get(..len).ok_or(Discard::NoRoom)?;
-        let Answer::Accepted { secrets, .. } = answer else {
-            return Ok(Route::Reply(len)); // A refusal leaves nothing behind.
-        };
-        let answer = Vec::from_slice(bytes).map_err(|_| Discard::NoRoom)?;
-        let open = HalfOpen {
-            ephemeral,
-            since: now,
-            accepted: false,
-            peer,
-            secrets,
-            hello,
-            id,
-            remote_id,
-            answer,
-        };
-        let _ = self.half_open.push(open);
+        if let Some(secrets) = secrets {
+            self.remember(&request, ephemeral, id, secrets, bytes, now);
+        } // A refusal leaves nothing behind.
         Ok(Route::Reply(len))
     }
 
+    /// Writes the answer; gives the keys, unless it is a refusal, and the length.
+    #[inline(never)]
+    fn respond(
+        &mut self,
+        request: &Request<C>,
+        psk: &Psk,
+        id: ConnectionId,
+        place: &mut [u8],
+    ) -> Result<(Option<Secrets>, usize), Discard> {
+        let addresses = self.links.advertised();
+        let (answer, len) =
+            request.respond(psk, id, self.offer, &addresses, &mut self.random, place)?;
+        let secrets = match answer {
+            Answer::Accepted { secrets, .. } => Some(secrets),
+            Answer::Refused(_) => None,
+        };
+        Ok((secrets, len))
+    }
+
+    #[inline(never)]
+    fn remember(
+        &mut self,
+        request: &Request<C>,
+        ephemeral: [u8; 32],
+        id: ConnectionId,
+        secrets: Secrets,
+        answer: &[u8],
+        now: Instant,
+    ) {
+        let Ok(answer) = Vec::from_slice(answer) else { return };
+        let _ = self.half_open.list_mut().push(HalfOpen {
+            ephemeral,
+            since: now,
+            accepted: false,
+            peer: request.peer,
+            secrets,
+            hello: request.hello.clone(),
+            id,
+            remote_id: request.connection,
+            answer,
+        });
+    }
+
     /// The first packet under its final keys makes a half-open state a connection.
+    #[inline(never)]
     fn first_packet(
         &mut self,
         id: ConnectionId,
@@ -243,13 +268,14 @@ impl<C: Crypto> Listener<C> {
         self.expire(now);
         let open = self
             .half_open
+            .list_mut()
             .iter_mut()
             .find(|open| open.id == id && !open.accepted)
             .ok_or(Discard::UnknownConnection)?;
         // The connection will open the same bytes once more, so this works on a copy.
-        let copy = scratch.get_mut(..datagram.len()).ok_or(Discard::NoRoom)?;
-        copy.copy_from_slice(datagram);
-        opens::<C>(&open.secrets, copy, now)?;
+        let twin = scratch.get_mut(..datagram.len()).ok_or(Discard::NoRoom)?;
+        copy(datagram, twin);
+        opens::<C>(&open.secrets, twin, now)?;
         open.accepted = true;
         Ok(Route::Accept(Incoming {
             peer: open.peer,
@@ -265,7 +291,7 @@ impl<C: Crypto> Listener<C> {
     /// Whether we answered this peer with this id and wait for the first packet. Its links may have
     /// died in between; it asks, so it still has something to say, and the state waits on.
     fn awaits(&mut self, id: ConnectionId, peer: PublicKey, now: Instant) -> bool {
-        let mut waiting = self.half_open.iter_mut().filter(|open| !open.accepted);
+        let mut waiting = self.half_open.list_mut().iter_mut().filter(|open| !open.accepted);
         let open = waiting.find(|open| open.id == id && open.peer == peer);
         open.map(|open| open.since = now).is_some()
     }
@@ -274,21 +300,21 @@ impl<C: Crypto> Listener<C> {
     /// or the oldest of all if nobody has come back to it for long. Who was answered a moment ago
     /// believes to be connected, so nobody else may have that place; whoever finds none asks again.
     fn make_room(&mut self, now: Instant) -> bool {
-        if !self.half_open.is_full() {
+        if !self.half_open.list().is_full() {
             return true;
         }
-        let oldest = self.half_open.iter().enumerate();
+        let oldest = self.half_open.list().iter().enumerate();
         let oldest = oldest.min_by_key(|(_, open)| (!open.accepted, open.since));
         let Some((index, open)) = oldest else { return true };
         let may_go = open.accepted || now.since(open.since) >= HALF_OPEN_KEPT;
-        if may_go && index < self.half_open.len() {
-            self.half_open.swap_remove(index);
+        if may_go {
+            take_out(self.half_open.list_mut(), index);
         }
         may_go
     }
 
     fn expire(&mut self, now: Instant) {
-        self.half_open.retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
+        self.half_open.list_mut().retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
     }
 
     /// More first messages than people send: each must now show that it can hear our answer.
@@ -297,15 +323,15 @@ impl<C: Crypto> Listener<C> {
             self.second = now;
             self.opened = 0;
         }
-        let waiting = self.half_open.iter().filter(|open| !open.accepted).count();
-        self.opened >= OPENED_PER_SECOND || waiting >= HALF_OPEN_MAX
+        let waiting = self.half_open.list().iter().filter(|open| !open.accepted).count();
+        self.opened >= OPENED_PER_SECOND || waiting >= self.half_open.list().capacity()
     }
 
     fn free_id(&mut self, known: &dyn Fn(ConnectionId) -> bool) -> ConnectionId {
         let mut id = ConnectionId(self.random.u32());
         // Each try fails with a chance of one in billions: a few suffice.
         for _ in 0..8 {
-            if !known(id) && !self.half_open.iter().any(|open| open.id == id) {
+            if !known(id) && !self.half_open.list().iter().any(|open| open.id == id) {
                 break;
             }
             id = ConnectionId(self.random.u32());
@@ -316,7 +342,7 @@ impl<C: Crypto> Listener<C> {
 
 fn reply<C: Crypto>(answer: &[u8], scratch: &mut [u8]) -> Result<Route<C>, Discard> {
     let into = scratch.get_mut(..answer.len()).ok_or(Discard::NoRoom)?;
-    into.copy_from_slice(answer);
+    copy(answer, into);
     Ok(Route::Reply(answer.len()))
 }
 
@@ -336,8 +362,6 @@ fn opens<C: Crypto>(secrets: &Secrets, datagram: &mut [u8], now: Instant) -> Res
         .map(|_| ())
 }
 
-/// Half-open states at once. Each is about 800 bytes.
-const HALF_OPEN_MAX: usize = 16;
 /// How long a half-open state waits for its first packet, and late copies find their answer.
 const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 /// How long it keeps its place in any case: a first packet needs a round trip, and dialers are

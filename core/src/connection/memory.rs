@@ -5,6 +5,7 @@
 //! that may grow between calls. Credit that we advertise equals memory that we hold: slices may
 //! get longer, never shorter.
 
+use super::scale::{Scale, Small};
 use crate::path::Path;
 use crate::recovery::SentSlot;
 use crate::stream::StreamSlot;
@@ -25,12 +26,14 @@ pub struct Parts<'s> {
     pub datagrams_out: &'s mut [u8],
     /// Unreliable messages that wait to be read.
     pub datagrams_in: &'s mut [u8],
-    /// For error correction ([`crate::repair::MEMORY_BYTES`]); shorter, and it is left out.
+    /// For error correction (`repair::MEMORY_BYTES`); shorter, and it is left out.
     pub repair: &'s mut [u8],
 }
 
 /// An owner of memory. The slices keep their contents between calls and never get shorter.
 pub trait Storage {
+    /// How much is remembered beside what is lent here: [`super::Large`] or [`super::Small`].
+    type Scale: Scale;
     /// Lends everything.
     fn parts(&mut self) -> Parts<'_>;
     /// Lends the paths, to look at only.
@@ -115,6 +118,8 @@ impl<
     const RECEIVE: usize,
 > Storage for Memory<PATHS, STREAMS, PACKETS, SEND, RECEIVE>
 {
+    type Scale = Small;
+
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             paths: &mut self.paths,
@@ -139,6 +144,8 @@ impl<
 
 /// A board's static may be lent for good instead of moved in.
 impl<T: Storage + ?Sized> Storage for &mut T {
+    type Scale = T::Scale;
+
     fn parts(&mut self) -> Parts<'_> {
         (**self).parts()
     }

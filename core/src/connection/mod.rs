@@ -19,6 +19,7 @@
 //!
 //! What decides *which path* lives in [`crate::path`], not here.
 
+#[cfg(feature = "repair")]
 mod again;
 mod api;
 mod close;
@@ -34,8 +35,13 @@ mod memory;
 mod modes;
 mod parting;
 mod receive;
+#[cfg(feature = "repair")]
+mod repair;
+#[cfg(not(feature = "repair"))]
+#[path = "unrepaired.rs"]
 mod repair;
 mod routing;
+mod scale;
 mod stats;
 mod stream_io;
 mod timeout;
@@ -46,8 +52,11 @@ pub use api::Stream;
 pub use dial::{PEER_ADDRESSES_MAX, Peer};
 pub use event::{CloseReason, Event};
 pub use links::{LINK_ADDRESSES_MAX, LinkChange, LinkInfo, LinkPolicy};
+pub use links::{Link, Policy};
+pub use listener::HalfOpen;
 pub use listener::{Incoming, Listener, Route};
 pub use memory::{Memory, PATHS_MAX, Parts, Storage};
+pub use scale::{Large, Scale, Small};
 pub use stats::Stats;
 pub use stream_io::StreamError;
 pub use transmit::Transmit;
@@ -58,17 +67,16 @@ use crate::error::AcceptError;
 use crate::id::{ConnectionId, Mode, PublicKey, Side};
 use crate::path::PathReport;
 use crate::recovery::SentTable;
-use crate::repair::MEMORY_BYTES;
 use crate::stream::{Datagrams, StreamMemory, Streams};
 use crate::time::Instant;
 use crate::wire::{Advertised, Credit, Welcome};
 use close::Closing;
 use dial::{Dial, Introduction};
 use event::Notices;
-use links::Links;
 use parting::Parted;
 use repair::Repairs;
 use routing::Routing;
+use scale::LinksOf;
 
 /// One encrypted connection over all paths between two nodes.
 ///
@@ -91,8 +99,8 @@ pub struct Connection<S: Storage, C: Crypto> {
     datagrams: Datagrams,
     repairs: Repairs,
     sent: SentTable,
-    links: Links,
-    routing: Routing,
+    links: LinksOf<S::Scale>,
+    routing: Routing<S::Scale>,
     parted: Option<Parted>,
     mode: Binding,
     closing: Closing,
@@ -140,10 +148,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         storage: S,
         now: Instant,
     ) -> Self {
-        let mut random = Random::new(seed);
-        let id = ConnectionId(random.u32());
-        let mut connection = Self::new(config, Side::Dialer, peer.key, id, random, storage, now);
-        connection.dial = Some(Dial::new(identity, peer));
+        let mut connection = Self::vacant(config, storage);
+        connection.dial(identity, peer, seed, now);
         connection
     }
 
@@ -160,46 +166,31 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         storage: S,
         now: Instant,
     ) -> Result<Self, AcceptError> {
-        let id = incoming.connection_id();
-        let peer = incoming.peer();
-        let random = Random::new(seed);
-        let mut connection = Self::new(config, Side::Responder, peer, id, random, storage, now);
-        let offered = incoming.offered();
-        let held = connection.credit();
-        if held.data < offered.data || held.streams < offered.streams {
-            return Err(AcceptError::StorageTooSmall);
-        }
-        let (secrets, hello, remote_id) = incoming.into_parts();
-        connection.mode.mode = hello.mode;
-        connection.establish(&secrets, remote_id, offered, hello.credit, &hello.addresses, now);
-        Ok(connection)
+        let mut connection = Self::vacant(config, storage);
+        connection.answer(&incoming, seed, now).map(|()| connection)
     }
 
-    fn new(
-        config: Config,
-        side: Side,
-        peer: PublicKey,
-        id: ConnectionId,
-        random: Random<C>,
-        storage: S,
-        now: Instant,
-    ) -> Self {
+    /// The place of a connection, drained from the start: [`Connection::dial`] and
+    /// [`Connection::answer`] begin one in it, and another when that has drained. What is large is
+    /// so made once, when a board starts, and never moved.
+    pub fn vacant(config: Config, storage: S) -> Self {
+        let (side, now) = (Side::Dialer, Instant::ZERO);
         let streams = Streams::new(side, storage.block_bytes());
         Self {
             side,
-            peer,
-            id,
+            peer: PublicKey([0; 32]),
+            id: ConnectionId(0),
             remote_id: ConnectionId(0),
-            phase: Phase::Handshake,
+            phase: Phase::Drained,
             storage,
-            random,
+            random: Random::new(Seed([0; 32])),
             keys: None,
             dial: None,
             streams,
             datagrams: Datagrams::new(),
-            repairs: Repairs::default(),
+            repairs: Repairs::new(),
             sent: SentTable::new(),
-            links: Links::default(),
+            links: LinksOf::<S::Scale>::default(),
             routing: Routing::new(now),
             parted: None,
             mode: Binding { mode: config.mode, sequence: 0, due: false },
@@ -209,6 +200,72 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             clock: Clock { now, started: now, heard: now, transmit: None, all_down: None },
             config,
         }
+    }
+
+    /// Begins a connection to `peer` in a place that is vacant or drained; the links that were
+    /// reported stay. False: it is in use.
+    pub fn dial(&mut self, identity: Identity, peer: Peer, seed: Seed, now: Instant) -> bool {
+        if self.phase != Phase::Drained {
+            return false;
+        }
+        let mut random = Random::new(seed);
+        let id = ConnectionId(random.u32());
+        self.begin(Side::Dialer, peer.key, id, random, now);
+        self.dial = Some(Dial::new(identity, peer));
+        if self.links.iter().next().is_some() {
+            self.start_race(None, now);
+        }
+        true
+    }
+
+    /// Begins the connection that the listener let in, in a place that is vacant or drained; the
+    /// links that were reported stay. Then hand it the datagram that brought it about.
+    ///
+    /// # Errors
+    /// [`AcceptError::InUse`], and [`AcceptError::StorageTooSmall`] as for [`Connection::accept`].
+    pub fn answer(
+        &mut self,
+        incoming: &Incoming<C>,
+        seed: Seed,
+        now: Instant,
+    ) -> Result<(), AcceptError> {
+        if self.phase != Phase::Drained {
+            return Err(AcceptError::InUse);
+        }
+        let offered = incoming.offered;
+        let held = offered_credit(&mut self.storage);
+        if held.data < offered.data || held.streams < offered.streams {
+            return Err(AcceptError::StorageTooSmall);
+        }
+        self.begin(Side::Responder, incoming.peer, incoming.id, Random::new(seed), now);
+        let Incoming { secrets, hello, remote_id, .. } = incoming;
+        self.mode.mode = hello.mode;
+        self.establish(secrets, *remote_id, offered, hello.credit, &hello.addresses, now);
+        Ok(())
+    }
+
+    /// Everything but the links is as if nothing had been.
+    fn begin(
+        &mut self,
+        side: Side,
+        peer: PublicKey,
+        id: ConnectionId,
+        random: Random<C>,
+        now: Instant,
+    ) {
+        self.side = side;
+        self.peer = peer;
+        self.id = id;
+        self.remote_id = ConnectionId(0);
+        self.phase = Phase::Handshake;
+        self.random = random;
+        self.keys = None;
+        self.dial = None;
+        self.mode = Binding { mode: self.config.mode, sequence: 0, due: false };
+        self.closing = Closing::default();
+        self.stats = Stats::default();
+        self.clock = Clock { now, started: now, heard: now, transmit: None, all_down: None };
+        self.forget_everything();
     }
 
     /// The id in packets that we receive; a demultiplexer routes by it. It never changes.
@@ -284,14 +341,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let (send, receive) = self.streams.wants_memory(&memory);
-        let repair = self.mode.mode == Mode::Repair && parts.repair.len() < MEMORY_BYTES;
+        let repair = self.mode.mode == Mode::Repair && Repairs::wants_memory(parts.repair);
         MemoryWish { send, receive, packets, repair }
-    }
-
-    /// The credit that the storage can honour.
-    fn credit(&mut self) -> Credit {
-        let (streams, memory) = self.streaming();
-        streams.credit(&memory)
     }
 
     /// Time never runs back.
@@ -317,7 +368,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         streams.on_own_credit(offered, &memory);
         streams.on_peer_credit(credit);
         self.routing.establish(addresses, self.side, now);
-        self.routing.advertise.set(&self.links.advertised());
+        // Links that came up before are news already.
+        if self.routing.advertise.sequence() == 0 && !self.links.advertised().is_empty() {
+            self.routing.advertise.on_changed();
+        }
         self.clock.heard = now;
         self.clock.all_down = None;
         self.notices.connected = true;
@@ -360,7 +414,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         self.streams.clear(self.side, &mut memory);
         self.datagrams = Datagrams::new();
-        self.repairs = Repairs::default();
+        self.repairs = Repairs::new();
         self.routing = Routing::new(self.clock.now);
         self.notices = Notices::default();
         self.mode.due = false;
@@ -392,7 +446,7 @@ pub struct MemoryWish {
     pub receive: bool,
     /// Packets in flight.
     pub packets: bool,
-    /// Symbols of error correction ([`MEMORY_BYTES`]).
+    /// Symbols of error correction.
     pub repair: bool,
 }
 

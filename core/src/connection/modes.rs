@@ -9,6 +9,7 @@ use super::links::LinkPolicy;
 use super::memory::PATHS_MAX;
 use super::transmit::{Plan, What, bit};
 use super::{Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::crypto::Crypto;
 use crate::id::{Address, LinkId, Mode, PathId, Side};
 use crate::path::{
@@ -29,7 +30,8 @@ pub(super) struct Standby {
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What the user wants of a link, whether it is up or not. False when too many links have been
-    /// given one: no more than eight can.
+    /// given one, no more than eight can (four on a [board](super::Small)), or if it is a quota and
+    /// the feature `quota` was left out.
     pub fn set_link_policy(&mut self, link: LinkId, policy: LinkPolicy, now: Instant) -> bool {
         let now = self.advance(now);
         let open = self.links.is_open(link);
@@ -71,8 +73,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 continue;
             }
             on_link.round_trip = on_link.round_trip.max(path.recovery.rtt.smoothed());
-            on_link.paths = on_link.paths.saturating_add(1);
-            on_link.missing = on_link.missing.saturating_add(path.missing());
+            on_link.paths = on_link.paths.plus(1);
+            on_link.missing = on_link.missing.plus(path.missing());
         }
         let bytes = bytes.saturating_add(packets.saturating_mul(heads(remote).into()));
         if self.links.count(link, way, bytes as u64, on_link, now) {
@@ -96,7 +98,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let notices: &mut Notices = &mut self.notices;
             notices.link_spent(link);
         }
-        self.links_changed(link, now);
+        self.links_changed(link, self.links.tells(link), now);
     }
 
     /// In the mode `backup`: which path carries everything now, and what the peer should know.

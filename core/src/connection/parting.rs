@@ -16,7 +16,6 @@ use super::{Connection, Storage};
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::PathId;
-use crate::path::Path;
 use crate::recovery::{Acks, Fate, Leftover};
 use crate::stream::Violation;
 use crate::time::{Duration, Instant};
@@ -33,13 +32,18 @@ pub(super) struct Parted {
 }
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
-    /// The path is no more. What it carried goes out by others.
-    pub(super) fn depart(&mut self, path: Path, now: Instant) {
+    /// The path in this slot is no more. What it carried goes out by others.
+    pub(super) fn depart(&mut self, slot: usize, now: Instant) {
         self.forget_parted();
+        let held = self.config.acknowledgement_delay;
+        let Books { paths, mut sent, mut ledger } = self.books();
+        let Some(place) = paths.get_mut(slot) else { return };
+        let Some(path) = place else { return };
         let until = now + (path.recovery.probe_timeout() * 3).clamp(PATIENCE_MIN, PATIENCE_MAX);
-        let Path { id, acks, recovery, .. } = path;
-        let Books { mut sent, mut ledger, .. } = self.books();
-        let leftover = recovery.leave(&mut sent, &mut |carried| ledger.lost(carried));
+        let leftover = path.recovery.leave(&mut sent, &mut |carried| ledger.lost(carried));
+        let acks = core::mem::replace(&mut path.acks, Acks::new(held));
+        let id = path.id;
+        *place = None;
         let tight = sent.room() <= ROOM_TIGHT;
         let ack_due = acks.has_ranges();
         if ack_due || !leftover.is_empty() {

@@ -6,12 +6,12 @@
 use super::ledger::Books;
 use super::transmit::bit;
 use super::{Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::crypto::{Crypto, Outcome};
 use crate::error::{Discard, code};
 use crate::id::{Arrival, ConnectionId, PathId, Side};
 use crate::packet_number::PacketNumber;
 use crate::path::{Acknowledged, Path, PathState, Way};
-use crate::repair::Mixture;
 use crate::stream::{StreamMemory, Violation};
 use crate::time::{Duration, Instant};
 use crate::wire::{Ack, Frame, Frames, Header, Kind, Reader, TAG_BYTES, kind};
@@ -48,6 +48,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         result
     }
 
+    #[inline(never)] // What it has on the stack is not there when a packet is handled.
     fn receive_answer(
         &mut self,
         at: Arrival,
@@ -70,6 +71,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         Ok(())
     }
 
+    #[inline(never)] // So that a listener's handshake does not lie on top of it on a board's stack.
     fn receive_packet(
         &mut self,
         at: Arrival,
@@ -89,8 +91,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let (head, sealed) = datagram.split_at_mut_checked(head_len).ok_or(Discard::Malformed)?;
         let (slot, number, payload) = self.unseal(at, &header, head, sealed, now)?;
         self.clock.heard = now;
-        self.stats.received_packets = self.stats.received_packets.saturating_add(1);
-        self.stats.received_bytes = self.stats.received_bytes.saturating_add(bytes as u64);
+        self.stats.received_packets = self.stats.received_packets.plus(1);
+        self.stats.received_bytes = self.stats.received_bytes.plus(bytes as u64);
         if let Some(path) = self.path_mut(slot) {
             let newest = path.replay.highest().is_none_or(|highest| number > highest);
             path.replay.record(number);
@@ -165,7 +167,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if let Some(keys) = &mut self.keys {
             keys.on_changed_keep_until(until);
         }
-        self.stats.key_changes = self.stats.key_changes.saturating_add(1);
+        self.stats.key_changes = self.stats.key_changes.plus(1);
     }
 
     /// The peer's address on a path changed: a NAT gave it another one, or it moved.
@@ -196,9 +198,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Result<Contents, Discard> {
         let mut contents = Contents::default();
         for frame in Frames::new(payload) {
-            let Ok(frame) = frame else { return Err(self.violated(now)) };
+            let Ok(frame) = &frame else { return Err(self.violated(now)) };
             contents.eliciting |= frame.is_ack_eliciting();
-            match self.on_frame(self.still(slot, path), &frame, now) {
+            match self.on_frame(self.still(slot, path), frame, now) {
                 Ok(()) => {}
                 Err(Violation::NoRoom) => contents.no_room = true,
                 Err(_) => return Err(self.violated(now)),
@@ -230,7 +232,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.on_path_status(*path, *sequence, *status, now);
             }
             Frame::Advertise { sequence, addresses } => {
-                if self.routing.remotes.on_list(*sequence, addresses) {
+                if self.routing.remotes.on_list(*sequence, *addresses) {
                     self.routing.tried.forget_remotes();
                     self.open_paths(now);
                 }
@@ -247,13 +249,40 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             }
             Frame::Repair { first, count, key, sums, data } => {
                 let len = data.len().checked_div((*sums).into()).unwrap_or(0);
-                let mixture = Mixture { first: *first, count: *count, key: *key, len };
-                return self.take_repair(slot, &mixture, data);
+                return self.take_repair(slot, (*first, *count, *key), len, data);
             }
             Frame::Recovered { number } => self.on_recovered(*number),
             of_stream => return self.on_stream_frame(slot, of_stream),
         }
         Ok(())
+    }
+
+    /// What a symbol contains: stream bytes, and messages, which are taken only if they are `news`,
+    /// since none must come twice.
+    pub(super) fn take_contents(
+        &mut self,
+        slot: usize,
+        contents: &[u8],
+        news: bool,
+    ) -> Result<(), Violation> {
+        let mut result = Ok(());
+        for frame in Frames::new(contents) {
+            match &frame.map_err(|_| Violation::Protocol)? {
+                Frame::Datagram { data } | Frame::DatagramSized { data } => {
+                    if news {
+                        self.on_message(slot, data);
+                    }
+                }
+                of_stream if of_stream.is_about_streams() => {
+                    match self.on_stream_frame(slot, of_stream) {
+                        Err(Violation::NoRoom) => result = Err(Violation::NoRoom),
+                        other => other?,
+                    }
+                }
+                _ => return Err(Violation::Protocol),
+            }
+        }
+        result
     }
 
     pub(super) fn on_message(&mut self, slot: usize, data: &[u8]) {
@@ -275,7 +304,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             && let Some(path) = self.path_mut(slot)
         {
             let count = &mut path.counters.data_received;
-            *count = count.saturating_add(data.len() as u64);
+            *count = count.plus(data.len() as u64);
         }
         let parts = self.storage.parts();
         let mut memory =
@@ -322,7 +351,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 path.acks.on_ack_of_ack(*largest);
             }
         }
-        self.repairs.demand.on_lost(lost);
+        self.repairs.on_lost(lost);
         self.judge_length(slot, length_probe, now);
         if changed {
             self.path_alive(slot, now);

@@ -17,6 +17,7 @@ use super::ledger::Books;
 use super::memory::Storage;
 use super::transmit::{bit, list_candidates};
 use super::{Connection, Phase};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::id::{Mode, PathId};
@@ -35,7 +36,7 @@ use heapless::Vec;
 pub(super) struct Repairs {
     pub(super) encoder: Encoder,
     decoder: Decoder,
-    pub(super) demand: Demand,
+    demand: Demand,
     typical: Typical,
     /// The path of the last symbol.
     last: Option<PathId>,
@@ -44,6 +45,30 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is less memory than it takes.
+    pub(super) const fn wants_memory(memory: &[u8]) -> bool {
+        memory.len() < MEMORY_BYTES
+    }
+
+    /// So many packets were lost.
+    pub(super) fn on_lost(&mut self, packets: u64) {
+        self.demand.on_lost(packets);
+    }
+
+    /// Symbols arrived: the first, and bit `i` for the `i`th behind it.
+    pub(super) fn on_symbols_acked(&mut self, first: u32, which: u8) {
+        self.encoder.on_acked(first, which);
+    }
+
+    /// Symbols got lost.
+    pub(super) fn on_symbols_lost(&mut self, first: u32, which: u8) {
+        self.encoder.on_lost(first, which);
+    }
+
     /// Whether the peer should be told of symbols.
     pub(super) fn news(&self) -> bool {
         !self.news.is_empty()
@@ -108,7 +133,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for turn in 0..sums {
             let mixture = Mixture { key: mixture.key.wrapping_add(turn.into()), ..mixture };
             encoder.mix(&mixture, writer.reserve(mixture.len).ok()?, memory);
-            self.stats.repairs_sent = self.stats.repairs_sent.saturating_add(1);
+            self.stats.repairs_sent = self.stats.repairs_sent.plus(1);
         }
         Some(())
     }
@@ -225,38 +250,25 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Result<(), Violation> {
         let memory = self.storage.parts().repair.get_mut(ENCODER_BYTES..).unwrap_or_default();
         let news = self.repairs.decoder.on_source(number, contents, memory);
-        let mut result = Ok(());
-        for frame in Frames::new(contents) {
-            match &frame.map_err(|_| Violation::Protocol)? {
-                Frame::Datagram { data } | Frame::DatagramSized { data } => {
-                    // A message must not come twice.
-                    if news {
-                        self.on_message(slot, data);
-                    }
-                }
-                of_stream if of_stream.is_about_streams() => {
-                    match self.on_stream_frame(slot, of_stream) {
-                        Err(Violation::NoRoom) => result = Err(Violation::NoRoom),
-                        other => other?,
-                    }
-                }
-                _ => return Err(Violation::Protocol),
-            }
+        let result = self.take_contents(slot, contents, news);
+        match result {
+            Ok(()) | Err(Violation::NoRoom) => self.take_recovered(slot).and(result),
+            violation => violation,
         }
-        self.take_recovered(slot)?;
-        result
     }
 
-    /// Repair symbols arrived, each as long as the mixture says.
+    /// Repair symbols of `len` bytes arrived: the first symbol that they cover, how many they cover,
+    /// and the key of the first of them.
     pub(super) fn take_repair(
         &mut self,
         slot: usize,
-        mixture: &Mixture,
+        (first, count, key): (u32, u8, u16),
+        len: usize,
         data: &[u8],
     ) -> Result<(), Violation> {
         let memory = self.storage.parts().repair.get_mut(ENCODER_BYTES..).unwrap_or_default();
-        for (turn, sum) in (0..).zip(data.chunks(mixture.len.max(1))) {
-            let mixture = Mixture { key: mixture.key.wrapping_add(turn), ..*mixture };
+        for (turn, sum) in (0..).zip(data.chunks(len.max(1))) {
+            let mixture = Mixture { first, count, key: key.wrapping_add(turn), len };
             self.repairs.decoder.on_repair(&mixture, sum, memory);
         }
         self.take_recovered(slot)
@@ -280,7 +292,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut memory =
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         while let Some((number, contents)) = self.repairs.decoder.recovered(symbols) {
-            self.stats.recovered = self.stats.recovered.saturating_add(1);
+            self.stats.recovered = self.stats.recovered.plus(1);
             let mut whole = true;
             for frame in Frames::new(contents) {
                 match &frame.map_err(|_| Violation::Protocol)? {

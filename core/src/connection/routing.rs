@@ -4,9 +4,10 @@
 //! needs and carries its answer out. A path whose link went away, on either side, is given up for
 //! good: its number is never used again, and a link that returns gets a new path in one round trip.
 
-use super::links::{LINKS_MAX, LinkChange};
+use super::links::LinkChange;
 use super::memory::PATHS_MAX;
 use super::modes::Standby;
+use super::scale::Scale;
 use super::transmit::bit;
 use super::{Connection, Phase, Storage};
 use crate::crypto::{Crypto, ReplayWindow};
@@ -21,10 +22,10 @@ use core::net::IpAddr;
 use heapless::Vec;
 
 /// The lists behind the choice of paths.
-pub(super) struct Routing {
+pub(super) struct Routing<Z: Scale> {
     pub(super) advertise: Advertise,
-    pub(super) remotes: Remotes,
-    pub(super) tried: Tried,
+    pub(super) remotes: Remotes<Z::Remotes>,
+    pub(super) tried: Tried<Z::Tried>,
     pub(super) told: Told,
     pub(super) standby: Standby,
     /// The number of the next path that we open.
@@ -38,7 +39,7 @@ pub(super) struct Routing {
     pub(super) open_after: Instant,
 }
 
-impl Routing {
+impl<Z: Scale> Routing<Z> {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             advertise: Advertise::new(),
@@ -55,7 +56,7 @@ impl Routing {
 
     pub(super) fn establish(&mut self, addresses: &[Advertised], side: Side, now: Instant) {
         self.next_path = side.parity();
-        self.remotes.on_list(0, addresses);
+        self.remotes.on_list(0, addresses.into());
         self.open_after = match side {
             Side::Dialer => now,
             Side::Responder => now + DIALER_FIRST,
@@ -74,6 +75,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// A link came up, went down, or changed.
     pub fn handle_link(&mut self, link: LinkId, change: LinkChange, now: Instant) {
         let now = self.advance(now);
+        let told = self.links.advertised();
         match change {
             LinkChange::Up(info) => {
                 let (addresses, mtu) = (info.addresses.clone(), info.mtu);
@@ -97,7 +99,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
                 self.give_up_link(link, now);
             }
         }
-        self.links_changed(link, now);
+        let news = self.links.advertised() != told;
+        self.links_changed(link, news, now);
     }
 
     /// All paths of a link are given up.
@@ -109,9 +112,11 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
     }
 
-    /// Peers are told, and new pairs looked for.
-    pub(super) fn links_changed(&mut self, link: LinkId, now: Instant) {
-        self.routing.advertise.set(&self.links.advertised());
+    /// Peers are told if there is `news` of our addresses, and new pairs looked for.
+    pub(super) fn links_changed(&mut self, link: LinkId, news: bool, now: Instant) {
+        if news {
+            self.routing.advertise.on_changed();
+        }
         self.routing.tried.forget_link(link);
         self.open_paths(now);
         if self.phase == Phase::Established {
@@ -154,7 +159,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         for path in self.storage.paths().iter().flatten() {
             let _ = in_use.push(path.pair());
         }
-        let locals: Vec<_, LINKS_MAX> = self.links.locals();
+        let locals = self.links.locals();
         next_pair(&locals, self.routing.remotes.list(), &in_use, &self.routing.tried, now)
     }
 
@@ -174,10 +179,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;
         let opening =
             Opening { id, link, local, remote, class, datagram_bytes_max, token, standing };
-        let mut path = Path::new(opening, &self.config, now);
+        let path = slots.get_mut(slot)?.insert(Path::new(opening, &self.config, now));
         path.remote_link = self.routing.remotes.link_of(&remote);
         path.recovery.set_line_rate(rate);
-        *slots.get_mut(slot)? = Some(path);
         let (streams, mut memory) = self.streaming();
         streams.clear_lane(slot, &mut memory);
         self.notices.path_changed(slot);
@@ -214,20 +218,21 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Removes a path for good; what it carried is sent again on others. `announce`: the peer does
     /// not know yet.
     pub(super) fn give_up(&mut self, slot: usize, announce: bool, now: Instant) {
-        let paths = self.storage.parts().paths;
-        let Some(path) = paths.get_mut(slot).and_then(Option::take) else { return };
-        self.links.write_off(path.link, path.missing());
+        let Some(Some(path)) = self.storage.parts().paths.get_mut(slot) else { return };
+        let (id, missing, state) = (path.id, path.missing(), path.state());
+        let (link, remote) = (path.link, path.remote);
+        self.depart(slot, now);
+        self.links.write_off(link, missing);
         self.routing.copies_due &= !bit(slot);
-        self.notices.path_gone(path.id);
+        self.notices.path_gone(id);
         match announce {
-            true => self.routing.told.tell(path.id, PathStatus::Gone),
-            false => self.routing.told.forget(path.id),
+            true => self.routing.told.tell(id, PathStatus::Gone),
+            false => self.routing.told.forget(id),
         }
-        if path.state() == PathState::Probing {
+        if state == PathState::Probing {
             let only_hope = self.clock.all_down.is_some();
-            self.routing.tried.failed(path.link, path.remote, only_hope, now);
+            self.routing.tried.failed(link, remote, only_hope, now);
         }
-        self.depart(path, now);
     }
 
     /// The peer's word on a path.

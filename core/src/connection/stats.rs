@@ -1,5 +1,6 @@
 //! Counters that a caller may read at any time. They only grow.
 
+use crate::arithmetic::Wide;
 use crate::error::Discard;
 
 /// What one connection has done so far.
@@ -49,6 +50,6 @@ impl Stats {
             Discard::Malformed => &mut self.malformed,
             _ => &mut self.discarded,
         };
-        *counter = counter.saturating_add(1);
+        *counter = counter.plus(1);
     }
 }

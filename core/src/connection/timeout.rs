@@ -4,6 +4,7 @@ use super::ledger::Books;
 use super::memory::PATHS_MAX;
 use super::transmit::bit;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::carried::Carried;
 use crate::crypto::Crypto;
 use crate::id::Mode;
@@ -125,7 +126,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let lost = path.count_losses();
         path.on_settled(path.recovery.oldest_unacked_sent_at());
         let length_probe = ledger.length_probe;
-        self.repairs.demand.on_lost(lost);
+        self.repairs.on_lost(lost);
         self.judge_length(slot, length_probe, now);
     }
 
@@ -153,7 +154,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(state) = changed else { return };
         self.notices.path_changed(slot);
         if state == PathState::Suspect {
-            self.stats.suspicions = self.stats.suspicions.saturating_add(1);
+            self.stats.suspicions = self.stats.suspicions.plus(1);
             if let Some(path) = self.path_mut(slot) {
                 path.trust.fall(now);
             }
@@ -226,7 +227,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             let Some(path) = path.as_mut().filter(|_| *wanted) else { continue };
             path.recovery.for_each_in_flight(&mut sent, &mut |carried| {
                 if let Carried::Stream { len, .. } = carried {
-                    bytes = bytes.saturating_add(len.into());
+                    bytes = bytes.plus(len.into());
                 }
                 ledger.lost(carried);
             });
@@ -285,8 +286,8 @@ mod tests {
         // As few packets as the smallest board has, for two paths.
         let memory = Memory::<2, 2, 6, 16_384, 16_384>::new();
         let config = Config::default();
-        let mut connection: Connection<_, Software> =
-            Connection::new(config, Side::Dialer, peer, id, random, memory, now);
+        let mut connection: Connection<_, Software> = Connection::vacant(config, memory);
+        connection.begin(Side::Dialer, peer, id, random, now);
         let at = |link| Arrival { link: LinkId(link), local: None, remote: Address::Serial };
         for link in 0..2 {
             let addresses = [Address::Serial].into_iter().collect();

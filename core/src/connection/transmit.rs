@@ -9,6 +9,7 @@ use super::length::{LengthProbe, write_probe};
 use super::memory::PATHS_MAX;
 use super::timeout::BUDGET_MIN;
 use super::{CloseReason, Connection, Phase, Storage};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::crypto::Crypto;
 use crate::error::code;
@@ -164,7 +165,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             if single || !plan.what.is_data() || !full || !next_fits {
                 break;
             }
-            plan.more = plan.more.saturating_sub(bytes as u64);
+            plan.more = plan.more.minus(bytes as u64);
             if plan.more >= segment_size as u64 {
                 continue;
             }
@@ -257,8 +258,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             StreamMemory { slots: parts.streams, send: parts.send, receive: parts.receive };
         let waiting = self.streams.waiting(&memory);
         let control = waiting.control || control;
-        let bytes =
-            waiting.fresh.saturating_add(waiting.again).saturating_add(self.datagrams.waiting());
+        let bytes = waiting.fresh.plus(waiting.again).plus(self.datagrams.waiting());
         let room = self.sent.room(parts.sent).saturating_sub(PATHS_MAX * 2);
         let mut candidates = Vec::new();
         list_candidates(parts.paths, now, &mut candidates);
@@ -303,10 +303,10 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return 0;
         }
         let Some(late) = tail(candidates, now) else { return 0 };
-        let others = (candidates.len() as u64).saturating_sub(1);
-        let bets = others.saturating_mul(TAIL_FREE);
-        let allowed = (self.stats.sent_bytes / TAIL_SHARE).saturating_add(bets);
-        if self.stats.tail_bytes.saturating_add(late.bytes) > allowed {
+        let others = (candidates.len() as u64).minus(1);
+        let bets = others.times(TAIL_FREE);
+        let allowed = (self.stats.sent_bytes / TAIL_SHARE).plus(bets);
+        if self.stats.tail_bytes.plus(late.bytes) > allowed {
             return 0;
         }
         let mut slots = [false; PATHS_MAX];
@@ -314,7 +314,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             *slot = true;
         }
         let queued = self.copy_flights(&slots);
-        self.stats.tail_bytes = self.stats.tail_bytes.saturating_add(queued);
+        self.stats.tail_bytes = self.stats.tail_bytes.plus(queued);
         queued
     }
 
@@ -347,7 +347,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let keys = self.keys.as_mut()?;
         if keys.wants_change(self.config.packets_per_key) {
             keys.change();
-            self.stats.key_changes = self.stats.key_changes.saturating_add(1);
+            self.stats.key_changes = self.stats.key_changes.plus(1);
         }
         let kept = if self.phase == Phase::Closing { 0 } else { FAREWELL };
         if keys.left() <= kept {
@@ -436,8 +436,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Enters a packet that was sealed into the books.
     pub(super) fn book(&mut self, slot: usize, len: usize, written: &Written, now: Instant) {
-        self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
-        self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(len as u64);
+        self.stats.sent_packets = self.stats.sent_packets.plus(1);
+        self.stats.sent_bytes = self.stats.sent_bytes.plus(len as u64);
         let parts = self.storage.parts();
         let Some(path) = parts.paths.get_mut(slot).and_then(Option::as_mut) else { return };
         let mut sent = Sent { table: &mut self.sent, slots: parts.sent };
@@ -502,8 +502,8 @@ mod tests {
         let config = crate::config::Config::default();
         let random = Random::new(Seed([1; 32]));
         let (id, peer) = (ConnectionId(1), PublicKey([2; 32]));
-        let mut connection =
-            Connection::new(config, Side::Dialer, peer, id, random, Board::new(), now);
+        let mut connection = Connection::vacant(config, Board::new());
+        connection.begin(Side::Dialer, peer, id, random, now);
         let info = LinkInfo {
             rate: None,
             mtu: 1_400,

@@ -10,6 +10,7 @@
 //! a response that does not open is forgotten, and the next may be the right one. Retries and the
 //! deadline are the connection's.
 
+use crate::storage::copy;
 use core::fmt;
 use core::ops::RangeInclusive;
 
@@ -96,7 +97,7 @@ impl<C: Crypto> Initiator<C> {
     pub fn write(&self, cookie: Option<&[u8; 16]>, into: &mut [u8]) -> Option<usize> {
         let message = self.message.get(..self.len).filter(|message| !message.is_empty())?;
         let into = into.get_mut(..self.len)?;
-        into.copy_from_slice(message);
+        copy(message, into);
         if let Some(cookie) = cookie {
             let (before, place) = into.split_last_chunk_mut()?;
             *place = C::mac(cookie, &[before]);

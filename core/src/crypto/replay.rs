@@ -10,6 +10,7 @@
 //! The bit of number n stands at n modulo 1,024; moving up clears the bits that change their meaning.
 //! A number is recorded only after its packet's seal has opened: a forged one must not burn it.
 
+use crate::arithmetic::Wide;
 use crate::packet_number::PacketNumber;
 
 /// How far behind the highest number a packet may be and still be told from a replay.
@@ -47,7 +48,7 @@ impl ReplayWindow {
         match self.highest {
             None => self.highest = Some(number),
             Some(highest) if number > highest => {
-                self.forget(highest.saturating_add(1), number);
+                self.forget(highest.plus(1), number);
                 self.highest = Some(number);
             }
             // Its bit stands for a newer number by now.

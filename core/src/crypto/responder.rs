@@ -67,6 +67,7 @@ pub fn ephemeral(datagram: &[u8]) -> Option<[u8; 32]> {
 
 /// Opens an initiation: [`Discard::Forged`] if the check or a seal is wrong, [`Discard::Malformed`]
 /// if its Hello cannot be read. The check comes first here too, whoever made it before.
+#[inline(never)] // So that not all of a handshake is on the stack at once.
 pub fn read_initiation<C: Crypto>(
     identity: &Identity,
     datagram: &mut [u8],
@@ -103,8 +104,9 @@ impl<C: Crypto> Request<C> {
     /// the Hello names, or is [`NO_PSK`](super::NO_PSK); `connection` is our id, `credit` what we
     /// lend; addresses that do not fit into `into`, or would make the response longer than the
     /// initiation, are left out. [`Discard::NoRoom`] if it does not fit without any.
+    #[inline(never)] // So that not all of a handshake is on the stack at once.
     pub fn respond(
-        self,
+        &self,
         psk: &Psk,
         connection: ConnectionId,
         credit: Credit,
@@ -122,7 +124,7 @@ impl<C: Crypto> Request<C> {
             .and_then(|into| Response::write(into, self.connection))
             .ok_or(Discard::NoRoom)?;
 
-        let mut noise = self.noise;
+        let mut noise = self.noise.clone();
         let secret = random.bytes();
         *message.ephemeral = C::public(&secret);
         noise.mix_ephemeral(message.ephemeral);

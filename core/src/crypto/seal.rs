@@ -23,6 +23,7 @@
 //! The receiving key of the next epoch is made beforehand: a forged packet of the other phase costs
 //! no more than any other, and changes nothing.
 
+use crate::arithmetic::Wide;
 use core::fmt;
 
 use super::noise::hmac;
@@ -93,7 +94,7 @@ impl<C: Crypto> PacketKeys<C> {
         header: &[u8],
         payload: &mut [u8],
     ) -> [u8; 16] {
-        self.sealed = self.sealed.saturating_add(1);
+        self.sealed = self.sealed.plus(1);
         let key = &self.send.key;
         C::seal(&key.key, &key.iv.nonce(path, number), header, payload)
     }
@@ -126,7 +127,7 @@ impl<C: Crypto> PacketKeys<C> {
         if key_changed {
             self.follow();
         }
-        self.opened = self.opened.saturating_add(1);
+        self.opened = self.opened.plus(1);
         Ok(Opened { key_changed })
     }
 

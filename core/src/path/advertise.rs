@@ -4,38 +4,25 @@
 //! counts. There are no additions and removals that could get lost.
 
 use crate::id::{Address, CostClass, LinkId};
-use crate::wire::{Advertised, AdvertisedList, Frame};
+use crate::storage::table::Table;
+use crate::wire::{AddressList, Advertised};
 
-/// Our own addresses, and whether the peer has heard of them.
-#[derive(Clone, Debug)]
+/// Whether the peer has heard of our own addresses as they are now.
+#[derive(Clone, Debug, Default)]
 pub struct Advertise {
-    list: AdvertisedList,
     sequence: u32,
     due: bool,
-}
-
-impl Default for Advertise {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Advertise {
     /// Nothing to tell.
     #[must_use]
     pub const fn new() -> Self {
-        Self { list: AdvertisedList::new(), sequence: 0, due: false }
+        Self { sequence: 0, due: false }
     }
 
-    /// The list is this now; a list that did not change is not told again.
-    pub fn set(&mut self, list: &[Advertised]) {
-        if self.list.as_slice() == list {
-            return;
-        }
-        self.list.clear();
-        for advertised in list {
-            let _ = self.list.push(*advertised);
-        }
+    /// The list has changed.
+    pub const fn on_changed(&mut self) {
         self.sequence = self.sequence.saturating_add(1);
         self.due = true;
     }
@@ -52,12 +39,6 @@ impl Advertise {
         self.sequence
     }
 
-    /// The frame that tells it.
-    #[must_use]
-    pub fn frame(&self) -> Frame<'static> {
-        Frame::Advertise { sequence: self.sequence, addresses: self.list.clone() }
-    }
-
     /// It was sent.
     pub fn on_sent(&mut self, sequence: u32) {
         self.due &= sequence != self.sequence;
@@ -72,13 +53,13 @@ impl Advertise {
 /// The peer's addresses: those that it tells, and those that it was dialled at, which may lead to
 /// it through a translator of addresses that it knows nothing of.
 #[derive(Clone, Debug, Default)]
-pub struct Remotes {
-    list: AdvertisedList,
+pub struct Remotes<T> {
+    list: T,
     told: usize,
     sequence: u32,
 }
 
-impl Remotes {
+impl<T: Table<Advertised>> Remotes<T> {
     /// None known.
     #[must_use]
     pub fn new() -> Self {
@@ -86,17 +67,17 @@ impl Remotes {
     }
 
     /// A list arrived; returns whether it is news. The handshake's has the number zero.
-    pub fn on_list(&mut self, sequence: u32, list: &[Advertised]) -> bool {
+    pub fn on_list(&mut self, sequence: u32, list: AddressList<'_>) -> bool {
         if sequence < self.sequence || sequence == self.sequence && sequence != 0 {
             return false;
         }
         self.sequence = sequence;
         let before = core::mem::take(&mut self.list);
-        let dialled = before.iter().skip(self.told);
-        for advertised in list {
-            let _ = self.list.push(*advertised);
+        let dialled = before.list().iter().skip(self.told);
+        for advertised in list.iter() {
+            let _ = self.list.list_mut().push(advertised);
         }
-        self.told = self.list.len();
+        self.told = self.list.list().len();
         for advertised in dialled {
             self.add_dialled(advertised.address);
         }
@@ -106,30 +87,31 @@ impl Remotes {
     /// An address that was dialled. It is taken for a link of its own until it proves to be one
     /// of the others.
     pub fn add_dialled(&mut self, address: Address) {
-        if self.list.iter().any(|known| known.address == address) {
+        if self.list.list().iter().any(|known| known.address == address) {
             return;
         }
-        let place = u8::try_from(self.list.len()).unwrap_or(u8::MAX);
+        let place = u8::try_from(self.list.list().len()).unwrap_or(u8::MAX);
         let link = LinkId(u8::MAX.wrapping_sub(place));
-        let _ = self.list.push(Advertised { link, class: CostClass::Wired, address });
+        let _ = self.list.list_mut().push(Advertised { link, class: CostClass::Wired, address });
     }
 
     /// The list.
     #[must_use]
     pub fn list(&self) -> &[Advertised] {
-        &self.list
+        self.list.list()
     }
 
     /// The peer's link that has this address.
     #[must_use]
     pub fn link_of(&self, address: &Address) -> Option<LinkId> {
-        self.list.iter().find(|known| known.address == *address).map(|known| known.link)
+        self.list.list().iter().find(|known| known.address == *address).map(|known| known.link)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heapless::Vec;
 
     fn entry(link: u8) -> Advertised {
         Advertised { link: LinkId(link), class: CostClass::Wired, address: Address::Serial }
@@ -139,13 +121,13 @@ mod tests {
     fn a_list_is_due_until_the_newest_was_sent() {
         // spec: 11.1-1
         let mut ours = Advertise::new();
-        ours.set(&[entry(1)]);
+        ours.on_changed();
         let first = ours.sequence();
         ours.on_sent(first);
         assert!(!ours.due());
         ours.on_lost(first);
         assert!(ours.due());
-        ours.set(&[entry(2)]);
+        ours.on_changed();
         ours.on_sent(first);
         assert!(ours.due(), "the newer list has not been sent");
         ours.on_sent(ours.sequence());
@@ -156,12 +138,12 @@ mod tests {
     #[test]
     fn dialled_addresses_stay_beside_those_that_are_told() {
         let dialled = Address::Ip("203.0.113.7:7000".parse().unwrap());
-        let mut theirs = Remotes::new();
-        theirs.on_list(0, &[entry(1)]);
+        let mut theirs = <Remotes<Vec<Advertised, 16>>>::new();
+        theirs.on_list(0, (&[entry(1)][..]).into());
         theirs.add_dialled(dialled);
         theirs.add_dialled(Address::Serial);
         assert_eq!(theirs.list().len(), 2, "the serial line was told of");
-        theirs.on_list(1, &[entry(2)]);
+        theirs.on_list(1, (&[entry(2)][..]).into());
         assert_eq!(theirs.list().len(), 2);
         assert_eq!(theirs.list()[1].address, dialled);
     }
@@ -169,10 +151,10 @@ mod tests {
     #[test]
     fn only_newer_lists_count() {
         // spec: 11.1-2
-        let mut theirs = Remotes::new();
-        assert!(theirs.on_list(2, &[entry(1)]));
-        assert!(!theirs.on_list(1, &[entry(2)]));
-        assert!(!theirs.on_list(2, &[entry(2)]));
+        let mut theirs = <Remotes<Vec<Advertised, 16>>>::new();
+        assert!(theirs.on_list(2, (&[entry(1)][..]).into()));
+        assert!(!theirs.on_list(1, (&[entry(2)][..]).into()));
+        assert!(!theirs.on_list(2, (&[entry(2)][..]).into()));
         assert_eq!(theirs.list(), [entry(1)]);
     }
 }

@@ -9,6 +9,7 @@
 //! A loss weighs twice as much as an arrival: to be wrong by a few milliseconds costs less than to
 //! lose the same message again.
 
+use crate::arithmetic::Wide;
 use crate::time::Duration;
 
 /// The share of a path's packets that get lost lately.
@@ -48,8 +49,8 @@ impl LossRate {
     #[must_use]
     pub fn lateness(&self, repair: Duration) -> Duration {
         let share = u64::from(self.share.min(SHARE_MAX));
-        let kept = u64::from(ONE).saturating_sub(share);
-        let micros = repair.as_micros().saturating_mul(share);
+        let kept = u64::from(ONE).minus(share);
+        let micros = repair.as_micros().times(share);
         micros.checked_div(kept).map_or(Duration::ZERO, Duration::from_micros)
     }
 }

@@ -43,6 +43,10 @@ mod pairs;
 #[expect(clippy::module_inception, reason = "the room is named after its main concept")]
 mod path;
 mod probe;
+#[cfg(feature = "quota")]
+mod quota;
+#[cfg(not(feature = "quota"))]
+#[path = "unmetered.rs"]
 mod quota;
 mod redundant;
 mod schedule;
@@ -57,7 +61,7 @@ pub use backup::{Member, in_use, prefer};
 pub use elsewhere::elsewhere;
 pub use loss::LossRate;
 pub use mtu::{BASE_IPV4, Mtu, Search, SearchInput, heads};
-pub use pairs::{LocalLink, Pair, PairInUse, Tried, next_pair};
+pub use pairs::{Failure, LocalLink, Pair, PairInUse, Tried, next_pair};
 pub use path::{Acknowledged, Opening, Path, PathCounters, PathReport, Patience, Standing};
 pub use probe::Validation;
 pub use quota::{Meter, OnLink, Way};

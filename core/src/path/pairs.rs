@@ -9,30 +9,26 @@
 //! in between may lead nowhere. A pair that did not work is left alone for a while, longer each time.
 
 use crate::id::{Address, CostClass, LinkId};
+use crate::storage::table::Table;
 use crate::time::{Duration, Instant};
 use crate::wire::Advertised;
 use core::net::IpAddr;
-use heapless::Vec;
 
 /// A local link, as far as pairing is concerned.
-#[derive(Clone, Debug)]
-pub struct LocalLink {
+#[derive(Clone, Copy, Debug)]
+pub struct LocalLink<'l> {
     /// Its number.
     pub link: LinkId,
     /// What it costs.
     pub class: CostClass,
-    addresses: Vec<Address, LOCAL_ADDRESSES_MAX>,
+    addresses: &'l [Address],
 }
 
-impl LocalLink {
+impl<'l> LocalLink<'l> {
     /// A link with these addresses.
     #[must_use]
-    pub fn new(link: LinkId, class: CostClass, addresses: &[Address]) -> Self {
-        let mut known = Vec::new();
-        for address in addresses {
-            let _ = known.push(*address);
-        }
-        Self { link, class, addresses: known }
+    pub const fn new(link: LinkId, class: CostClass, addresses: &'l [Address]) -> Self {
+        Self { link, class, addresses }
     }
 }
 
@@ -63,10 +59,10 @@ pub struct PairInUse {
 /// The pair to try next. `None`: every link that can be used is, or must wait.
 #[must_use]
 pub fn next_pair(
-    locals: &[LocalLink],
+    locals: &[LocalLink<'_>],
     remotes: &[Advertised],
     in_use: &[PairInUse],
-    tried: &Tried,
+    tried: &Tried<impl Table<Failure>>,
     now: Instant,
 ) -> Option<Pair> {
     // Whether a path keeps its links from a pair that looks so much alike.
@@ -112,12 +108,13 @@ pub fn next_pair(
 
 /// Pairs that did not work, and when they may be tried again.
 #[derive(Clone, Debug, Default)]
-pub struct Tried {
-    pairs: Vec<Failure, TRIED_MAX>,
+pub struct Tried<T> {
+    pairs: T,
 }
 
+/// A pair that did not work.
 #[derive(Clone, Copy, Debug)]
-struct Failure {
+pub struct Failure {
     link: LinkId,
     remote: Address,
     wait: Duration,
@@ -126,7 +123,7 @@ struct Failure {
     told: bool,
 }
 
-impl Tried {
+impl<T: Table<Failure>> Tried<T> {
     /// Nothing failed yet.
     #[must_use]
     pub fn new() -> Self {
@@ -137,7 +134,7 @@ impl Tried {
     /// alive at all, it is the `only_hope` and soon tried again: the idle timeout ends that.
     pub fn failed(&mut self, link: LinkId, remote: Address, only_hope: bool, now: Instant) {
         let least = if only_hope { WAIT_ONLY_HOPE } else { WAIT_MIN };
-        let known = self.pairs.iter_mut().find(|p| p.link == link && p.remote == remote);
+        let known = self.pairs.list_mut().iter_mut().find(|p| p.link == link && p.remote == remote);
         match known {
             Some(failure) => {
                 let doubled = (failure.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
@@ -146,40 +143,40 @@ impl Tried {
                 failure.told = false;
             }
             None => {
-                if self.pairs.is_full() {
-                    self.pairs.pop();
+                if self.pairs.list().is_full() {
+                    self.pairs.list_mut().pop();
                 }
                 let failure =
                     Failure { link, remote, wait: least, until: now + least, told: false };
-                let _ = self.pairs.push(failure);
+                let _ = self.pairs.list_mut().push(failure);
             }
         }
     }
 
     /// The pair works.
     pub fn forget(&mut self, link: LinkId, remote: Address) {
-        self.pairs.retain(|pair| pair.link != link || pair.remote != remote);
+        self.pairs.list_mut().retain(|pair| pair.link != link || pair.remote != remote);
     }
 
     /// The link changed: what failed on it may work now.
     pub fn forget_link(&mut self, link: LinkId) {
-        self.pairs.retain(|pair| pair.link != link);
+        self.pairs.list_mut().retain(|pair| pair.link != link);
     }
 
     /// The peer's addresses changed: everything may work now.
     pub fn forget_remotes(&mut self) {
-        self.pairs.clear();
+        self.pairs.list_mut().clear();
     }
 
     /// When a pair may be tried again.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.pairs.iter().filter(|pair| !pair.told).map(|pair| pair.until).min()
+        self.pairs.list().iter().filter(|pair| !pair.told).map(|pair| pair.until).min()
     }
 
     /// Marks the moments that have come.
     pub fn expire(&mut self, now: Instant) {
-        for pair in &mut self.pairs {
+        for pair in self.pairs.list_mut().iter_mut() {
             pair.told |= pair.until <= now;
         }
     }
@@ -187,14 +184,17 @@ impl Tried {
     /// Whether it is too early to try a pair again.
     #[must_use]
     pub fn must_wait(&self, link: LinkId, remote: Address, now: Instant) -> bool {
-        self.pairs.iter().any(|pair| pair.link == link && pair.remote == remote && now < pair.until)
+        self.pairs
+            .list()
+            .iter()
+            .any(|pair| pair.link == link && pair.remote == remote && now < pair.until)
     }
 }
 
 /// How much a remote address looks like the link's, and which of these looks most like it. `None`
 /// when datagrams cannot get there at all.
 fn likeness(
-    local: &LocalLink,
+    local: &LocalLink<'_>,
     remote: Address,
     remotes: &[Advertised],
 ) -> Option<(u32, Option<IpAddr>)> {
@@ -216,7 +216,7 @@ fn is_ipv6(address: &Address) -> bool {
 
 /// How many leading bits the nearest of the link's addresses has in common with `remote`, and
 /// which address that is; `None` when datagrams cannot get there at all.
-fn most_alike(local: &LocalLink, remote: Address) -> Option<(u32, Option<IpAddr>)> {
+fn most_alike(local: &LocalLink<'_>, remote: Address) -> Option<(u32, Option<IpAddr>)> {
     let common = |address: &Address| match (address, &remote) {
         (Address::Serial, Address::Serial) => Some((u32::MAX, None)),
         (Address::Ip(ours), Address::Ip(theirs)) => reaches(ours.ip(), theirs.ip())
@@ -252,8 +252,6 @@ const SUBNET_IPV4: u32 = 24;
 const SUBNET_IPV6: u32 = 64;
 /// More than any two IPv6 addresses have in common, and less than two ends of a serial line.
 const BOTH: u32 = 129;
-const LOCAL_ADDRESSES_MAX: usize = 6;
-const TRIED_MAX: usize = 16;
 const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_ONLY_HOPE: Duration = Duration::from_millis(300);
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -266,14 +264,16 @@ mod tests {
     use std::collections::BTreeSet;
     use std::vec;
 
+    type Failures = Tried<heapless::Vec<Failure, 16>>;
+
     fn address(subnet: u8, host: u8) -> Address {
         Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 7, subnet, host)), 7_000))
     }
 
     fn open_all(
-        locals: &[LocalLink],
+        locals: &[LocalLink<'_>],
         remotes: &[Advertised],
-        tried: &Tried,
+        tried: &Failures,
     ) -> vec::Vec<PairInUse> {
         let mut in_use = vec![];
         while let Some(pair) = next_pair(locals, remotes, &in_use, tried, Instant::ZERO) {
@@ -291,12 +291,15 @@ mod tests {
         /// takes; where subnets match, it is they that are joined.
         #[test]
         fn all_links_are_used_and_no_needless_pairs(n in 1_u8..6, m in 1_u8..6, rotate in 0_u8..6) {
-            let locals: vec::Vec<_> = (0..n).map(|i| LocalLink::new(LinkId(i), CostClass::Wired, &[address(i, 1)])).collect();
+            let addresses: vec::Vec<_> = (0..n).map(|i| [address(i, 1)]).collect();
+            let locals: vec::Vec<_> = (0..n)
+                .map(|i| LocalLink::new(LinkId(i), CostClass::Wired, &addresses[usize::from(i)]))
+                .collect();
             let remotes: vec::Vec<_> = (0..m)
                 .map(|i| (i + rotate) % m)
                 .map(|i| Advertised { link: LinkId(100 + i), class: CostClass::Wired, address: address(i, 2) })
                 .collect();
-            let used = open_all(&locals, &remotes, &Tried::new());
+            let used = open_all(&locals, &remotes, &Failures::new());
             prop_assert_eq!(used.len(), usize::from(n.max(m)));
             prop_assert_eq!(used.iter().map(|p| p.link).collect::<BTreeSet<_>>().len(), usize::from(n));
             prop_assert_eq!(used.iter().map(|p| p.remote).collect::<BTreeSet<_>>().len(), usize::from(m));
@@ -310,7 +313,8 @@ mod tests {
     /// each end of the cable was paired with what there was.
     #[test]
     fn a_probing_path_does_not_keep_its_links_from_a_better_pair() {
-        let link = |i| LocalLink::new(LinkId(i), CostClass::Wired, &[address(i, 1)]);
+        let addresses = [[address(0, 1)], [address(1, 1)]];
+        let link = |i| LocalLink::new(LinkId(i), CostClass::Wired, &addresses[usize::from(i)]);
         let far = |i| Advertised {
             link: LinkId(100 + i),
             class: CostClass::Wired,
@@ -327,7 +331,7 @@ mod tests {
                 &[link(0), link(1)],
                 &[far(0), far(1)],
                 in_use,
-                &Tried::new(),
+                &Failures::new(),
                 Instant::ZERO,
             );
             pair.map(|pair| (pair.link.0, pair.remote))
@@ -341,12 +345,12 @@ mod tests {
     #[test]
     fn the_shorter_header_wins_where_both_families_lead_to_the_neighbour() {
         let six = |text: &str| Address::Ip(text.parse().unwrap());
-        let local =
-            LocalLink::new(LinkId(0), CostClass::Wired, &[six("[2001:db8:1::1]:1"), address(0, 1)]);
+        let addresses = [six("[2001:db8:1::1]:1"), address(0, 1)];
+        let local = LocalLink::new(LinkId(0), CostClass::Wired, &addresses);
         let far = |address| Advertised { link: LinkId(9), class: CostClass::Wired, address };
         let chosen = |remotes: [Address; 2]| {
             let remotes = remotes.map(far);
-            next_pair(core::slice::from_ref(&local), &remotes, &[], &Tried::new(), Instant::ZERO)
+            next_pair(core::slice::from_ref(&local), &remotes, &[], &Failures::new(), Instant::ZERO)
                 .map(|pair| pair.remote)
         };
         let (neighbour, stranger) = (six("[2001:db8:1::2]:1"), six("[2001:db8:7::2]:1"));
@@ -358,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_pair_that_failed_waits_and_waits_longer() {
-        let mut tried = Tried::new();
+        let mut tried = Failures::new();
         let now = Instant::ZERO;
         tried.failed(LinkId(0), address(0, 2), false, now);
         assert!(tried.must_wait(LinkId(0), address(0, 2), now + Duration::from_millis(900)));
@@ -372,10 +376,11 @@ mod tests {
     #[test]
     fn scopes_that_cannot_meet_are_never_paired() {
         let loopback = Address::Ip("127.0.0.1:7000".parse().unwrap());
-        let locals = [LocalLink::new(LinkId(0), CostClass::Wired, &[address(0, 1)])];
+        let addresses = [address(0, 1)];
+        let locals = [LocalLink::new(LinkId(0), CostClass::Wired, &addresses)];
         let far = |address| Advertised { link: LinkId(9), class: CostClass::Wired, address };
         for remote in [loopback, Address::Serial, Address::Ip("[fe80::1]:7000".parse().unwrap())] {
-            assert!(open_all(&locals, &[far(remote)], &Tried::new()).is_empty());
+            assert!(open_all(&locals, &[far(remote)], &Failures::new()).is_empty());
         }
     }
 }

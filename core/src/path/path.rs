@@ -13,6 +13,7 @@ use super::silence::Silence;
 use super::state::{PathInput, PathState};
 use super::throughput::{News, Throughput};
 use super::trust::Trust;
+use crate::arithmetic::Wide;
 use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
@@ -60,6 +61,15 @@ pub struct Path {
     throughput: Throughput,
     loss: LossRate,
     silence: Silence,
+    _here: Here,
+}
+
+/// With it, the place of a path is all zeros while there is none: a board's empty memory takes no
+/// room in its flash, and need not be written when it starts. Nothing relies on that.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+enum Here {
+    Yes = 1,
 }
 
 /// What a path has done so far.
@@ -209,6 +219,7 @@ impl Path {
             throughput: Throughput::new(),
             loss: LossRate::new(),
             silence: Silence::new(config.acknowledgement_delay, now),
+            _here: Here::Yes,
         }
     }
 
@@ -260,7 +271,7 @@ impl Path {
             rate,
             delay: self.recovery.rtt.min() / 2,
             risk: self.loss.lateness(self.recovery.probe_timeout() + self.recovery.rtt.min() / 2),
-            queue: Duration::of_bytes(in_flight.saturating_sub(carried), rate),
+            queue: Duration::of_bytes(in_flight.minus(carried), rate),
             in_flight,
             window: self.recovery.window(),
             datagram: self.mtu.length().into(),
@@ -273,25 +284,23 @@ impl Path {
     /// A packet that opened arrived.
     pub fn on_datagram(&mut self, bytes: usize) {
         self.validation.on_received(bytes as u64);
-        self.counters.received_packets = self.counters.received_packets.saturating_add(1);
-        self.counters.received_bytes = self.counters.received_bytes.saturating_add(bytes as u64);
+        self.counters.received_packets = self.counters.received_packets.plus(1);
+        self.counters.received_bytes = self.counters.received_bytes.plus(bytes as u64);
     }
 
     /// Bytes that the peer sent on it, by the numbers of its packets, and that have not come.
     #[must_use]
     pub fn missing(&self) -> u64 {
-        let sent = self.replay.highest().map_or(0, |highest| highest.0.saturating_add(1));
-        let missing = sent.saturating_sub(self.counters.received_packets);
-        missing.saturating_mul(
-            u64::from(self.mtu.length()).saturating_add(mtu::heads(&self.remote).into()),
-        )
+        let sent = self.replay.highest().map_or(0, |highest| highest.0.plus(1));
+        let missing = sent.minus(self.counters.received_packets);
+        missing.times(u64::from(self.mtu.length()).plus(mtu::heads(&self.remote).into()))
     }
 
     /// A packet was sent.
     pub fn on_sent(&mut self, bytes: usize, eliciting: bool, now: Instant) {
         self.validation.on_sent(bytes as u64);
-        self.counters.sent_packets = self.counters.sent_packets.saturating_add(1);
-        self.counters.sent_bytes = self.counters.sent_bytes.saturating_add(bytes as u64);
+        self.counters.sent_packets = self.counters.sent_packets.plus(1);
+        self.counters.sent_bytes = self.counters.sent_bytes.plus(bytes as u64);
         if bytes >= self.mtu.length().into() {
             self.mtu.on_full_packet(now);
         }
@@ -339,8 +348,8 @@ impl Path {
         self.loss.on_arrived(packets);
         let silent = self.silence.waits(&self.recovery, now);
         let rtt = &self.recovery.rtt;
-        let used = self.recovery.in_flight().saturating_add(bytes);
-        let busy = used.saturating_mul(2) >= self.recovery.window();
+        let used = self.recovery.in_flight().plus(bytes);
+        let busy = used.times(2) >= self.recovery.window();
         let pace = News { bytes, latest: rtt.latest(), least: rtt.min(), busy };
         self.throughput.on_acknowledged(&pace, now);
         self.silence.on_settled(oldest);

@@ -1,6 +1,7 @@
 //! Is the peer really at this address? Path validation (RFC 9000 section 8.2), and the rule that
 //! an address which has not proved itself gets at most three times what came from it.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// The validation of one path's remote address, in both directions.
@@ -103,7 +104,7 @@ impl Validation {
 
     /// Bytes came from the address, under seal: somebody is there, and the way to it may be back.
     pub fn on_received(&mut self, bytes: u64) {
-        self.received = self.received.saturating_add(bytes);
+        self.received = self.received.plus(bytes);
         if self.tries > 0 && !self.validated {
             self.tries = 1;
             self.next = self.next.map(|next| next.min(self.soon));

@@ -16,6 +16,7 @@
 //!
 //! Once a quota is spent it stays spent, until a larger one is given.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// The count of one link.
@@ -67,6 +68,9 @@ pub struct OnLink {
 }
 
 impl Meter {
+    /// Whether quotas are kept.
+    pub const KEEPS_QUOTAS: bool = true;
+
     /// Nothing was carried yet. `None`: as much as there is.
     #[must_use]
     pub fn new(quota: Option<u64>) -> Self {
@@ -98,11 +102,11 @@ impl Meter {
 
     /// So many bytes came or went.
     pub fn count(&mut self, way: Way, bytes: u64, on_link: OnLink, now: Instant) {
-        self.used = self.used.saturating_add(bytes);
+        self.used = self.used.plus(bytes);
         if self.state != State::Open {
             // Of what was under way as much will be missing as before, and no number tells.
             let missing = bytes.checked_div(self.came_for_one).unwrap_or(0);
-            self.used = self.used.saturating_add(if way == Way::In { missing } else { 0 });
+            self.used = self.used.plus(if way == Way::In { missing } else { 0 });
             return;
         }
         self.on_link = on_link;
@@ -112,8 +116,8 @@ impl Meter {
                 self.slice = 0;
                 self.slice_began = now;
             }
-            self.slice = self.slice.saturating_add(bytes);
-            self.came = self.came.saturating_add(bytes);
+            self.slice = self.slice.plus(bytes);
+            self.came = self.came.plus(bytes);
         }
         self.judge(now);
     }
@@ -151,7 +155,7 @@ impl Meter {
     /// Whether it may have to stop before a long run of packets has left.
     #[must_use]
     pub fn is_tight(&self) -> bool {
-        self.left() <= self.reserve().saturating_add(RUN_MAX)
+        self.left() <= self.reserve().plus(RUN_MAX)
     }
 
     /// When it is to be looked at again.
@@ -198,10 +202,10 @@ impl Meter {
     /// What the peer may have under way. Its window doubles in a round trip at most, and grows by
     /// what is acknowledged at most.
     fn reserve(&self) -> u64 {
-        let first = FIRST_WINDOW.saturating_mul(self.on_link.paths.max(1));
-        let doubled = self.peak.max(self.slice).saturating_mul(2).saturating_add(self.slice);
-        let grown = first.saturating_add(self.came);
-        self.margin().saturating_add(doubled.max(first).min(grown))
+        let first = FIRST_WINDOW.times(self.on_link.paths.max(1));
+        let doubled = self.peak.max(self.slice).times(2).plus(self.slice);
+        let grown = first.plus(self.came);
+        self.margin().plus(doubled.max(first).min(grown))
     }
 
     /// With less left than this the link is not taken again.

@@ -16,6 +16,7 @@
 //! more. That is why a slow path can never hold back a fast one.
 
 use super::schedule::{Candidate, Choice, paced_until};
+use crate::arithmetic::Wide;
 use crate::id::CostClass;
 use crate::recovery::Allowance;
 use crate::time::{Duration, Instant};
@@ -42,8 +43,8 @@ impl Lane {
     #[must_use]
     pub fn of(path: &Candidate, waits: bool, now: Instant) -> Self {
         // What the way itself holds does not queue.
-        let queued = path.in_flight.saturating_sub((path.delay * 2).bytes_at(path.rate));
-        let short = queued.saturating_sub(path.datagram.saturating_mul(2));
+        let queued = path.in_flight.minus((path.delay * 2).bytes_at(path.rate));
+        let short = queued.minus(path.datagram.times(2));
         Self {
             index: path.index,
             arrival: path.wait(now) + Duration::of_bytes(queued, path.rate) + path.delay,

@@ -29,6 +29,7 @@
 //!
 //! The promise behind all of it: never slower than the best path alone.
 
+use crate::arithmetic::Wide;
 use crate::id::CostClass;
 use crate::recovery::Allowance;
 use crate::time::{Duration, Instant};
@@ -157,7 +158,7 @@ impl Candidate {
     /// send so much now and there are places for so many packets. Nothing that is put off so long is put off for long.
     pub fn burst(&self, packets: usize) -> u64 {
         let Allowance::Now(allowed) = self.allowance else { return 0 };
-        let places = self.datagram.saturating_mul(packets as u64);
+        let places = self.datagram.times(packets as u64);
         BURST.bytes_at(self.rate).min(allowed).min(places)
     }
 
@@ -173,8 +174,8 @@ impl Candidate {
             Allowance::At(moment) => moment.since(now),
             // Acknowledgements make room as fast as the path delivers.
             Allowance::Full => {
-                let wanted = self.in_flight.saturating_add(self.datagram);
-                Duration::of_bytes(wanted.saturating_sub(self.window), self.rate)
+                let wanted = self.in_flight.plus(self.datagram);
+                Duration::of_bytes(wanted.minus(self.window), self.rate)
             }
         }
     }
@@ -183,7 +184,7 @@ impl Candidate {
     /// some time will most likely be late by as much again.
     fn left(&self) -> Duration {
         // Where little is under way nothing queues, and some of it has arrived already.
-        let trickles = self.in_flight.saturating_mul(4) <= self.window;
+        let trickles = self.in_flight.times(4) <= self.window;
         let queued =
             if trickles { self.queue } else { Duration::of_bytes(self.in_flight, self.rate) };
         queued.max(self.overdue) + self.delay
@@ -223,11 +224,11 @@ fn level<'v>(vessels: impl Iterator<Item = &'v Vessel<'v>> + Clone, bytes: u64) 
     // Begins with all and leaves out those that stay dry: each round drops one or is the last.
     loop {
         let mut width: u64 = 0;
-        let mut area = bytes.saturating_mul(MICROS);
+        let mut area = bytes.times(MICROS);
         for vessel in vessels.clone().filter(|vessel| vessel.floor < level) {
-            let below = vessel.path.rate.saturating_mul(vessel.floor.as_micros());
-            width = width.saturating_add(vessel.path.rate);
-            area = area.saturating_add(below);
+            let below = vessel.path.rate.times(vessel.floor.as_micros());
+            width = width.plus(vessel.path.rate);
+            area = area.plus(below);
         }
         let next = area.checked_div(width).map_or(Duration::MAX, Duration::from_micros);
         if next >= level {

@@ -12,6 +12,7 @@
 //! narrowest place, so acknowledgements come at the rate of that place, whatever the window is:
 //! this file measures it, and the scheduler believes the smaller figure.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// Watches the pace of acknowledgements on one path.
@@ -48,8 +49,8 @@ impl Throughput {
         if news.latest <= news.least + (news.least / 4).max(QUEUE_MIN) {
             // No queue: it may carry more. A round of full use adds a quarter.
             let round = news.least.as_micros().max(1);
-            let more = news.bytes.saturating_mul(250_000).checked_div(round).unwrap_or(0);
-            self.limit = self.limit.map(|limit| limit.saturating_add(more));
+            let more = news.bytes.times(250_000).checked_div(round).unwrap_or(0);
+            self.limit = self.limit.map(|limit| limit.plus(more));
             self.span = None;
             return;
         }
@@ -57,11 +58,11 @@ impl Throughput {
             self.span = news.busy.then_some((now, 0));
             return;
         };
-        let bytes = before.saturating_add(news.bytes);
+        let bytes = before.plus(news.bytes);
         let spent = now.since(began);
         let whole = spent >= SPAN;
         if whole || self.limit.is_none() || spent >= SPAN_FIRST {
-            let rate = bytes.saturating_mul(1_000_000).checked_div(spent.as_micros());
+            let rate = bytes.times(1_000_000).checked_div(spent.as_micros());
             self.limit = rate.or(self.limit);
         }
         self.span = Some(if whole { (now, 0) } else { (began, bytes) });

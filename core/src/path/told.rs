@@ -10,6 +10,7 @@
 //! heard of a path, and a word that was overtaken is not repeated (`docs/protocol.md` section 9.7).
 
 use crate::id::PathId;
+use crate::storage::table::take_out;
 use crate::wire::PathStatus;
 use heapless::Vec;
 
@@ -43,11 +44,11 @@ impl Told {
             return;
         }
         if let Some(place) = known {
-            self.words.swap_remove(place);
+            take_out(&mut self.words, place);
         } else if self.words.is_full() {
             // Of all that could be lost, the word on a path that is no more matters least.
             let gone = self.words.iter().position(|word| word.status == PathStatus::Gone);
-            self.words.swap_remove(gone.unwrap_or(0));
+            take_out(&mut self.words, gone.unwrap_or(0));
         }
         self.sequence = self.sequence.saturating_add(1);
         let _ = self.words.push(Word { path, sequence: self.sequence, status, due: true });

@@ -10,6 +10,7 @@
 //!
 //! Ranges are told until the peer is known to have heard them, or until newer ones push them out.
 
+use crate::arithmetic::Wide;
 use crate::id::PathId;
 use crate::packet_number::PacketNumber;
 use crate::storage::ranges::Ranges;
@@ -61,7 +62,7 @@ impl Acks {
     pub fn on_packet(&mut self, number: PacketNumber, ack_eliciting: bool, now: Instant) {
         let expected = self.ranges.last().map_or(0, |last| last.end);
         let in_order = number.0 == expected;
-        self.ranges.insert_dropping_lowest(number.0..number.0.saturating_add(1));
+        self.ranges.insert_dropping_lowest(number.0..number.0.plus(1));
         self.news = true;
         if number.0 >= expected {
             self.largest_at = now;
@@ -124,10 +125,9 @@ impl Acks {
     /// Writes an acknowledgement frame of everything remembered and returns the largest number in
     /// it; `None` if nothing ever arrived or nothing fits.
     pub fn write(&mut self, path: PathId, writer: &mut Writer<'_>, now: Instant) -> Option<u64> {
-        let largest = self.ranges.last()?.end.saturating_sub(1);
+        let largest = self.ranges.last()?.end.minus(1);
         let delay = now.since(self.largest_at);
-        let ranges =
-            self.ranges.iter().rev().map(|range| range.start..=range.end.saturating_sub(1));
+        let ranges = self.ranges.iter().rev().map(|range| range.start..=range.end.minus(1));
         encode_ack(writer, path, delay, ranges).ok()?;
         (self.owed, self.at_once, self.news) = (0, false, false);
         self.overdue = false;
@@ -159,7 +159,7 @@ impl Acks {
     /// The peer has heard an acknowledgement up to `largest`: what lies below need not be repeated.
     pub fn on_ack_of_ack(&mut self, largest: u64) {
         // The newest range stays, so that what comes next is known to be in order.
-        let keep = self.ranges.last().map_or(0, |last| last.end.saturating_sub(1));
+        let keep = self.ranges.last().map_or(0, |last| last.end.minus(1));
         self.ranges.remove_below(largest.min(keep));
     }
 }

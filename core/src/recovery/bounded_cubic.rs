@@ -18,6 +18,7 @@
 //! someone who fills the queue or because the path became slow, it is 100 ms (`courtesy.rs`), and
 //! CUBIC decides as it does in TCP.
 
+use crate::arithmetic::Wide;
 use crate::recovery::congestion::{Acked, Congestion, Lost};
 use crate::recovery::courtesy::{Courtesy, QUEUE_MAX};
 use crate::recovery::cubic::Cubic;
@@ -87,8 +88,8 @@ impl BoundedCubic {
         let peak = self.peak.max(self.peak_before);
         if let Some(slow_start) = &mut self.slow_start {
             slow_start.on_acked(acked, self.datagram, rtt);
-            if peak.saturating_mul(2) >= self.base {
-                self.base = self.base.saturating_add(acked.bytes);
+            if peak.times(2) >= self.base {
+                self.base = self.base.plus(acked.bytes);
             }
             if slow_start.is_over(self.base, &acked.sample, rtt) {
                 let capacity = slow_start.capacity();
@@ -97,7 +98,7 @@ impl BoundedCubic {
             return;
         }
         let recovering = self.cut_at.is_some_and(|at| acked.newest_sent_at <= at);
-        let limited = peak.saturating_add(self.datagram * LIMITED_DATAGRAMS) >= self.base;
+        let limited = peak.plus(self.datagram * LIMITED_DATAGRAMS) >= self.base;
         if !limited || self.drain.is_active() {
             self.cubic.pause(now.since(self.acked_at));
         } else if !recovering {
@@ -175,7 +176,7 @@ impl BoundedCubic {
     /// Window over round trip.
     fn window_rate(&self, rtt: &Rtt) -> u64 {
         let micros = rtt.smoothed().as_micros();
-        self.base.saturating_mul(1_000_000).checked_div(micros).unwrap_or(u64::MAX)
+        self.base.times(1_000_000).checked_div(micros).unwrap_or(u64::MAX)
     }
 }
 
@@ -187,9 +188,9 @@ impl Congestion for BoundedCubic {
     fn pacing_rate(&self, rtt: &Rtt) -> u64 {
         let by_window = self.window_rate(rtt);
         if self.slow_start.is_some() {
-            by_window.saturating_mul(2)
+            by_window.times(2)
         } else {
-            by_window.max(self.rates.best()).saturating_mul(6) / 5
+            by_window.max(self.rates.best()).times(6) / 5
         }
     }
 

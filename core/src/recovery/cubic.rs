@@ -11,6 +11,7 @@
 //! Windows are bytes, times milliseconds. It decides how the window grows between losses; how far
 //! a loss may cut it is `congestion.rs`'s business.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// The state between two cuts.
@@ -65,14 +66,14 @@ impl Cubic {
             None => self.begin(window, datagram, now),
         };
         let target = self.window_at((now + rtt).since(epoch), datagram);
-        let target = target.clamp(window, window.saturating_add(window / 2));
-        let share = |bytes: u64| bytes.saturating_mul(acked).checked_div(window).unwrap_or(0);
+        let target = target.min(window.plus(window / 2)).max(window);
+        let share = |bytes: u64| bytes.times(acked).checked_div(window).unwrap_or(0);
         // Reno's slope is 3 (1 - beta) / (1 + beta) datagrams a window: 0.53 of one.
         let slope = if self.w_reno < self.w_max { datagram / 2 + datagram / 32 } else { datagram };
-        self.w_reno = self.w_reno.saturating_add(share(slope));
-        let grown = window.saturating_add(share(target - window)).max(self.w_reno);
+        self.w_reno = self.w_reno.plus(share(slope));
+        let grown = window.plus(share(target - window)).max(self.w_reno);
         // After something else held the window down, it returns no faster than it starts.
-        grown.min(window.saturating_add(acked))
+        grown.min(window.plus(acked))
     }
 
     fn begin(&mut self, window: u64, datagram: u64, now: Instant) -> Instant {
@@ -81,7 +82,7 @@ impl Cubic {
         self.w_max = self.w_max.max(window);
         // K^3 = (W_max - W) / C, with C = 0.4 datagrams / s^3, in cubic milliseconds.
         let missing = self.w_max - window;
-        let cubed = missing.saturating_mul(2_500_000_000).checked_div(datagram).unwrap_or(0);
+        let cubed = missing.times(2_500_000_000).checked_div(datagram).unwrap_or(0);
         self.k_ms = cube_root(cubed);
         now
     }
@@ -90,13 +91,9 @@ impl Cubic {
     fn window_at(&self, t: Duration, datagram: u64) -> u64 {
         let t_ms = t.as_millis();
         let distance = t_ms.abs_diff(self.k_ms).min(DISTANCE_MAX_MS);
-        let cubed = distance.saturating_mul(distance).saturating_mul(distance) / 2_500;
-        let change = cubed.saturating_mul(datagram) / 1_000_000;
-        if t_ms < self.k_ms {
-            self.w_max.saturating_sub(change)
-        } else {
-            self.w_max.saturating_add(change)
-        }
+        let cubed = distance.times(distance).times(distance) / 2_500;
+        let change = cubed.times(datagram) / 1_000_000;
+        if t_ms < self.k_ms { self.w_max.minus(change) } else { self.w_max.plus(change) }
     }
 }
 

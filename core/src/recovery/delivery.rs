@@ -13,6 +13,7 @@
 //! took. While the application had nothing to send, samples say what it wanted, not what the path
 //! can do: they are marked, and raise an estimate but never lower it.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// What was known when a packet left; kept with the packet, so it is small. Times count back from
@@ -82,7 +83,7 @@ impl Delivery {
             self.delivered_at = now;
         }
         if app_limited {
-            self.app_limited_until = self.delivered.saturating_add(in_flight).max(1);
+            self.app_limited_until = self.delivered.plus(in_flight).max(1);
         }
         let back = |then| u32::try_from(now.since(then).as_micros()).unwrap_or(u32::MAX);
         Stamp {
@@ -96,7 +97,7 @@ impl Delivery {
     /// One newly acknowledged packet. [`Delivery::finish`] follows after the last.
     pub(super) fn on_acked(&mut self, stamp: Stamp, sent_at: Instant, bytes: u16, now: Instant) {
         let delivered_before = self.restore(stamp.delivered);
-        self.delivered = self.delivered.saturating_add(u64::from(bytes));
+        self.delivered = self.delivered.plus(u64::from(bytes));
         self.delivered_at = now;
         if self.newest.is_none_or(|newest| delivered_before >= newest.delivered) {
             let micros = |span| Duration::from_micros(u64::from(span));
@@ -112,14 +113,14 @@ impl Delivery {
 
     /// Bytes that arrived though their packet had been declared lost.
     pub(super) fn on_late(&mut self, bytes: u16) {
-        self.delivered = self.delivered.saturating_add(u64::from(bytes));
+        self.delivered = self.delivered.plus(u64::from(bytes));
     }
 
     /// The sample of all packets acknowledged since the last call.
     pub(super) fn finish(&mut self, rtt_min: Duration, now: Instant) -> Sample {
         let Some(newest) = self.newest.take() else { return Sample::default() };
         let elapsed = now.since(newest.delivered_at).max(newest.send_elapsed);
-        let bytes = self.delivered.saturating_sub(newest.delivered);
+        let bytes = self.delivered.minus(newest.delivered);
         // Less than a round trip cannot have brought an answer: the clock or the peer is odd.
         let rate = if elapsed < rtt_min { 0 } else { rate(bytes, elapsed) };
         let round_ended = newest.delivered >= self.round_ends_at;
@@ -138,7 +139,7 @@ impl Delivery {
 
 /// Bytes a second.
 fn rate(bytes: u64, elapsed: Duration) -> u64 {
-    bytes.saturating_mul(1_000_000).checked_div(elapsed.as_micros()).unwrap_or(0)
+    bytes.times(1_000_000).checked_div(elapsed.as_micros()).unwrap_or(0)
 }
 
 /// The best rate of the last ten terms, each as long as the path's least round trip. Actual round

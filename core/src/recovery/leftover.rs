@@ -21,9 +21,9 @@ impl Recovery {
     /// hears of what must be sent elsewhere, oldest first, unless it was named before
     /// ([`Recovery::for_each_in_flight`]).
     #[must_use]
-    pub fn leave(mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) -> Leftover {
+    pub fn leave(&mut self, sent: &mut Sent<'_>, each: &mut dyn FnMut(Carried)) -> Leftover {
         self.for_each_in_flight(sent, each);
-        Leftover { flight: self.flight, next: self.next.0 }
+        Leftover { flight: core::mem::take(&mut self.flight), next: self.next.0 }
     }
 }
 

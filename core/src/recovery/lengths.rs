@@ -8,6 +8,8 @@
 //! Only packets that are longer than what every IP path carries count. A long packet that arrives
 //! acquits those that were sent before it.
 
+use crate::arithmetic::Wide;
+
 /// The long packets lost in a row on one path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lengths {
@@ -42,7 +44,7 @@ impl Lengths {
         if self.lost > 0 && number >= self.first && bytes >= self.shortest {
             self.lost = 0;
         }
-        let replaces = |(known, length)| bytes >= length || number.saturating_sub(known) > MEMORY;
+        let replaces = |(known, length)| bytes >= length || number.minus(known) > MEMORY;
         if self.passed.is_none_or(replaces) {
             self.passed = Some((number, bytes));
         }

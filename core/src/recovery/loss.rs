@@ -6,6 +6,7 @@
 //! as RACK does (RFC 8985 section 6.2); without such news they go back. To notice, the last few
 //! packets declared lost are remembered by number.
 
+use crate::arithmetic::Wide;
 use crate::packet_number::PacketNumber;
 use crate::recovery::lengths::Lengths;
 use crate::recovery::rtt::Rtt;
@@ -125,8 +126,8 @@ impl LossDetector {
 
 /// The packet threshold that would have waited for `number`, with a little to spare.
 fn spare_distance(number: PacketNumber, largest: PacketNumber) -> u32 {
-    let distance = largest.0.saturating_sub(number.0);
-    let spared = distance.saturating_add(distance / 4).saturating_add(1);
+    let distance = largest.0.minus(number.0);
+    let spared = distance.plus(distance / 4).plus(1);
     u32::try_from(spared).unwrap_or(PACKETS_MAX).min(PACKETS_MAX)
 }
 
@@ -135,7 +136,7 @@ fn spare_distance(number: PacketNumber, largest: PacketNumber) -> u32 {
 fn spare_time(took: Duration, rtt: &Rtt) -> u8 {
     let round_trip = rtt.smoothed().max(rtt.latest());
     let beyond = (took - round_trip) * 16 / round_trip.as_micros();
-    u8::try_from(beyond.as_micros().saturating_add(1)).unwrap_or(SIXTEENTHS_MAX).min(SIXTEENTHS_MAX)
+    u8::try_from(beyond.as_micros().plus(1)).unwrap_or(SIXTEENTHS_MAX).min(SIXTEENTHS_MAX)
 }
 
 /// RFC 9002's packet threshold, and the widest that reordering may make it.

@@ -30,6 +30,7 @@ mod slow_start;
 mod tolerance;
 mod train;
 
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;
 use crate::recovery::bounded_cubic::BoundedCubic;
@@ -199,7 +200,7 @@ impl Recovery {
     /// What may be sent now.
     #[must_use]
     pub fn allowance(&self, now: Instant) -> Allowance {
-        let room = self.congestion.window().saturating_sub(self.flight.bytes());
+        let room = self.congestion.window().minus(self.flight.bytes());
         if room < u64::from(self.datagram_bytes) {
             return Allowance::Full;
         }
@@ -223,8 +224,8 @@ impl Recovery {
     ) -> bool {
         let number = self.next;
         self.next = number.next();
-        self.stats.sent_packets = self.stats.sent_packets.saturating_add(1);
-        self.stats.sent_bytes = self.stats.sent_bytes.saturating_add(u64::from(bytes));
+        self.stats.sent_packets = self.stats.sent_packets.plus(1);
+        self.stats.sent_bytes = self.stats.sent_bytes.plus(u64::from(bytes));
         self.pacer.on_sent(u64::from(bytes), now);
         if kind == SentKind::AckOnly {
             return true;
@@ -240,8 +241,15 @@ impl Recovery {
             let kept = items.push(*item);
             debug_assert!(kept.is_ok(), "a packet carries at most CARRIED_MAX items");
         }
-        let packet =
-            Packet { number, sent_at: now, stamp, bytes, probe, offered: false, cargo: items };
+        let packet = Packet {
+            number,
+            sent_at: Some(now),
+            stamp,
+            bytes,
+            probe,
+            offered: false,
+            cargo: items,
+        };
         let kept = self.flight.push(packet, sent);
         self.congestion.on_sent(self.flight.bytes());
         kept
@@ -300,7 +308,7 @@ impl Recovery {
         }
         let since = self.silence_began().unwrap_or(now);
         self.probe.on_expired(since, now);
-        self.stats.probe_timeouts = self.stats.probe_timeouts.saturating_add(1);
+        self.stats.probe_timeouts = self.stats.probe_timeouts.plus(1);
         TimeoutAction::Probe
     }
 

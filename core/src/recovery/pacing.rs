@@ -13,6 +13,7 @@
 //! than it: what would queue before a slow line can still go another way. A run of packets is worth waiting for: once there is no credit, the next moment to
 //! send is when a quantum has gathered.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// The pacer of one path.
@@ -34,7 +35,7 @@ impl Pacer {
         let mut pacer =
             Self { paid_until: 0, rate: 0, line: None, inverse: 0, datagram, quantum: 0, burst: 0 };
         pacer.set_rate(rate, datagram);
-        pacer.paid_until = ticks(now).saturating_sub(pacer.burst);
+        pacer.paid_until = ticks(now).minus(pacer.burst);
         pacer
     }
 
@@ -74,18 +75,18 @@ impl Pacer {
     /// How many bytes may leave now, or when some may.
     pub(super) fn allowance(&self, now: Instant) -> Result<u64, Instant> {
         let now = ticks(now);
-        let credit = now.saturating_sub(self.paid_until).min(self.burst);
+        let credit = now.minus(self.paid_until).min(self.burst);
         if credit >= self.quantum {
-            return Ok((credit.saturating_mul(self.rate) / TICKS_PER_SECOND).max(self.datagram));
+            return Ok((credit.times(self.rate) / TICKS_PER_SECOND).max(self.datagram));
         }
-        let ready = self.paid_until.saturating_add(self.quantum);
+        let ready = self.paid_until.plus(self.quantum);
         Err(Instant::from_micros(ready.div_ceil(TICKS)) - BEFORE)
     }
 
     /// Spends the time that `bytes` take.
     pub(super) fn on_sent(&mut self, bytes: u64, now: Instant) {
-        let oldest = ticks(now).saturating_sub(self.burst);
-        self.paid_until = self.paid_until.max(oldest).saturating_add(self.cost(bytes));
+        let oldest = ticks(now).minus(self.burst);
+        self.paid_until = self.paid_until.max(oldest).plus(self.cost(bytes));
     }
 
     const fn cost(&self, bytes: u64) -> u64 {

@@ -5,6 +5,7 @@
 //! it, and handed to whoever must forget it or send it again. Only packets that ask for an
 //! acknowledgement are here, so the bytes of a list are the path's bytes in flight.
 
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried};
 use crate::packet_number::PacketNumber;
 use crate::recovery::delivery::Stamp;
@@ -32,7 +33,8 @@ pub struct Sent<'m> {
 #[derive(Clone, Debug)]
 pub struct Packet {
     pub(super) number: PacketNumber,
-    pub(super) sent_at: Instant,
+    /// Of a slot in use; of one that is empty all is zero, see [`Slot::new`].
+    pub(super) sent_at: Option<Instant>,
     pub(super) stamp: Stamp,
     pub(super) bytes: u16,
     pub(super) probe: bool,
@@ -49,13 +51,18 @@ impl Slot<Packet> {
 impl Packet {
     const EMPTY: Self = Self {
         number: PacketNumber(0),
-        sent_at: Instant::ZERO,
+        sent_at: None,
         stamp: Stamp::NONE,
         bytes: 0,
         probe: false,
         offered: false,
         cargo: Cargo::new(),
     };
+
+    /// When it was sent.
+    pub(super) fn sent_at(&self) -> Instant {
+        self.sent_at.unwrap_or_default()
+    }
 
     /// A probe that carries nothing whose fate matters.
     fn only_asks(&self) -> bool {
@@ -149,10 +156,10 @@ impl Flight {
 
     /// Appends the packet sent last. `false`: the table is full.
     pub(super) fn push(&mut self, packet: Packet, sent: &mut Sent<'_>) -> bool {
-        let (bytes, sent_at) = (packet.bytes, packet.sent_at);
+        let (bytes, sent_at) = (packet.bytes, packet.sent_at());
         let pushed = sent.table.slots.push(&mut self.list, sent.slots, packet).is_some();
         if pushed {
-            self.bytes = self.bytes.saturating_add(u64::from(bytes));
+            self.bytes = self.bytes.plus(u64::from(bytes));
             self.oldest_sent_at = self.oldest_sent_at.or(Some(sent_at));
         }
         pushed
@@ -162,12 +169,12 @@ impl Flight {
     /// may still read the packet there. Returns the slot of the packet after it.
     pub(super) fn remove(&mut self, at: SlotIndex, sent: &mut Sent<'_>) -> Option<SlotIndex> {
         let bytes = sent.packet(at).map_or(0, |packet| packet.bytes);
-        self.bytes = self.bytes.saturating_sub(u64::from(bytes));
+        self.bytes = self.bytes.minus(u64::from(bytes));
         let was_first = self.first() == Some(at);
         let next = sent.table.slots.remove(&mut self.list, sent.slots, at);
         if was_first {
             let oldest = next.and_then(|next| sent.packet(next));
-            self.oldest_sent_at = oldest.map(|packet| packet.sent_at);
+            self.oldest_sent_at = oldest.map(Packet::sent_at);
         }
         next
     }
@@ -247,7 +254,7 @@ impl Flight {
             count += 1;
             at = Self::next(here, sent);
         }
-        let oldest = self.first().and_then(|at| sent.packet(at)).map(|packet| packet.sent_at);
+        let oldest = self.first().and_then(|at| sent.packet(at)).map(Packet::sent_at);
         sum == self.bytes && count == self.list.len() && oldest == self.oldest_sent_at
     }
 }

@@ -11,6 +11,7 @@
 //! the largest number acknowledged, the second with the first packet that is not lost. What is
 //! stepped over is late, and leaves the list soon.
 
+use crate::arithmetic::Wide;
 use crate::carried::Carried;
 use crate::packet_number::PacketNumber;
 use crate::recovery::congestion::{Acked, Congestion, Lost};
@@ -107,7 +108,7 @@ impl Recovery {
                 if packet.number.0 < low {
                     at = Flight::next(here, sent);
                 } else {
-                    newest = Some((packet.number, packet.sent_at));
+                    newest = Some((packet.number, packet.sent_at()));
                     at = self.take(here, now, sent, each, result);
                 }
             }
@@ -127,12 +128,12 @@ impl Recovery {
         let next = self.flight.remove(at, sent);
         let packet = sent.packet(at)?;
         let bytes = u64::from(packet.bytes);
-        self.delivery.on_acked(packet.stamp, packet.sent_at, packet.bytes, now);
+        self.delivery.on_acked(packet.stamp, packet.sent_at(), packet.bytes, now);
         self.loss.lengths.on_acked(packet.number.0, packet.bytes);
-        result.newly_acked = result.newly_acked.saturating_add(bytes);
+        result.newly_acked = result.newly_acked.plus(bytes);
         result.packets = result.packets.saturating_add(1);
-        self.stats.acked_packets = self.stats.acked_packets.saturating_add(1);
-        self.stats.acked_bytes = self.stats.acked_bytes.saturating_add(bytes);
+        self.stats.acked_packets = self.stats.acked_packets.plus(1);
+        self.stats.acked_bytes = self.stats.acked_bytes.plus(bytes);
         packet.cargo.iter().for_each(|item| each(Fate::Acked, *item));
         next
     }
@@ -148,11 +149,11 @@ impl Recovery {
             let bounds = (*range.start(), *range.end());
             self.loss.find_late(bounds, largest, &self.rtt, now, |late: u16| {
                 packets = packets.saturating_add(1);
-                bytes = bytes.saturating_add(u64::from(late));
+                bytes = bytes.plus(u64::from(late));
                 self.delivery.on_late(late);
             });
         }
-        self.stats.late_packets = self.stats.late_packets.saturating_add(u64::from(packets));
+        self.stats.late_packets = self.stats.late_packets.plus(u64::from(packets));
         (packets, bytes)
     }
 
@@ -174,7 +175,7 @@ impl Recovery {
             if packet.number > largest {
                 break;
             }
-            let overdue_at = packet.sent_at + patience;
+            let overdue_at = packet.sent_at() + patience;
             // A symbol is worth waiting for: a sum may be under way that gives it back.
             let overtaken = !packet.is_symbol() && self.loss.overtaken(packet.number, largest);
             if overdue_at > now && !overtaken {
@@ -183,25 +184,25 @@ impl Recovery {
             }
             self.flight.remove(at, sent);
             let Some(packet) = sent.packet(at) else { break };
-            self.loss.declare(packet.number, packet.sent_at, packet.bytes);
+            self.loss.declare(packet.number, packet.sent_at(), packet.bytes);
             // That a length does not pass is found out, not suffered.
             if !packet.cargo.iter().any(|item| matches!(item, Carried::LengthProbe(_))) {
-                self.stats.lost_packets = self.stats.lost_packets.saturating_add(1);
+                self.stats.lost_packets = self.stats.lost_packets.plus(1);
             }
-            lost_bytes = lost_bytes.saturating_add(u64::from(packet.bytes));
+            lost_bytes = lost_bytes.plus(u64::from(packet.bytes));
             // A lost probe says only what its timeout said before: the path was silent.
             if !packet.probe {
                 self.loss.lengths.on_lost(packet.number.0, packet.bytes);
-                lost.bytes = lost.bytes.saturating_add(u64::from(packet.bytes));
+                lost.bytes = lost.bytes.plus(u64::from(packet.bytes));
                 lost.packets = lost.packets.saturating_add(1);
-                lost.newest_sent_at = packet.sent_at;
+                lost.newest_sent_at = packet.sent_at();
             }
             // What was offered to other paths is on its way already.
             if !packet.offered {
                 packet.cargo.iter().for_each(|item| each(Fate::Lost, *item));
             }
         }
-        self.stats.lost_bytes = self.stats.lost_bytes.saturating_add(lost_bytes);
+        self.stats.lost_bytes = self.stats.lost_bytes.plus(lost_bytes);
         if lost.packets > 0 {
             self.congestion.on_lost(&lost, &self.rtt, now);
             self.update_pacing();

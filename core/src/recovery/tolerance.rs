@@ -12,6 +12,7 @@
 //! does not fit, and there slack in the window turns straight into loss. So when much is lost, the
 //! slack is taken away for some rounds and the losses are compared.
 
+use crate::arithmetic::Wide;
 use crate::time::{Duration, Instant};
 
 /// Whether the window may have slack above what the path itself holds.
@@ -93,17 +94,17 @@ impl Tolerance {
 
     /// The share lost, once enough was counted to say so.
     fn share(&self, datagram: u64) -> Option<u64> {
-        let total = self.delivered.saturating_add(self.lost);
-        let enough = total >= datagram.saturating_mul(COUNTED_DATAGRAMS);
+        let total = self.delivered.plus(self.lost);
+        let enough = total >= datagram.times(COUNTED_DATAGRAMS);
         if self.rounds < SETTLING_ROUNDS || self.counted_rounds < COUNTED_ROUNDS || !enough {
             return None;
         }
-        self.lost.saturating_mul(1_000).checked_div(total)
+        self.lost.times(1_000).checked_div(total)
     }
 
     /// Back to slack: `share` is lost without it too.
     fn accept(&mut self, share: u64) {
-        self.accepted = share.saturating_mul(2).max(ACCEPTED);
+        self.accepted = share.times(2).max(ACCEPTED);
         self.enter(Phase::Generous);
     }
 

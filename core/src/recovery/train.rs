@@ -8,6 +8,7 @@
 //!  acknowledged          |   |   |   |   |   |   |   |      further apart: this is the bottleneck
 //! ```
 
+use crate::arithmetic::Wide;
 use crate::recovery::congestion::Acked;
 use crate::recovery::rtt::Rtt;
 use crate::time::{Duration, Instant};
@@ -31,7 +32,7 @@ impl Train {
     /// Takes an acknowledgement; packets are of `datagram` bytes. Returns the bottleneck's rate, in
     /// bytes a second, when a train has just shown it.
     pub(super) fn on_acked(&mut self, acked: &Acked, datagram: u64, rtt: &Rtt) -> Option<u64> {
-        self.bytes = self.bytes.saturating_add(acked.bytes);
+        self.bytes = self.bytes.plus(acked.bytes);
         let Some((acked_from, sent_from)) = self.start else {
             self.begin(acked);
             return None;
@@ -41,10 +42,10 @@ impl Train {
         let (arriving, sending) =
             (acked.arrived.since(acked_from), acked.newest_sent_at.since(sent_from));
         let long = (rtt.min() / 8).max(SPAN_MIN);
-        if self.bytes < datagram.saturating_mul(DATAGRAMS_MIN) || arriving < long {
+        if self.bytes < datagram.times(DATAGRAMS_MIN) || arriving < long {
             return None;
         }
-        let rate = self.bytes.saturating_mul(1_000_000).checked_div(arriving.as_micros());
+        let rate = self.bytes.times(1_000_000).checked_div(arriving.as_micros());
         // A quarter further apart than they were sent: less may be chance. If most of it was one
         // pause, the path did not carry slowly but not at all for a while, as radios do.
         let apart = arriving > sending + sending / 4 + CHANCE && self.pause < arriving / 2;

@@ -15,6 +15,7 @@ use super::gf256::{add_multiple, inverse, multiply, scale};
 use super::places::Places;
 use super::{CONTENTS_BYTES_MAX, DECODER_BYTES, EQUATIONS, LENGTH_BYTES, ROW_BYTES, SYMBOL_BYTES};
 use super::{WINDOW, coefficient, index, place, place_mut, write_symbol};
+use crate::storage::copy;
 
 /// The last symbols that arrived, and the equations. Their bytes are lent with each call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +64,7 @@ impl Decoder {
         let Some((symbols, rows)) = split(memory) else { return };
         let Some((coefficients, sum)) = row_mut(rows, slot) else { return };
         let Some((bytes, rest)) = sum.split_at_mut_checked(data.len()) else { return };
-        bytes.copy_from_slice(data);
+        copy(data, bytes);
         rest.fill(0);
         coefficients.fill(0);
         for number in mixture.first..=last {
@@ -87,7 +88,7 @@ impl Decoder {
             let (coefficients, sum) = row_mut(rows, slot)?;
             let factor = coefficients.get(at).copied().unwrap_or(0);
             let symbol = place_mut(symbols, at)?;
-            symbol.copy_from_slice(sum);
+            copy(sum, symbol);
             scale(symbol, inverse(factor));
             let len = symbol.first_chunk().map_or(0, |head| usize::from(u16::from_le_bytes(*head)));
             if let Some(pivot) = self.pivots.get_mut(slot) {

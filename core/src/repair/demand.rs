@@ -5,6 +5,8 @@
 //! bytes away. The loss rate is a mean over the last 1,024 packets, or over as many as there were:
 //! over fewer, chance alone would halve it now and then, just when the next loss comes.
 
+use crate::arithmetic::Wide;
+
 /// What is owed, and for what.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demand {
@@ -70,7 +72,7 @@ impl Demand {
     pub fn on_repair(&mut self, bytes: usize) {
         self.count();
         self.cost = u16::try_from(bytes).unwrap_or(u16::MAX);
-        self.owed = self.owed.saturating_sub(self.price());
+        self.owed = self.owed.minus(self.price());
     }
 
     /// The share of packets that get lost, in 1/2^20.

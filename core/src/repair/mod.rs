@@ -87,7 +87,7 @@ fn write_symbol(contents: &[u8], symbol: &mut [u8]) -> bool {
     let Some((head, body)) = symbol.split_first_chunk_mut::<LENGTH_BYTES>() else { return false };
     let Some((bytes, rest)) = body.split_at_mut_checked(contents.len()) else { return false };
     *head = len.to_le_bytes();
-    bytes.copy_from_slice(contents);
+    crate::storage::copy(contents, bytes);
     rest.fill(0);
     true
 }

@@ -11,6 +11,8 @@
 //! fronts of a fast path and of a slow one), and walking along from each costs nothing.
 
 use super::blocks::{NONE, Pool};
+use super::copy;
+use crate::arithmetic::Wide;
 
 /// A chain of blocks. The pool and its memory are lent with each call.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +39,8 @@ impl Chain {
     /// No blocks.
     #[must_use]
     pub const fn new() -> Self {
-        let nowhere = (0, NONE);
-        Self { head: NONE, tail: NONE, first: 0, count: 0, marked: 0, low: nowhere, high: nowhere }
+        // Places mean nothing while there are no blocks; zeros take no room in a board's flash.
+        Self { head: 0, tail: 0, first: 0, count: 0, marked: 0, low: (0, 0), high: (0, 0) }
     }
 
     /// Blocks held.
@@ -60,7 +62,7 @@ impl Chain {
         let mut copied = 0;
         while !data.is_empty() {
             let Some((number, inside)) = self.split(offset, pool) else { break };
-            while number >= self.first.saturating_add(self.count) {
+            while number >= self.first.plus(self.count) {
                 if !may_take(pool, memory, self.count) || !self.extend(pool, memory) {
                     return copied;
                 }
@@ -72,10 +74,10 @@ impl Chain {
             let len = room.len().min(data.len());
             let Some((now, later)) = data.split_at_checked(len) else { break };
             let Some(room) = room.get_mut(..len) else { break };
-            room.copy_from_slice(now);
+            copy(now, room);
             data = later;
             copied = copied.saturating_add(len);
-            offset = offset.saturating_add(len as u64);
+            offset = offset.plus(len as u64);
         }
         copied
     }
@@ -90,10 +92,10 @@ impl Chain {
                 break;
             }
             if let (Some(to), Some(from)) = (rest.get_mut(..len), piece.get(..len)) {
-                to.copy_from_slice(from);
+                copy(from, to);
             }
             copied = copied.saturating_add(len);
-            offset = offset.saturating_add(len as u64);
+            offset = offset.plus(len as u64);
         }
         copied
     }
@@ -109,19 +111,19 @@ impl Chain {
 
     /// Sets the bits of `from..to`, as far as there are blocks.
     pub fn mark(&mut self, mut from: u64, to: u64, pool: &Pool, memory: &mut [u8]) {
-        let held = self.first.saturating_mul(pool.data_bytes() as u64);
+        let held = self.first.times(pool.data_bytes() as u64);
         from = from.max(held);
         self.marked = self.marked.max(to);
         while from < to {
             let Some((number, inside)) = self.split(from, pool) else { return };
             let Some(index) = self.find(number, pool, memory) else { return };
             let Some(bits) = pool.bits_mut(index, memory) else { return };
-            let end = usize::try_from(to.saturating_sub(from))
+            let end = usize::try_from(to.minus(from))
                 .unwrap_or(usize::MAX)
                 .saturating_add(inside)
                 .min(pool.data_bytes());
             set_bits(bits, inside, end);
-            from = from.saturating_add(end.saturating_sub(inside).max(1) as u64);
+            from = from.plus(end.saturating_sub(inside).max(1) as u64);
         }
     }
 
@@ -140,10 +142,10 @@ impl Chain {
             };
             if let Some(found) = find_bit(bits, inside, set) {
                 let ahead = found.saturating_sub(inside) as u64;
-                return from.saturating_add(ahead).min(to);
+                return from.plus(ahead).min(to);
             }
             let rest = pool.data_bytes().saturating_sub(inside).max(1);
-            from = from.saturating_add(rest as u64);
+            from = from.plus(rest as u64);
         }
         to
     }
@@ -171,8 +173,8 @@ impl Chain {
         let next = pool.next(self.head, memory);
         pool.put(self.head, memory);
         self.head = next;
-        self.first = self.first.saturating_add(1);
-        self.count = self.count.saturating_sub(1);
+        self.first = self.first.plus(1);
+        self.count = self.count.minus(1);
         if self.count == 0 {
             self.head = NONE;
             self.tail = NONE;
@@ -194,7 +196,7 @@ impl Chain {
             pool.set_next(self.tail, index, memory);
         }
         self.tail = index;
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.plus(1);
         true
     }
 
@@ -221,7 +223,7 @@ impl Chain {
         };
         while cursor.0 < number {
             cursor.1 = pool.next(cursor.1, memory);
-            cursor.0 = cursor.0.saturating_add(1);
+            cursor.0 = cursor.0.plus(1);
         }
         Some(cursor.1)
     }

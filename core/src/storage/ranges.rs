@@ -9,6 +9,7 @@
 //! sent twice), [`Ranges::insert_dropping_lowest`] forgets the lowest range (it may hold too
 //! little: a packet not acknowledged). Every call is O(N).
 
+use crate::arithmetic::Wide;
 use core::ops::Range;
 
 /// At most `N` disjoint half-open ranges of `u64`. `u64::MAX` itself cannot be a member.
@@ -188,7 +189,7 @@ impl<const N: usize> Ranges<N> {
             }
         }
         // `carry` is now the highest of N + 1 spans; the gaps lie between neighbours.
-        let gap = |low: Span, high: Span| high.start.saturating_sub(low.end);
+        let gap = |low: Span, high: Span| high.start.minus(low.end);
         let Some(&highest) = self.spans.last() else { return };
         let mut smallest = (gap(highest, carry), usize::MAX);
         for (at, (low, high)) in self.spans.iter().zip(self.spans.iter().skip(1)).enumerate() {

@@ -26,7 +26,8 @@ impl<T> Slot<T> {
     /// A slot that was never used; its value is a placeholder.
     #[must_use]
     pub const fn new(value: T) -> Self {
-        Self { next: NONE, previous: NONE, value }
+        // What it is linked to is said when it is used; zeros take no room in a board's flash.
+        Self { next: 0, previous: 0, value }
     }
 }
 

@@ -8,7 +8,9 @@
 //! the incoming ring is full the newest is dropped and counted: the application is late already.
 //! Unlike the streams' memory a ring keeps its length for good: what it holds goes round its end.
 
+use crate::arithmetic::Wide;
 use crate::id::PathId;
+use crate::storage::copy;
 use crate::wire::{Writer, place_datagram};
 use core::ops::Range;
 
@@ -80,7 +82,7 @@ impl Datagrams {
 
     fn drop_front(&mut self, number: u32, ring: &[u8]) -> Departed {
         self.outgoing.pop(ring);
-        self.dropped = self.dropped.saturating_add(1);
+        self.dropped = self.dropped.plus(1);
         Departed::Dropped(number)
     }
 
@@ -88,7 +90,7 @@ impl Datagrams {
     pub fn receive(&mut self, bytes: &[u8], path: PathId, ring: &mut [u8]) -> bool {
         let kept = self.incoming.push(path.0, bytes, ring).is_some();
         if !kept {
-            self.dropped = self.dropped.saturating_add(1);
+            self.dropped = self.dropped.plus(1);
         }
         kept
     }
@@ -126,7 +128,7 @@ impl Ring {
         let Some((early, late)) = bytes.split_at_checked(until_end.len()) else { return };
         for (place, piece) in [(until_end, early), (from_start, late)] {
             if let Some(room) = ring.get_mut(place).filter(|room| room.len() == piece.len()) {
-                room.copy_from_slice(piece);
+                copy(piece, room);
             }
         }
         self.len = self.len.saturating_add(bytes.len());
@@ -157,7 +159,7 @@ impl Ring {
         let Some((early, late)) = into.split_at_mut_checked(until_end.len()) else { return };
         for (place, piece) in [(until_end, early), (from_start, late)] {
             if let Some(bytes) = ring.get(place).filter(|bytes| bytes.len() == piece.len()) {
-                piece.copy_from_slice(bytes);
+                copy(bytes, piece);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! What we promise, we hold: each stream can waste a block at each of its ends, so two blocks for
 //! every possible stream are kept out of the promise, and the rest is given to whoever sends first.
 
+use crate::arithmetic::Wide;
 use crate::wire::OFFSET_MAX;
 
 /// What the peer may send us.
@@ -44,7 +45,7 @@ impl ReceiveCredit {
     /// A stream's highest offset grew by `bytes`; false when that is more than was promised.
     #[must_use]
     pub(super) fn on_received(&mut self, bytes: u64) -> bool {
-        let received = self.received.saturating_add(bytes);
+        let received = self.received.plus(bytes);
         if received > self.told {
             return false;
         }
@@ -54,7 +55,7 @@ impl ReceiveCredit {
     }
 
     pub(super) fn on_consumed(&mut self, bytes: u64) {
-        self.consumed = self.consumed.saturating_add(bytes);
+        self.consumed = self.consumed.plus(bytes);
         self.judge();
     }
 
@@ -66,7 +67,7 @@ impl ReceiveCredit {
     /// The peer knows a limit that it was told, so a round trip has passed since.
     pub(super) fn on_acked(&mut self) {
         if let Some(before) = self.told_at.take() {
-            let passed = self.received.saturating_sub(before);
+            let passed = self.received.minus(before);
             self.tight = passed > 0 && passed >= self.capacity / 2;
         }
     }
@@ -96,14 +97,14 @@ impl ReceiveCredit {
     }
 
     fn limit(&self) -> u64 {
-        self.consumed.saturating_add(self.capacity).min(OFFSET_MAX)
+        self.consumed.plus(self.capacity).min(OFFSET_MAX)
     }
 
     /// A quarter of the memory is worth a word; less is when the peer has not even that much left,
     /// since streams that nobody reads may hold the rest for good.
     fn judge(&mut self) {
-        let gained = self.limit().saturating_sub(self.told);
-        let left = self.told.saturating_sub(self.received);
+        let gained = self.limit().minus(self.told);
+        let left = self.told.minus(self.received);
         self.due |= gained > 0 && gained >= left.min(self.capacity / 4);
     }
 }
@@ -127,7 +128,7 @@ impl SendCredit {
     }
 
     pub(super) fn spend(&mut self, bytes: u64) {
-        self.used = self.used.saturating_add(bytes);
+        self.used = self.used.plus(bytes);
     }
 }
 

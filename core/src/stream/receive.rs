@@ -11,6 +11,7 @@
 
 use super::Violation;
 use super::flow::ReceiveCredit;
+use crate::arithmetic::Wide;
 use crate::error::ReadError;
 use crate::storage::blocks::Pool;
 use crate::storage::chain::Chain;
@@ -88,7 +89,7 @@ impl ReceiveHalf {
     /// A quarter of what a stream may have is worth a word.
     pub(super) fn judge(&mut self, credit: &ReceiveCredit) {
         let capacity = credit.stream_capacity();
-        let gained = self.read.saturating_add(capacity).saturating_sub(self.told);
+        let gained = self.read.plus(capacity).minus(self.told);
         self.told_due |= self.state == ReceiveState::Open
             && self.stopped.is_none()
             && gained > 0
@@ -97,7 +98,7 @@ impl ReceiveHalf {
 
     /// The limit to tell the peer now.
     pub(super) fn tell(&mut self, credit: &ReceiveCredit) -> u64 {
-        self.told = self.told.max(self.read.saturating_add(credit.stream_capacity()));
+        self.told = self.told.max(self.read.plus(credit.stream_capacity()));
         self.told_due = false;
         self.told
     }
@@ -122,13 +123,13 @@ impl ReceiveHalf {
         pool: &mut Pool,
         memory: &mut [u8],
     ) -> Result<bool, Violation> {
-        let end = offset.saturating_add(data.len() as u64);
+        let end = offset.plus(data.len() as u64);
         self.check_size(end, fin)?;
         if end > self.told {
             return Err(Violation::Protocol);
         }
         if end > self.highest {
-            if !credit.on_received(end.saturating_sub(self.highest)) {
+            if !credit.on_received(end.minus(self.highest)) {
                 return Err(Violation::Protocol);
             }
             self.highest = end;
@@ -160,16 +161,16 @@ impl ReceiveHalf {
         pool: &mut Pool,
         memory: &mut [u8],
     ) -> Result<(), Violation> {
-        let skip = usize::try_from(self.ready.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(self.ready.minus(offset)).unwrap_or(usize::MAX);
         let Some(news) = data.get(skip..).filter(|news| !news.is_empty()) else { return Ok(()) };
         let from = offset.max(self.ready);
         let stored = self.chain.write(from, news, pool, memory, |_, _, _| true);
         // Nobody looks at bits below what is ready: what comes in order needs none.
         if from > self.ready {
-            self.chain.mark(from, from.saturating_add(stored as u64), pool, memory);
+            self.chain.mark(from, from.plus(stored as u64), pool, memory);
         }
         // Credit has paid for the blocks, so this is a fault of ours; the packet is refused.
-        if from.saturating_add(stored as u64) < end { Err(Violation::NoRoom) } else { Ok(()) }
+        if from.plus(stored as u64) < end { Err(Violation::NoRoom) } else { Ok(()) }
     }
 
     /// The peer gives up; what was not read is dropped. Returns whether that is news.
@@ -184,7 +185,7 @@ impl ReceiveHalf {
         if final_offset > self.told {
             return Err(Violation::Protocol);
         }
-        let more = final_offset.saturating_sub(self.highest);
+        let more = final_offset.minus(self.highest);
         if !credit.on_received(more) {
             return Err(Violation::Protocol);
         }
@@ -210,7 +211,7 @@ impl ReceiveHalf {
         memory: &mut [u8],
     ) -> Result<usize, ReadError> {
         self.readable()?;
-        let ready = usize::try_from(self.ready.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let ready = usize::try_from(self.ready.minus(self.read)).unwrap_or(usize::MAX);
         let len = ready.min(into.len());
         let Some(into) = into.get_mut(..len) else { return Ok(0) };
         let copied = self.chain.read(self.read, into, pool, memory);
@@ -220,7 +221,7 @@ impl ReceiveHalf {
 
     /// The bytes that lie together at the front.
     pub(super) fn peek<'m>(&mut self, pool: &Pool, memory: &'m [u8]) -> &'m [u8] {
-        let ready = usize::try_from(self.ready.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let ready = usize::try_from(self.ready.minus(self.read)).unwrap_or(usize::MAX);
         let piece = self.chain.slice(self.read, pool, memory);
         piece.get(..ready.min(piece.len())).unwrap_or_default()
     }
@@ -233,8 +234,8 @@ impl ReceiveHalf {
         pool: &mut Pool,
         memory: &mut [u8],
     ) {
-        let len = len.min(self.ready.saturating_sub(self.read));
-        self.read = self.read.saturating_add(len);
+        let len = len.min(self.ready.minus(self.read));
+        self.read = self.read.plus(len);
         self.chain.release(self.read, pool, memory);
         credit.on_consumed(len);
         self.judge(credit);
@@ -271,7 +272,7 @@ impl ReceiveHalf {
 
     /// What arrived counts as taken, so that its credit comes back.
     fn drop_received(&mut self, credit: &mut ReceiveCredit, pool: &mut Pool, memory: &mut [u8]) {
-        credit.on_consumed(self.highest.saturating_sub(self.read));
+        credit.on_consumed(self.highest.minus(self.read));
         self.read = self.highest;
         self.ready = self.highest;
         self.chain.clear(pool, memory);

@@ -15,6 +15,7 @@
 //! the stream in order from there, skipping what was acknowledged on any. `next` is then the
 //! furthest cursor, and `base` pulls along whoever falls behind.
 
+use crate::arithmetic::Wide;
 use crate::error::WriteError;
 use crate::storage::blocks::Pool;
 use crate::storage::chain::Chain;
@@ -121,12 +122,12 @@ impl SendHalf {
         if data.is_empty() {
             return Ok(0);
         }
-        let room = UNSENT_MAX.saturating_sub(self.unsent());
+        let room = UNSENT_MAX.minus(self.unsent());
         let now = usize::try_from(room).ok().and_then(|room| data.get(..room)).unwrap_or(data);
         let may_take =
             |pool: &Pool, memory: &[u8], held: u64| held == 0 || pool.available(memory) > reserve;
         let taken = self.chain.write(self.written, now, pool, memory, may_take);
-        self.written = self.written.saturating_add(taken as u64);
+        self.written = self.written.plus(taken as u64);
         self.blocked |= taken < data.len();
         if taken == 0 { Err(WriteError::Blocked) } else { Ok(taken) }
     }
@@ -166,9 +167,7 @@ impl SendHalf {
     /// Fresh bytes that the stream's own credit allows.
     pub(super) fn fresh(&self) -> u64 {
         match self.state {
-            SendState::Ready | SendState::Sent => {
-                self.written.min(self.limit).saturating_sub(self.next)
-            }
+            SendState::Ready | SendState::Sent => self.written.min(self.limit).minus(self.next),
             SendState::Reset | SendState::Done => 0,
         }
     }
@@ -189,7 +188,7 @@ impl SendHalf {
 
     /// Whether some of these bytes must be sent once more, or the end behind them.
     pub(super) fn wants(&self, offset: u64, len: u64, fin: bool) -> bool {
-        let (start, end) = (offset.max(self.base), offset.saturating_add(len));
+        let (start, end) = (offset.max(self.base), offset.plus(len));
         self.again.iter().any(|range| start < range.end && range.start < end)
             || fin && self.fin_again
     }
@@ -203,10 +202,10 @@ impl SendHalf {
             if from >= range.end {
                 continue;
             }
-            let end = range.end.min(from.saturating_add(max as u64));
+            let end = range.end.min(from.plus(max as u64));
             let to = self.chain.next(from, end, true, pool, memory);
             let fin = self.fin_again && to == self.written;
-            let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+            let len = usize::try_from(to.minus(from)).unwrap_or(0);
             return Some(Chunk { offset: from, len, fin, fresh: false });
         }
         self.fin_again.then_some(Chunk { offset: self.written, len: 0, fin: true, fresh: false })
@@ -215,7 +214,7 @@ impl SendHalf {
     /// What has never been sent, at most `max` bytes.
     pub(super) fn chunk_fresh(&self, max: usize) -> Option<Chunk> {
         let len = usize::try_from(self.fresh()).unwrap_or(usize::MAX).min(max);
-        let reaches = self.next.saturating_add(len as u64) == self.written;
+        let reaches = self.next.plus(len as u64) == self.written;
         let fin = self.state == SendState::Sent && reaches && !self.fin_sent;
         (len > 0 || fin).then_some(Chunk { offset: self.next, len, fin, fresh: true })
     }
@@ -244,19 +243,19 @@ impl SendHalf {
             return None;
         }
         let from = self.chain.next(self.lane(lane), self.next, false, pool, memory);
-        let end = self.next.min(from.saturating_add(max as u64));
+        let end = self.next.min(from.plus(max as u64));
         let to = self.chain.next(from, end, true, pool, memory).max(from);
         let fin = self.fin_sent && !self.fin_acked && to == self.written;
         if let Some(cursor) = self.lanes.get_mut(lane) {
             *cursor = from.max(*cursor); // What is skipped was acknowledged.
         }
-        let len = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+        let len = usize::try_from(to.minus(from)).unwrap_or(0);
         (len > 0 || fin).then_some(Chunk { offset: from, len, fin, fresh: false })
     }
 
     /// The lane has sent this.
     pub(super) fn on_lane_sent(&mut self, lane: usize, chunk: Chunk) {
-        let end = chunk.offset.saturating_add(chunk.len as u64).saturating_add(chunk.fin.into());
+        let end = chunk.offset.plus(chunk.len as u64).plus(chunk.fin.into());
         let reached = chunk.offset <= self.lane(lane);
         if let Some(cursor) = self.lanes.get_mut(lane).filter(|_| reached) {
             *cursor = end.max(*cursor);
@@ -283,7 +282,7 @@ impl SendHalf {
     }
 
     pub(super) fn on_sent(&mut self, chunk: Chunk) {
-        let end = chunk.offset.saturating_add(chunk.len as u64);
+        let end = chunk.offset.plus(chunk.len as u64);
         if chunk.fresh {
             self.next = self.next.max(end);
         } else {
@@ -307,7 +306,7 @@ impl SendHalf {
         if !matches!(self.state, SendState::Ready | SendState::Sent) {
             return false;
         }
-        let end = offset.saturating_add(len).min(self.next);
+        let end = offset.plus(len).min(self.next);
         if offset > self.base {
             self.chain.mark(offset, end, pool, memory);
         } else if end > self.base {
@@ -331,8 +330,8 @@ impl SendHalf {
         }
         // A planted bug, to see that the simulator would catch such a one (see `ci.sh`).
         #[cfg(ropewalk_canary)]
-        let len = len.saturating_sub(1);
-        let end = offset.saturating_add(len).min(self.next);
+        let len = len.minus(1);
+        let end = offset.plus(len).min(self.next);
         // What was acknowledged since is skipped when its turn comes.
         self.again.insert_merging(offset.max(self.base)..end.max(self.base));
         self.fin_again |= fin && !self.fin_acked;

@@ -4,6 +4,7 @@
 use super::send::{Chunk, LANES_MAX, SendState};
 use super::slot::StreamSlot;
 use super::{StreamMemory, Streams};
+use crate::arithmetic::Wide;
 use crate::carried::{Cargo, Carried, note};
 use crate::id::StreamId;
 use crate::wire::{Frame, Writer, stream_head_len};
@@ -68,10 +69,10 @@ impl Streams {
         let free = blocks.saturating_mul(self.send_pool.data_bytes());
         let (mut held, mut allowed) = (free as u64, 0_u64);
         for slot in m.slots.iter().take(self.table.used()).filter(|slot| slot.id.is_some()) {
-            held = held.saturating_add(slot.send.unsent());
-            allowed = allowed.saturating_add(slot.send.limit.saturating_sub(slot.send.next));
-            waiting.fresh = waiting.fresh.saturating_add(slot.send.fresh());
-            waiting.again = waiting.again.saturating_add(slot.send.again.total());
+            held = held.plus(slot.send.unsent());
+            allowed = allowed.plus(slot.send.limit.minus(slot.send.next));
+            waiting.fresh = waiting.fresh.plus(slot.send.fresh());
+            waiting.again = waiting.again.plus(slot.send.again.total());
             waiting.control |= slot.send.fin_waits() || slot.send.wants_again();
             waiting.more |= scarce && slot.send.state == SendState::Ready;
         }
@@ -150,10 +151,10 @@ impl Streams {
             for place in (self.turn..used).chain(0..self.turn.min(used)) {
                 let bytes = self.write_stream(place, *pass, writer, cargo, m);
                 if pass.is_fresh() {
-                    written.bytes_fresh = written.bytes_fresh.saturating_add(bytes);
+                    written.bytes_fresh = written.bytes_fresh.plus(bytes);
                     last = Some(place).filter(|_| bytes > 0).or(last);
                 } else {
-                    written.bytes_again = written.bytes_again.saturating_add(bytes);
+                    written.bytes_again = written.bytes_again.plus(bytes);
                 }
                 if cargo.is_full() || writer.remaining() < ROOM_MIN {
                     break;
@@ -210,7 +211,7 @@ impl Streams {
             if fresh {
                 self.send_credit.spend(chunk.len as u64);
             }
-            bytes = bytes.saturating_add(chunk.len as u64);
+            bytes = bytes.plus(chunk.len as u64);
             let len = u16::try_from(chunk.len).unwrap_or(u16::MAX);
             let item = Carried::Stream { stream: id, offset: chunk.offset, len, fin: chunk.fin };
             note(cargo, item);

@@ -9,6 +9,7 @@
 //! In memory it stays the bytes that it was, checked once: no list is built.
 
 use super::cursor::{Full, Malformed, Reader, Writer};
+use crate::arithmetic::Wide;
 use crate::id::PathId;
 use crate::time::Duration;
 use core::ops::RangeInclusive;
@@ -40,7 +41,7 @@ impl<'d> Ack<'d> {
 
     /// The acknowledged numbers: ranges that go down and do not touch.
     pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<u64>> + use<'d> {
-        let bottom = self.largest.saturating_sub(self.first);
+        let bottom = self.largest.minus(self.first);
         let mut reader = Reader::new(self.more);
         let mut below = bottom;
         core::iter::once(bottom..=self.largest).chain(core::iter::from_fn(move || {
@@ -108,7 +109,7 @@ pub fn encode_ack(
         writer.put_u32(path.0)?;
         writer.put_u64(*first.end())?;
         writer.put_u32(delay)?;
-        writer.put_u64(first.end().saturating_sub(*first.start()))?;
+        writer.put_u64(first.end().minus(*first.start()))?;
         // The count is below 128, so it is one byte whatever fits; it is written last.
         let count_at = writer.len();
         writer.put_u8(0)?;
@@ -119,7 +120,7 @@ pub fn encode_ack(
                 debug_assert!(false, "ranges go down and do not touch");
                 break;
             };
-            let len = range.end().saturating_sub(*range.start());
+            let len = range.end().minus(*range.start());
             let fits = writer.whole(|writer| {
                 writer.put_u64(gap)?;
                 writer.put_u64(len)

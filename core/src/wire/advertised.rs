@@ -3,6 +3,7 @@
 use super::choice::Choice;
 use super::cursor::{Full, Malformed, Reader, Writer};
 use crate::id::{Address, CostClass, LinkId};
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,83 @@ use serde::{Deserialize, Serialize};
 /// Most addresses in one list.
 pub const ADVERTISED_MAX: usize = 16;
 
-/// A list of addresses.
-pub type AdvertisedList = Vec<Advertised, ADVERTISED_MAX>;
+/// A list of addresses: of ours, or as a peer's bytes tell it, so that neither is copied.
+#[derive(Clone, Copy)]
+pub struct AddressList<'d>(Source<'d>);
+
+#[derive(Clone, Copy)]
+enum Source<'d> {
+    Own(&'d [Advertised]),
+    /// The encoded entries, which were looked through before, and their number.
+    Told(&'d [u8], u32),
+}
+
+impl<'d> From<&'d [Advertised]> for AddressList<'d> {
+    /// What is beyond [`ADVERTISED_MAX`] is left out.
+    fn from(list: &'d [Advertised]) -> Self {
+        Self(Source::Own(list.get(..ADVERTISED_MAX).unwrap_or(list)))
+    }
+}
+
+impl<'d> AddressList<'d> {
+    /// The addresses, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Advertised> + 'd {
+        let (own, bytes, count) = match self.0 {
+            Source::Own(list) => (list, &[][..], 0),
+            Source::Told(bytes, count) => (&[][..], bytes, count),
+        };
+        let mut reader = Reader::new(bytes);
+        let told = (0..count).map_while(move |_| Advertised::decode(&mut reader).ok());
+        own.iter().copied().chain(told)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self.0 {
+            Source::Own(list) => list.len(),
+            Source::Told(_, count) => count as usize,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'d>) -> Result<Self, Malformed> {
+        let count = reader.u32()?;
+        if count > ADVERTISED_MAX as u32 {
+            return Err(Malformed);
+        }
+        let whole = reader.as_slice();
+        for _ in 0..count {
+            Advertised::decode(reader)?;
+        }
+        let len = whole.len().saturating_sub(reader.remaining());
+        Ok(Self(Source::Told(whole.get(..len).unwrap_or_default(), count)))
+    }
+
+    pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.put_u64(self.len() as u64)?;
+        self.iter().try_for_each(|advertised| advertised.encode(writer))
+    }
+}
+
+impl PartialEq for AddressList<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for AddressList<'_> {}
+
+impl fmt::Debug for AddressList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
 
 /// One address of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Cursors over borrowed bytes: one that reads, one that writes. Both are total.
 
 use super::varint;
+use crate::storage::copy;
 use core::fmt;
 
 /// The bytes break the format.
@@ -242,7 +243,7 @@ impl<'b> Writer<'b> {
     /// [`Full`].
     pub fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let room = self.reserve(bytes.len())?;
-        room.copy_from_slice(bytes);
+        copy(bytes, room);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use super::OFFSET_MAX;
 use super::ack::Ack;
-use super::advertised::{AdvertisedList, decode_list, encode_list};
+use super::advertised::AddressList;
 use super::choice::Choice;
 use super::cursor::{Full, Malformed, Reader, Writer};
 use super::varint::varint_len;
@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack, and lists are rare")]
 pub enum Frame<'d> {
     /// Nothing; a run of it is read as one.
     Padding,
@@ -115,7 +114,7 @@ pub enum Frame<'d> {
         /// Newer lists have larger numbers.
         sequence: u32,
         /// The list.
-        addresses: AdvertisedList,
+        addresses: AddressList<'d>,
     },
     /// How paths are to be used from now on.
     Mode {
@@ -311,7 +310,7 @@ impl<'d> Frame<'d> {
             ),
             Self::Advertise { sequence, addresses } => {
                 put_all(writer, &[ADVERTISE.into(), (*sequence).into()])?;
-                encode_list(addresses, writer)
+                addresses.encode(writer)
             }
             Self::Mode { sequence, mode } => {
                 put_all(writer, &[MODE.into(), (*sequence).into(), mode.number().into()])
@@ -394,7 +393,7 @@ impl<'d> Frame<'d> {
                 status: PathStatus::decode(reader)?,
             },
             ADVERTISE => {
-                Self::Advertise { sequence: reader.u32()?, addresses: decode_list(reader)? }
+                Self::Advertise { sequence: reader.u32()?, addresses: AddressList::decode(reader)? }
             }
             MODE => Self::Mode { sequence: reader.u32()?, mode: Mode::decode(reader)? },
             CLOSE => {

@@ -22,7 +22,7 @@ pub mod serial;
 mod varint;
 
 pub use ack::{ACK_RANGES_MAX, Ack, encode_ack};
-pub use advertised::{ADVERTISED_MAX, Advertised, AdvertisedList};
+pub use advertised::{ADVERTISED_MAX, AddressList, Advertised};
 pub use cursor::{Full, Malformed, Reader, Writer};
 pub use frame::{Frame, Frames, PathStatus, place_datagram, stream_head_len};
 pub use header::{Header, Kind, TAG_BYTES, destination, kind};

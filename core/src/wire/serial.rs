@@ -8,6 +8,7 @@
 //! bytes, is back in step at the next zero. The CRC counts corruption on the line where it
 //! happens; it protects nothing against people.
 
+use crate::arithmetic::Wide;
 use cobs::{CobsEncoder, DecodeResult, DecoderState};
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
@@ -68,7 +69,7 @@ impl<'b> Decoder<'b> {
             Err(_) => None,
         };
         if complete.is_none() {
-            self.corrupt = self.corrupt.saturating_add(1);
+            self.corrupt = self.corrupt.plus(1);
         }
         complete
     }

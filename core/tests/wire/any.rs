@@ -114,7 +114,7 @@ fn control() -> impl Strategy<Value = Frame<'static>> {
             status,
         }),
         (a.clone(), vec(advertised(), 0..=ADVERTISED_MAX)).prop_map(|(sequence, list)| {
-            Frame::Advertise { sequence, addresses: list.into_iter().collect() }
+            Frame::Advertise { sequence, addresses: (&*list.leak()).into() }
         }),
         (a, mode()).prop_map(|(sequence, mode)| Frame::Mode { sequence, mode }),
     ]

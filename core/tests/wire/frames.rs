@@ -155,7 +155,8 @@ fn a_list_of_addresses_has_sixteen_at_most() {
     let list = |count: u8| [&[15, 7, count], &one.repeat(count.into())[..]].concat();
     let expected =
         Advertised { link: LinkId(3), class: CostClass::Wireless, address: Address::Serial };
-    let addresses = [expected; 16].into_iter().collect();
+    let expected = [expected; 16];
+    let addresses = (&expected[..]).into();
     assert_eq!(decoded(&list(16)), Ok(vec![Frame::Advertise { sequence: 7, addresses }]));
     assert_eq!(decoded(&list(17)), Err(Malformed));
 }

@@ -128,7 +128,8 @@ fn control<'f>(frame: &'f Frame<'_>) -> MirrorFrame<'f> {
             MirrorFrame::PathStatus { path: *path, sequence: *sequence, status: *status }
         }
         Frame::Advertise { sequence, addresses } => {
-            MirrorFrame::Advertise { sequence: *sequence, addresses }
+            let addresses: Vec<_> = addresses.iter().collect();
+            MirrorFrame::Advertise { sequence: *sequence, addresses: addresses.leak() }
         }
         Frame::Mode { sequence, mode } => MirrorFrame::Mode { sequence: *sequence, mode: *mode },
         Frame::Close { code, reason } => MirrorFrame::Close { code: *code, reason },

@@ -16,6 +16,8 @@ pub struct Image {
     pub constants: (u32, Vec<u8>),
     /// Each function's address, length and name.
     pub functions: BTreeMap<u32, Function>,
+    /// Each static's name and length.
+    pub statics: BTreeMap<String, u64>,
     /// From each of these addresses on there is code (`true`) or data (`false`) in the text.
     pub marks: BTreeMap<u32, bool>,
     /// Bytes of code, constants and initial values.
@@ -54,6 +56,10 @@ impl Image {
                     let name = format!("{:#}", rustc_demangle::demangle(name));
                     let len = narrow(symbol.size());
                     image.functions.insert(address & !1, Function { len, name });
+                }
+                SymbolKind::Data => {
+                    let name = format!("{:#}", rustc_demangle::demangle(name));
+                    image.statics.insert(name, symbol.size());
                 }
                 _ if name.starts_with("$t") => drop(image.marks.insert(address, true)),
                 _ if name.starts_with("$d") => drop(image.marks.insert(address, false)),

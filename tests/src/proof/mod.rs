@@ -5,5 +5,6 @@
 
 pub mod image;
 pub mod panics;
+pub mod sizes;
 pub mod stack;
 pub mod thumb;

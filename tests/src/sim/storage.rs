@@ -1,6 +1,6 @@
 //! Memory of a simulated node: vectors of fixed length.
 
-use ropewalk_core::connection::{Parts, Storage};
+use ropewalk_core::connection::{Large, Parts, Storage};
 use ropewalk_core::path::Path;
 use ropewalk_core::recovery::SentSlot;
 use ropewalk_core::repair::MEMORY_BYTES;
@@ -69,6 +69,8 @@ impl VecStorage {
 }
 
 impl Storage for VecStorage {
+    type Scale = Large;
+
     fn parts(&mut self) -> Parts<'_> {
         Parts {
             paths: &mut self.paths,

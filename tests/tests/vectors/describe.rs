@@ -46,7 +46,10 @@ pub(crate) fn frame(frame: &Frame<'_>) -> String {
             format!("PathStatus path={} sequence={sequence} status={status:?}", path.0)
         }
         Frame::Advertise { sequence, addresses } => {
-            format!("Advertise sequence={sequence} addresses={}", list(addresses))
+            format!(
+                "Advertise sequence={sequence} addresses={}",
+                list(&Vec::from_iter(addresses.iter()))
+            )
         }
         Frame::Mode { sequence, mode } => format!("Mode sequence={sequence} mode={mode:?}"),
         Frame::Close { code, reason } => format!("Close code={code} reason={reason:?}"),

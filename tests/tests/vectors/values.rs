@@ -78,7 +78,7 @@ pub(crate) fn frames() -> Vec<(&'static str, Frame<'static>)> {
 fn about_paths() -> [(&'static str, Frame<'static>); 11] {
     let token = 0x0123_4567_89ab_cdef;
     let metered = CostClass::Metered;
-    let addresses = addresses().into_iter().collect();
+    let addresses = (&*Vec::from_iter(addresses()).leak()).into();
     [
         ("challenge", Frame::Challenge { token, link: LinkId(3), class: CostClass::Wireless }),
         ("challenge_small", Frame::Challenge { token: 1, link: LinkId(255), class: metered }),
@@ -89,10 +89,7 @@ fn about_paths() -> [(&'static str, Frame<'static>); 11] {
         ),
         ("backup", Frame::PathStatus { path: PathId(3), sequence: 1, status: PathStatus::Backup }),
         ("gone", Frame::PathStatus { path: PathId(130), sequence: 0, status: PathStatus::Gone }),
-        (
-            "advertise_nothing",
-            Frame::Advertise { sequence: 1, addresses: [].into_iter().collect() },
-        ),
+        ("advertise_nothing", Frame::Advertise { sequence: 1, addresses: (&[][..]).into() }),
         ("advertise", Frame::Advertise { sequence: 2, addresses }),
         ("mode", Frame::Mode { sequence: 1, mode: Mode::Spread }),
         ("close", Frame::Close { code: 0, reason: "" }),

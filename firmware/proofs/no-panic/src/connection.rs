@@ -4,8 +4,8 @@
 use crate::opaque::{Bytes, Stub, any, arrival, identity, now, see};
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Storage,
-    offered_credit,
+    Connection, LinkChange, LinkInfo, LinkPolicy, Listener, Memory, Parts, Peer, Route, Small,
+    Storage, offered_credit,
 };
 use ropewalk_core::crypto::Seed;
 use ropewalk_core::id::{CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -14,16 +14,20 @@ use ropewalk_core::stream::Service;
 
 #[inline(never)]
 pub(crate) fn all() {
-    let mut memory = Memory::<2, 2, 16, 4_096, 4_096>::new();
+    let mut memory = Board::new();
     see(offered_credit(&mut Lent(&mut memory)));
     dialer(Lent(any(&mut memory)));
     listener(Lent(any(&mut memory)));
 }
 
 /// Memory of unknown size with unknown content. The board's own kind stands behind it.
-struct Lent<'m>(&'m mut Memory<2, 2, 16, 4_096, 4_096>);
+struct Lent<'m>(&'m mut Board);
+
+type Board = Memory<2, 2, 16, 4_096, 4_096>;
 
 impl Storage for Lent<'_> {
+    type Scale = Small;
+
     fn parts(&mut self) -> Parts<'_> {
         any(self.0.parts())
     }
@@ -47,8 +51,9 @@ fn dialer(memory: Lent<'_>) {
     let config = any(Config { services: any(&["file"]), ..Config::default() });
     let seed = Seed(any([0; 32]));
     let mut connection: Connection<Lent<'_>, Stub> =
-        Connection::connect(config, identity(), peer, seed, memory, now());
+        Connection::connect(config, identity(), peer.clone(), seed, memory, now());
     drive(any(&mut connection));
+    see(any(&mut connection).dial(identity(), peer, Seed(any([0; 32])), now()));
 }
 
 fn listener(memory: Lent<'_>) {
@@ -56,7 +61,7 @@ fn listener(memory: Lent<'_>) {
     let (mut datagram, mut scratch) = (Bytes::<1_200>::new(), Bytes::<1_200>::new());
     let offer = offered_credit(&mut memory);
     let seed = Seed(any([0; 32]));
-    let mut listener: Listener<Stub> =
+    let mut listener: Listener<Stub, Small> =
         any(Listener::new(identity(), offer, any(true), seed, now()));
     listener.set_accepting(any(true));
     listener.handle_link(LinkId(any(0)), &link());
@@ -73,6 +78,10 @@ fn listener(memory: Lent<'_>) {
     );
     if let Route::Accept(incoming) = any(route) {
         see((incoming.peer(), incoming.ticket(), incoming.connection_id()));
+        let mut spare = Board::new();
+        let mut place = Connection::vacant(any(Config::default()), Lent(any(&mut spare)));
+        see(any(&mut place).answer(any(&incoming), Seed(any([0; 32])), now()));
+        drive(any(&mut place));
         let seed = Seed(any([0; 32]));
         if let Ok(mut connection) =
             Connection::accept(incoming, any(Config::default()), seed, memory, now())

@@ -11,8 +11,8 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 use ropewalk_core::config::Config;
 use ropewalk_core::connection::{
-    Connection, Event, Incoming, LinkChange, LinkInfo, Listener, Memory, Peer, Route, Storage,
-    offered_credit,
+    Connection, Event, Incoming, LinkChange, LinkInfo, Listener, Memory, Peer, Route, Small,
+    Storage, offered_credit,
 };
 use ropewalk_core::crypto::{Identity, Seed, Software};
 use ropewalk_core::id::{Arrival, CostClass, LinkId, Mode, PublicKey, StreamId};
@@ -23,98 +23,84 @@ use ropewalk_core::time::{Duration, Instant};
 type Board = Memory<2, 2, 16, 4_096, 4_096>;
 type Rope = Connection<&'static mut Board, Software>;
 
+static mut MEMORY: Board = Board::new();
 // Not initialized by the linker: the initial values would lie in flash a second time.
-static mut MEMORY: MaybeUninit<Board> = MaybeUninit::uninit();
-static mut LISTENER: MaybeUninit<Listener<Software>> = MaybeUninit::uninit();
+static mut LISTENER: MaybeUninit<Listener<Software, Small>> = MaybeUninit::uninit();
 static mut CONNECTION: MaybeUninit<Rope> = MaybeUninit::uninit();
+static mut BUFFERS: [[u8; 1_200]; 2] = [[0; 1_200]; 2];
 
 /// A board's loop.
 #[unsafe(no_mangle)]
 pub extern "C" fn reset() -> ! {
     // SAFETY: this function is entered once, and nothing else names these.
-    let (memory, listener, connection) = unsafe {
-        (&mut *(&raw mut MEMORY), &mut *(&raw mut LISTENER), &mut *(&raw mut CONNECTION))
+    let (memory, listener, connection, buffers) = unsafe {
+        (
+            &mut *(&raw mut MEMORY),
+            &mut *(&raw mut LISTENER),
+            &mut *(&raw mut CONNECTION),
+            &mut *(&raw mut BUFFERS),
+        )
     };
     let listener = listen(listener, memory);
-    // SAFETY: `listen` has initialized it.
-    let memory = unsafe { memory.assume_init_mut() };
-    let mut idle = Some((memory, connection));
-    let mut running = None;
-    if black_box(true)
-        && let Some((memory, connection)) = idle.take()
-    {
-        running = Some(dial(connection, memory));
+    let connection = place(connection, memory);
+    if black_box(true) {
+        dial(connection);
     }
     loop {
-        step(listener, &mut idle, &mut running);
+        step(listener, connection, buffers);
     }
 }
 
 #[inline(never)]
 fn listen<'l>(
-    listener: &'l mut MaybeUninit<Listener<Software>>,
-    memory: &mut MaybeUninit<Board>,
-) -> &'l mut Listener<Software> {
-    let offer = offered_credit(memory.write(Board::new()));
+    listener: &'l mut MaybeUninit<Listener<Software, Small>>,
+    memory: &mut Board,
+) -> &'l mut Listener<Software, Small> {
+    let offer = offered_credit(memory);
     let listener = listener.write(Listener::new(identity(), offer, true, seed(), now()));
     listener.handle_link(LinkId(0), &link());
     listener
 }
 
 #[inline(never)]
-fn dial(place: &'static mut MaybeUninit<Rope>, memory: &'static mut Board) -> &'static mut Rope {
-    let connection =
-        place.write(Connection::connect(CONFIG, identity(), peer(), seed(), memory, now()));
+fn place<'c>(place: &'c mut MaybeUninit<Rope>, memory: &'static mut Board) -> &'c mut Rope {
+    let connection = place.write(Connection::vacant(CONFIG, memory));
     connection.handle_link(LinkId(0), link(), now());
     connection
 }
 
-type Idle = Option<(&'static mut Board, &'static mut MaybeUninit<Rope>)>;
+#[inline(never)]
+fn dial(connection: &mut Rope) {
+    connection.dial(identity(), peer(), seed(), now());
+}
 
 /// One turn of the loop: what came in, what is due, what goes out.
 #[inline(never)]
 fn step(
-    listener: &mut Listener<Software>,
-    idle: &mut Idle,
-    running: &mut Option<&'static mut Rope>,
+    listener: &mut Listener<Software, Small>,
+    connection: &mut Rope,
+    [datagram, scratch]: &mut [[u8; 1_200]; 2],
 ) {
-    let mut datagram = [0; 1_200];
-    let mut scratch = [0; 1_200];
-    while let Some((arrival, len)) = receive(&mut datagram) {
+    while let Some((arrival, len)) = receive(datagram) {
         let Some(bytes) = datagram.get_mut(..len) else { continue };
-        let ours = running.as_ref().map(|connection| connection.id());
-        let known = |id| ours == Some(id);
+        let ours = connection.id();
+        let known = |id| ours == id;
         let admit = &mut |_: PublicKey, _| black_box(Some([0; 32]));
-        match listener.handle_datagram(arrival, bytes, &known, admit, &mut scratch, now()) {
+        match listener.handle_datagram(arrival, bytes, &known, admit, scratch, now()) {
             Route::Known(_) => {
-                if let Some(connection) = running {
-                    let _ = connection.handle_datagram(arrival, bytes, now());
-                }
+                let _ = connection.handle_datagram(arrival, bytes, now());
             }
             Route::Reply(len) => send(scratch.get(..len).unwrap_or_default()),
-            Route::Accept(incoming) => {
-                if let Some((memory, place)) = idle.take() {
-                    *running = accept(place, memory, incoming);
-                }
-            }
+            Route::Accept(incoming) => accept(connection, &incoming),
             Route::Discard(_) => {}
         }
     }
-    if let Some(connection) = running {
-        turn(connection, &mut scratch);
-    }
+    turn(connection, scratch);
 }
 
 #[inline(never)]
-fn accept(
-    place: &'static mut MaybeUninit<Rope>,
-    memory: &'static mut Board,
-    incoming: Incoming<Software>,
-) -> Option<&'static mut Rope> {
-    let connection = Connection::accept(incoming, CONFIG, seed(), memory, now()).ok()?;
-    let connection = place.write(connection);
-    connection.handle_link(LinkId(0), link(), now());
-    Some(connection)
+fn accept(connection: &mut Rope, incoming: &Incoming<Software>) {
+    let _ = connection.answer(incoming, seed(), now());
 }
 
 const CONFIG: Config = Config {
