@@ -15,15 +15,17 @@ use super::links::{LinkChange, Links};
 use super::scale::{Large, PlainLinksOf, Scale};
 use crate::crypto::responder::{Request, ephemeral, read_initiation};
 use crate::crypto::{
-    Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
+    CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
 };
 use crate::error::Discard;
-use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
+use crate::id::{Arrival, ConnectionId, LinkId, PublicKey, Side};
 use crate::packet_number::PacketNumber;
 use crate::storage::copy;
 use crate::storage::table::{Table, take_out};
 use crate::time::{Duration, Instant};
-use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
+use crate::wire::{
+    Credit, Header, Hello, Kind, Reader, Suite, TAG_BYTES, TicketId, destination, kind,
+};
 use heapless::Vec;
 
 /// What to do with a datagram.
@@ -205,31 +207,25 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
         }
         let id = self.free_id(known);
         let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
-        let (secrets, len) = self.respond(&request, &psk, id, place)?;
-        let bytes = scratch.get(..len).ok_or(Discard::NoRoom)?;
-        if let Some(secrets) = secrets {
-            self.remember(&request, ephemeral, id, secrets, bytes, now);
+        let (len, suite) = self.write(&request, id, place)?;
+        let answer = place.get_mut(..len).ok_or(Discard::NoRoom)?;
+        let [receive, send] = request.seal(&psk, &mut self.random, answer)?;
+        if let Some(suite) = suite {
+            let secrets = Secrets { side: Side::Responder, send, receive, suite };
+            self.remember(&request, ephemeral, id, secrets, answer, now);
         } // A refusal leaves nothing behind.
         Ok(Route::Reply(len))
     }
 
-    /// Writes the answer; gives the keys, unless it is a refusal, and the length.
-    #[inline(never)]
-    fn respond(
-        &mut self,
+    /// Writes the answer, with our addresses in it.
+    #[inline(never)] // So that not all of a handshake is on the stack at once.
+    fn write(
+        &self,
         request: &Request<C>,
-        psk: &Psk,
         id: ConnectionId,
         place: &mut [u8],
-    ) -> Result<(Option<Secrets>, usize), Discard> {
-        let addresses = self.links.advertised();
-        let (answer, len) =
-            request.respond(psk, id, self.offer, &addresses, &mut self.random, place)?;
-        let secrets = match answer {
-            Answer::Accepted { secrets, .. } => Some(secrets),
-            Answer::Refused(_) => None,
-        };
-        Ok((secrets, len))
+    ) -> Result<(usize, Option<Suite>), Discard> {
+        request.write(id, self.offer, &self.links.advertised(), place)
     }
 
     #[inline(never)]
