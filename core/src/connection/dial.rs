@@ -72,10 +72,10 @@ impl<C: Crypto> Dial<C> {
     }
 
     /// Begins a race, unless one is on.
-    pub(super) fn start(
+    pub(super) fn start<A: Table<Address>>(
         &mut self,
         me: Introduction,
-        links: &Links<impl Table<Link>, impl Table<Policy>>,
+        links: &Links<A, impl Table<Link<A>>, impl Table<Policy>>,
         random: &mut Random<C>,
         now: Instant,
     ) {
@@ -96,7 +96,7 @@ impl<C: Crypto> Dial<C> {
         for advertised in &links.advertised() {
             let _ = hello.addresses.push(*advertised);
         }
-        let limits = links.iter().map(|(_, info)| usize::from(info.mtu));
+        let limits = links.iter().map(|link| usize::from(link.mtu));
         let smallest = limits.filter(|limit| *limit >= INITIATION_MIN).min();
         let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);
         let initiator = Initiator::new(
@@ -151,29 +151,29 @@ impl<C: Crypto> Dial<C> {
     }
 
     /// The next copy of the first message.
-    pub(super) fn poll_transmit(
+    pub(super) fn poll_transmit<A: Table<Address>>(
         &mut self,
-        links: &Links<impl Table<Link>, impl Table<Policy>>,
+        links: &Links<A, impl Table<Link<A>>, impl Table<Policy>>,
         buffer: &mut [u8],
     ) -> Option<Transmit> {
         let race = self.race.as_mut()?;
         let addresses = self.peer.addresses.len();
         loop {
             let link = race.cursor.checked_div(addresses)?;
-            let (link, info) = links.iter().nth(link)?;
+            let link = links.iter().nth(link)?;
             let remote = *self.peer.addresses.get(race.cursor.checked_rem(addresses)?)?;
             race.cursor = race.cursor.saturating_add(1);
-            let fits = race.initiator.message_len() <= usize::from(info.mtu);
-            if !fits || !info.addresses.iter().any(|local| suits(local, &remote)) {
+            let fits = race.initiator.message_len() <= usize::from(link.mtu);
+            if !fits || !link.addresses.list().iter().any(|local| suits(local, &remote)) {
                 continue;
             }
             let cookie = race
                 .cookies
                 .iter()
-                .find(|(at, address, _)| at == link && *address == remote)
+                .find(|(at, address, _)| *at == link.id && *address == remote)
                 .map(|(_, _, cookie)| cookie);
             let len = race.initiator.write(cookie, buffer)?;
-            return Some(Transmit { link: *link, local: None, remote, len, segment_size: len });
+            return Some(Transmit { link: link.id, local: None, remote, len, segment_size: len });
         }
     }
 

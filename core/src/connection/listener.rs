@@ -26,7 +26,6 @@ use crate::time::{Duration, Instant};
 use crate::wire::{
     Credit, Header, Hello, Kind, Reader, Suite, TAG_BYTES, TicketId, destination, kind,
 };
-use heapless::Vec;
 
 /// What to do with a datagram.
 pub enum Route<C: Crypto> {
@@ -85,7 +84,7 @@ pub struct Listener<C: Crypto, Z: Scale = Large> {
 }
 
 /// A handshake that was answered and awaits its first packet.
-pub struct HalfOpen {
+pub struct HalfOpen<A> {
     ephemeral: [u8; 32],
     since: Instant,
     /// The connection came to be; kept so that late copies of the first message stay harmless.
@@ -95,7 +94,7 @@ pub struct HalfOpen {
     hello: Hello,
     id: ConnectionId,
     remote_id: ConnectionId,
-    answer: Vec<u8, ANSWER_MAX>,
+    answer: A,
 }
 
 impl<C: Crypto, Z: Scale> Listener<C, Z> {
@@ -133,7 +132,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
     pub fn handle_link(&mut self, link: LinkId, change: &LinkChange) {
         match change {
             LinkChange::Up(info) => {
-                self.links.up(link, info.clone());
+                self.links.up(link, info);
             }
             LinkChange::Down => self.links.down(link),
         }
@@ -184,7 +183,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
             if open.accepted {
                 return Err(Discard::Replayed);
             }
-            return reply(&open.answer, scratch);
+            return reply(open.answer.list(), scratch);
         }
         if self.under_load(now) && !self.cookies.verify(datagram, &at.remote, at.link, now) {
             let public = self.identity.public;
@@ -206,7 +205,8 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
             return Err(Discard::NoRoom);
         }
         let id = self.free_id(known);
-        let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
+        let room = Z::Answer::default().list().capacity();
+        let place = scratch.get_mut(..room).ok_or(Discard::NoRoom)?;
         let (len, suite) = self.write(&request, id, place)?;
         let answer = place.get_mut(..len).ok_or(Discard::NoRoom)?;
         let [receive, send] = request.seal(&psk, &mut self.random, answer)?;
@@ -235,10 +235,11 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
         ephemeral: [u8; 32],
         id: ConnectionId,
         secrets: Secrets,
-        answer: &[u8],
+        bytes: &[u8],
         now: Instant,
     ) {
-        let Ok(answer) = Vec::from_slice(answer) else { return };
+        let mut answer = Z::Answer::default();
+        let _ = answer.list_mut().extend_from_slice(bytes);
         let _ = self.half_open.list_mut().push(HalfOpen {
             ephemeral,
             since: now,
@@ -363,7 +364,5 @@ const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 /// How long it keeps its place in any case: a first packet needs a round trip, and dialers are
 /// patient for 4.5 s.
 const HALF_OPEN_KEPT: Duration = Duration::from_secs(2);
-/// Longest answer: what fits the smallest IP packet.
-const ANSWER_MAX: usize = 548;
 /// First messages opened in a second before cookies are asked for.
 const OPENED_PER_SECOND: u32 = 50;
