@@ -43,9 +43,12 @@ pub(super) struct Introduction {
 }
 
 /// The dialer's side of the handshake.
-pub(super) struct Dial<C: Crypto> {
+pub(super) struct Dial<C: Crypto, T> {
     identity: Identity,
-    pub(super) peer: Peer,
+    peer: PublicKey,
+    psk: Psk,
+    ticket: Option<TicketId>,
+    pub(super) addresses: T,
     race: Option<Race<C>>,
     /// The credit that the race's message offers.
     pub(super) offered: Credit,
@@ -62,9 +65,15 @@ struct Race<C: Crypto> {
     cookies: Vec<(LinkId, Address, [u8; 16]), 4>,
 }
 
-impl<C: Crypto> Dial<C> {
+impl<C: Crypto, T: Table<Address>> Dial<C, T> {
     pub(super) fn new(identity: Identity, peer: Peer) -> Self {
-        Self { identity, peer, race: None, offered: Credit::NONE, undecipherable: false }
+        let Peer { key: peer, psk, ticket, addresses: all } = peer;
+        let mut addresses = T::default();
+        for address in &all {
+            let _ = addresses.list_mut().push(*address);
+        }
+        let offered = Credit::NONE;
+        Self { identity, peer, psk, ticket, addresses, race: None, offered, undecipherable: false }
     }
 
     pub(super) fn racing(&self) -> bool {
@@ -88,7 +97,7 @@ impl<C: Crypto> Dial<C> {
             version_max: VERSION,
             suites: Suites::new(C::suites()),
             mode: me.mode,
-            ticket: self.peer.ticket,
+            ticket: self.ticket,
             replaces: me.replaces,
             credit: me.credit,
             addresses: Vec::new(),
@@ -101,8 +110,8 @@ impl<C: Crypto> Dial<C> {
         let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);
         let initiator = Initiator::new(
             &self.identity,
-            self.peer.key,
-            &self.peer.psk,
+            self.peer,
+            &self.psk,
             me.connection,
             &hello,
             datagram_max,
@@ -157,11 +166,11 @@ impl<C: Crypto> Dial<C> {
         buffer: &mut [u8],
     ) -> Option<Transmit> {
         let race = self.race.as_mut()?;
-        let addresses = self.peer.addresses.len();
+        let addresses = self.addresses.list().len();
         loop {
             let link = race.cursor.checked_div(addresses)?;
             let link = links.iter().nth(link)?;
-            let remote = *self.peer.addresses.get(race.cursor.checked_rem(addresses)?)?;
+            let remote = *self.addresses.list().get(race.cursor.checked_rem(addresses)?)?;
             race.cursor = race.cursor.saturating_add(1);
             let fits = race.initiator.message_len() <= usize::from(link.mtu);
             if !fits || !link.addresses.list().iter().any(|local| suits(local, &remote)) {

@@ -1,6 +1,7 @@
 //! How much a node remembers beside paths, streams and packets: its links, its peers' addresses,
 //! pairs that failed, handshakes that are not done. A few of each on a board, more on a host.
 
+use super::dial::PEER_ADDRESSES_MAX;
 use super::links::{LINK_ADDRESSES_MAX, Link, Links, NoPolicies, Policy};
 use super::listener::HalfOpen;
 use crate::id::Address;
@@ -17,6 +18,8 @@ pub trait Scale {
     type Links: Table<Link<Self::Addresses>>;
     /// Links that the user said something of.
     type Policies: Table<Policy>;
+    /// Addresses at which a peer is dialled. What is beyond them is not tried.
+    type Dialled: Table<Address>;
     /// Addresses of the peer. It names one of each of its links first.
     type Remotes: Table<Advertised>;
     /// Pairs that did not work and wait for another try.
@@ -40,6 +43,7 @@ impl Scale for Large {
     type Addresses = Vec<Address, LINK_ADDRESSES_MAX>;
     type Links = Vec<Link<Self::Addresses>, 16>;
     type Policies = Vec<Policy, 8>;
+    type Dialled = Vec<Address, PEER_ADDRESSES_MAX>;
     type Remotes = Vec<Advertised, 16>;
     type Tried = Vec<Failure, 16>;
     /// What fits the smallest IP packet.
@@ -51,6 +55,7 @@ impl Scale for Small {
     type Addresses = Vec<Address, 3>;
     type Links = Vec<Link<Self::Addresses>, 4>;
     type Policies = Vec<Policy, 4>;
+    type Dialled = Vec<Address, 8>;
     type Remotes = Vec<Advertised, 8>;
     type Tried = Vec<Failure, 4>;
     /// Eight addresses fit.
