@@ -85,16 +85,25 @@ impl Machine {
 
     /// Waits for a line of the log that contains `word`.
     pub(crate) fn wait_for(&mut self, word: &str, patience: Duration) -> String {
-        if let Some(line) = self.seen.iter().find(|line| line.contains(word)) {
-            return line.clone();
+        self.wait_for_nth(1, word, patience)
+    }
+
+    /// Waits for the n-th such line.
+    pub(crate) fn wait_for_nth(&mut self, n: usize, word: &str, patience: Duration) -> String {
+        let mut left = n;
+        for line in self.seen.iter().filter(|line| line.contains(word)) {
+            left -= 1;
+            if left == 0 {
+                return line.clone();
+            }
         }
         let until = Instant::now() + patience;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.seen.push(line.clone());
-                    if line.contains(word) {
+                    left -= usize::from(line.contains(word));
+                    if left == 0 {
                         return line;
                     }
                 }

@@ -161,16 +161,18 @@ fn event<'l>(lines: &'l [Value], name: &str) -> &'l Value {
 fn echo_while(desk: &mut Desk, mut set: impl FnMut(&mut Desk, bool)) {
     let (ticket, line) = (desk.ticket(), desk.machine.terminal(1));
     let line = line.to_str().unwrap().to_owned();
-    let arguments = ["bench", "echo", &ticket, "--bytes", "3000000", "--serial", &line, "--json"];
+    let arguments = ["bench", "echo", &ticket, "--bytes", "12000000", "--serial", &line, "--json"];
     let child = desk.ropewalk(&arguments);
-    desk.frames(700);
+    // The emulator looks once a second whether somebody has opened its terminal.
+    desk.machine.wait_for_nth(2, "is Active", PATIENCE);
+    desk.frames(300);
     set(desk, false);
     std::thread::sleep(Duration::from_secs(1));
     set(desk, true);
     let lines = lines(child);
     let outcome = event(&lines, "echo");
     eprintln!("{outcome}");
-    assert_eq!(outcome["bytes"], 3_000_000);
+    assert_eq!(outcome["bytes"], 12_000_000);
     let gap = outcome["max_gap_ms"].as_f64().unwrap();
     assert!(gap < GAP_MAX_MS, "{gap} ms: {outcome}");
 }
