@@ -11,8 +11,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test demo sim canary fuzz no_std cross proofs counts docs deny lab_quick)
-FULL=("${QUICK[@]}" sim_long lab huge)
+QUICK=(format lint test firmware demo sim canary fuzz no_std cross proofs counts docs deny lab_quick)
+FULL=("${QUICK[@]}" sim_long lab huge hal_boards)
+HAL_BOARDS=(nucleo-h743zi w5500-evb-pico2 w5500-evb-pico)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
 skip() { echo "SKIPPED $1: $2"; }
 have() { command -v "$1" > /dev/null; }
@@ -35,6 +36,7 @@ check_format() {
     rust_component rustfmt
     cargo fmt --all --check
     (cd firmware && cargo fmt --all --check)
+    for board in "${HAL_BOARDS[@]}" embassy w5500-rp; do (cd "firmware/boards/$board" && cargo fmt --check); done
     (cd tests/peers && cargo fmt --all --check)
 }
 
@@ -48,6 +50,27 @@ check_lint() {
 
 check_test() {
     cargo test --workspace --features ropewalk-core/software
+}
+
+# What boards are made of, on this machine: scripted registers, lossy lines, torn flash.
+check_firmware() {
+    local here
+    here=$(rustc -vV | sed -n 's/^host: //p')
+    (cd firmware
+        cargo clippy --quiet -p ropewalk-drivers -p ropewalk-app --all-features --all-targets --target "$here" -- -D warnings
+        cargo test --quiet -p ropewalk-drivers -p ropewalk-app --features "$DRIVERS" --target "$here")
+}
+DRIVERS=ropewalk-drivers/lan9118,ropewalk-drivers/virtio,ropewalk-drivers/uart_cmsdk,ropewalk-drivers/uart_16550,ropewalk-drivers/embassy,ropewalk-drivers/flash
+
+# Boards by embassy's HALs: that their images link, and how long they are. Minutes each, cold.
+check_hal_boards() {
+    for board in "${HAL_BOARDS[@]}"; do
+        (cd "firmware/boards/$board"
+            target=$(sed -n 's/^target = "\(.*\)"/\1/p' .cargo/config.toml)
+            rust_target "$target" || { skip hal_boards "no $target here"; exit; }
+            cargo build --quiet --release --target-dir "$OLDPWD/target/boards"
+            echo "$board: $(llvm-size "$OLDPWD/target/boards/$target/release/$board" 2> /dev/null | tail -1 || echo built)")
+    done
 }
 
 # The README's first command, as it stands there.

@@ -6,6 +6,7 @@ mod common;
 mod pump;
 
 use common::{Node, Waiting, events, json_lines, said};
+use core::time::Duration;
 use pump::Wire;
 use ropewalk::bench::{bulk, echo};
 use ropewalk::endpoint::{Endpoint, EndpointConfig};
@@ -159,9 +160,12 @@ fn a_board_that_is_trusted_is_heard_and_its_nonsense_is_not() {
     let serial = wire.option(0);
     let recv = ["recv", "--trusted", "--once", "--json", "--serial", &serial, "--link", "line0"];
     for (bytes, expected) in [(record(0), 0), ([record(0), vec![0xff; 9]].concat(), 1)] {
+        let start = Instant::now();
         let child = pc.command(&recv).output_while(|| {
             tell(&settings(&pc, "board"), &wire, bytes);
         });
+        // A peer that is given up is told: it does not wait for a minute.
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(child.status.code(), Some(expected), "{}", said(&child));
         let lines = json_lines(&child);
         let records = events(&lines, "telemetry");

@@ -260,6 +260,19 @@ fn a_file_goes_over_a_line_by_the_command_line() {
 }
 
 #[test]
+fn a_line_that_is_not_there_is_told() {
+    let node = Node::new();
+    let absent = Wire::unplugged().option(0);
+    let alone = node.run(&["recv", "--serial", &absent, "--link", "line0"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(common::said(&alone).contains(&absent), "{}", common::said(&alone));
+    let beside = node.wait_for_peers(&["recv", "--serial", &absent]).interrupted();
+    assert!(beside.contains(&absent) && beside.contains("as soon as"), "{beside}");
+    let named_twice = node.run(&["recv", "--serial", &absent, "--serial", &absent]);
+    assert_eq!(named_twice.status.code(), Some(2), "{}", common::said(&named_twice));
+}
+
+#[test]
 fn links_tells_whether_a_line_can_be_used() {
     let (wire, node) = (Wire::new(), Node::new());
     let option = wire.option(0);

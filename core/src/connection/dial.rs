@@ -43,9 +43,12 @@ pub(super) struct Introduction {
 }
 
 /// The dialer's side of the handshake.
-pub(super) struct Dial<C: Crypto> {
+pub(super) struct Dial<C: Crypto, T> {
     identity: Identity,
-    pub(super) peer: Peer,
+    peer: PublicKey,
+    psk: Psk,
+    ticket: Option<TicketId>,
+    pub(super) addresses: T,
     race: Option<Race<C>>,
     /// The credit that the race's message offers.
     pub(super) offered: Credit,
@@ -62,9 +65,15 @@ struct Race<C: Crypto> {
     cookies: Vec<(LinkId, Address, [u8; 16]), 4>,
 }
 
-impl<C: Crypto> Dial<C> {
+impl<C: Crypto, T: Table<Address>> Dial<C, T> {
     pub(super) fn new(identity: Identity, peer: Peer) -> Self {
-        Self { identity, peer, race: None, offered: Credit::NONE, undecipherable: false }
+        let Peer { key: peer, psk, ticket, addresses: all } = peer;
+        let mut addresses = T::default();
+        for address in &all {
+            let _ = addresses.list_mut().push(*address);
+        }
+        let offered = Credit::NONE;
+        Self { identity, peer, psk, ticket, addresses, race: None, offered, undecipherable: false }
     }
 
     pub(super) fn racing(&self) -> bool {
@@ -72,10 +81,10 @@ impl<C: Crypto> Dial<C> {
     }
 
     /// Begins a race, unless one is on.
-    pub(super) fn start(
+    pub(super) fn start<A: Table<Address>>(
         &mut self,
         me: Introduction,
-        links: &Links<impl Table<Link>, impl Table<Policy>>,
+        links: &Links<A, impl Table<Link<A>>, impl Table<Policy>>,
         random: &mut Random<C>,
         now: Instant,
     ) {
@@ -88,7 +97,7 @@ impl<C: Crypto> Dial<C> {
             version_max: VERSION,
             suites: Suites::new(C::suites()),
             mode: me.mode,
-            ticket: self.peer.ticket,
+            ticket: self.ticket,
             replaces: me.replaces,
             credit: me.credit,
             addresses: Vec::new(),
@@ -96,13 +105,13 @@ impl<C: Crypto> Dial<C> {
         for advertised in &links.advertised() {
             let _ = hello.addresses.push(*advertised);
         }
-        let limits = links.iter().map(|(_, info)| usize::from(info.mtu));
+        let limits = links.iter().map(|link| usize::from(link.mtu));
         let smallest = limits.filter(|limit| *limit >= INITIATION_MIN).min();
         let datagram_max = smallest.unwrap_or(INITIATION_MAX).min(INITIATION_MAX);
         let initiator = Initiator::new(
             &self.identity,
-            self.peer.key,
-            &self.peer.psk,
+            self.peer,
+            &self.psk,
             me.connection,
             &hello,
             datagram_max,
@@ -151,29 +160,29 @@ impl<C: Crypto> Dial<C> {
     }
 
     /// The next copy of the first message.
-    pub(super) fn poll_transmit(
+    pub(super) fn poll_transmit<A: Table<Address>>(
         &mut self,
-        links: &Links<impl Table<Link>, impl Table<Policy>>,
+        links: &Links<A, impl Table<Link<A>>, impl Table<Policy>>,
         buffer: &mut [u8],
     ) -> Option<Transmit> {
         let race = self.race.as_mut()?;
-        let addresses = self.peer.addresses.len();
+        let addresses = self.addresses.list().len();
         loop {
             let link = race.cursor.checked_div(addresses)?;
-            let (link, info) = links.iter().nth(link)?;
-            let remote = *self.peer.addresses.get(race.cursor.checked_rem(addresses)?)?;
+            let link = links.iter().nth(link)?;
+            let remote = *self.addresses.list().get(race.cursor.checked_rem(addresses)?)?;
             race.cursor = race.cursor.saturating_add(1);
-            let fits = race.initiator.message_len() <= usize::from(info.mtu);
-            if !fits || !info.addresses.iter().any(|local| suits(local, &remote)) {
+            let fits = race.initiator.message_len() <= usize::from(link.mtu);
+            if !fits || !link.addresses.list().iter().any(|local| suits(local, &remote)) {
                 continue;
             }
             let cookie = race
                 .cookies
                 .iter()
-                .find(|(at, address, _)| at == link && *address == remote)
+                .find(|(at, address, _)| *at == link.id && *address == remote)
                 .map(|(_, _, cookie)| cookie);
             let len = race.initiator.write(cookie, buffer)?;
-            return Some(Transmit { link: *link, local: None, remote, len, segment_size: len });
+            return Some(Transmit { link: link.id, local: None, remote, len, segment_size: len });
         }
     }
 

@@ -5,6 +5,7 @@ use crate::path::{LocalLink, Meter, OnLink, Way};
 use crate::storage::table::Table;
 use crate::time::Instant;
 use crate::wire::Advertised;
+use core::marker::PhantomData;
 use core::net::SocketAddr;
 use heapless::Vec;
 
@@ -24,16 +25,6 @@ pub struct LinkInfo {
     pub addresses: Vec<Address, LINK_ADDRESSES_MAX>,
     /// Peers are not told of it: its addresses mean nothing to them.
     pub hidden: bool,
-}
-
-impl LinkInfo {
-    /// The largest datagram that it carries to this address.
-    pub(super) const fn carries(&self, remote: &Address) -> u16 {
-        match remote {
-            Address::Ip(SocketAddr::V6(_)) => self.mtu.saturating_sub(IPV6_LONGER),
-            Address::Ip(SocketAddr::V4(_)) | Address::Serial => self.mtu,
-        }
-    }
 }
 
 /// What happened to a link.
@@ -58,13 +49,45 @@ pub struct LinkPolicy {
 
 /// All links that are up. One whose quota is spent, or may be, counts as down.
 #[derive(Default)]
-pub(super) struct Links<L, P> {
+pub(super) struct Links<A, L, P> {
     entries: L,
     policies: P,
+    _addresses: PhantomData<A>,
 }
 
-/// One that is up.
-pub type Link = (LinkId, LinkInfo);
+/// One that is up: what its [`LinkInfo`] said, with as many of its addresses as there is room for.
+pub struct Link<A> {
+    pub(super) id: LinkId,
+    pub(super) mtu: u16,
+    pub(super) rate: Option<u32>,
+    pub(super) addresses: A,
+    class: CostClass,
+    hidden: bool,
+}
+
+impl<A: Table<Address>> Link<A> {
+    fn new(id: LinkId, info: &LinkInfo) -> Self {
+        let mut addresses = A::default();
+        for address in &info.addresses {
+            let _ = addresses.list_mut().push(*address);
+        }
+        let LinkInfo { mtu, rate, class, hidden, .. } = *info;
+        Self { id, mtu, rate, addresses, class, hidden }
+    }
+
+    /// What it costs.
+    pub(super) const fn class(&self) -> CostClass {
+        self.class
+    }
+
+    /// The largest datagram that it carries to this address.
+    pub(super) const fn carries(&self, remote: &Address) -> u16 {
+        match remote {
+            Address::Ip(SocketAddr::V6(_)) => self.mtu.saturating_sub(IPV6_LONGER),
+            Address::Ip(SocketAddr::V4(_)) | Address::Serial => self.mtu,
+        }
+    }
+}
 
 /// No policies: all that a listener needs to know is where its links are.
 pub(super) type NoPolicies = Vec<Policy, 0>;
@@ -76,34 +99,35 @@ pub struct Policy {
     meter: Meter,
 }
 
-impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
+impl<A: Table<Address>, L: Table<Link<A>>, P: Table<Policy>> Links<A, L, P> {
     /// Returns false when the table is full; the link is not used then.
-    pub(super) fn up(&mut self, link: LinkId, info: LinkInfo) -> bool {
-        match self.entries.list_mut().iter_mut().find(|(id, _)| *id == link) {
-            Some((_, known)) => {
-                *known = info;
+    pub(super) fn up(&mut self, link: LinkId, info: &LinkInfo) -> bool {
+        let fresh = Link::new(link, info);
+        match self.entries.list_mut().iter_mut().find(|known| known.id == link) {
+            Some(known) => {
+                *known = fresh;
                 true
             }
-            None => self.entries.list_mut().push((link, info)).is_ok(),
+            None => self.entries.list_mut().push(fresh).is_ok(),
         }
     }
 
     pub(super) fn down(&mut self, link: LinkId) {
-        self.entries.list_mut().retain(|(id, _)| *id != link);
+        self.entries.list_mut().retain(|known| known.id != link);
     }
 
-    pub(super) fn find(&self, link: LinkId) -> Option<&LinkInfo> {
-        self.iter().find(|(id, _)| *id == link).map(|(_, info)| info)
+    pub(super) fn find(&self, link: LinkId) -> Option<&Link<A>> {
+        self.iter().find(|known| known.id == link)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(LinkId, LinkInfo)> {
-        self.entries.list().iter().filter(|(link, _)| self.is_open(*link))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Link<A>> {
+        self.entries.list().iter().filter(|link| self.is_open(link.id))
     }
 
     /// Whether peers are told of it while it is open.
     pub(super) fn tells(&self, link: LinkId) -> bool {
         let mut known = self.entries.list().iter();
-        known.any(|(id, info)| *id == link && !info.hidden && !info.addresses.is_empty())
+        known.any(|known| known.id == link && !known.hidden && !known.addresses.list().is_empty())
     }
 
     pub(super) fn policy_of(&self, link: LinkId) -> Option<LinkPolicy> {
@@ -199,10 +223,10 @@ impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
         let mut list = Vec::new();
         for place in 0..LINK_ADDRESSES_MAX {
             for class in CLASSES {
-                let told = |info: &LinkInfo| info.class == class && !info.hidden;
-                for (link, info) in self.iter().filter(|(_, info)| told(info)) {
-                    if let Some(address) = info.addresses.get(place) {
-                        let _ = list.push(Advertised { link: *link, class, address: *address });
+                let told = |link: &&Link<A>| link.class == class && !link.hidden;
+                for link in self.iter().filter(told) {
+                    if let Some(address) = link.addresses.list().get(place) {
+                        let _ = list.push(Advertised { link: link.id, class, address: *address });
                     }
                 }
             }
@@ -213,8 +237,8 @@ impl<L: Table<Link>, P: Table<Policy>> Links<L, P> {
     /// What the choice of pairs needs to know.
     pub(super) fn locals(&self) -> Vec<LocalLink<'_>, LINKS_MAX> {
         let mut locals = Vec::new();
-        for (link, info) in self.iter() {
-            let _ = locals.push(LocalLink::new(*link, info.class, &info.addresses));
+        for link in self.iter() {
+            let _ = locals.push(LocalLink::new(link.id, link.class, link.addresses.list()));
         }
         locals
     }

@@ -15,16 +15,17 @@ use super::links::{LinkChange, Links};
 use super::scale::{Large, PlainLinksOf, Scale};
 use crate::crypto::responder::{Request, ephemeral, read_initiation};
 use crate::crypto::{
-    Answer, CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
+    CheckKey, CookieJar, Crypto, Identity, PacketKeys, Psk, Random, Secrets, Seed,
 };
 use crate::error::Discard;
-use crate::id::{Arrival, ConnectionId, LinkId, PublicKey};
+use crate::id::{Arrival, ConnectionId, LinkId, PublicKey, Side};
 use crate::packet_number::PacketNumber;
 use crate::storage::copy;
 use crate::storage::table::{Table, take_out};
 use crate::time::{Duration, Instant};
-use crate::wire::{Credit, Header, Hello, Kind, Reader, TAG_BYTES, TicketId, destination, kind};
-use heapless::Vec;
+use crate::wire::{
+    Credit, Header, Hello, Kind, Reader, Suite, TAG_BYTES, TicketId, destination, kind,
+};
 
 /// What to do with a datagram.
 pub enum Route<C: Crypto> {
@@ -83,7 +84,7 @@ pub struct Listener<C: Crypto, Z: Scale = Large> {
 }
 
 /// A handshake that was answered and awaits its first packet.
-pub struct HalfOpen {
+pub struct HalfOpen<A> {
     ephemeral: [u8; 32],
     since: Instant,
     /// The connection came to be; kept so that late copies of the first message stay harmless.
@@ -93,7 +94,7 @@ pub struct HalfOpen {
     hello: Hello,
     id: ConnectionId,
     remote_id: ConnectionId,
-    answer: Vec<u8, ANSWER_MAX>,
+    answer: A,
 }
 
 impl<C: Crypto, Z: Scale> Listener<C, Z> {
@@ -131,7 +132,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
     pub fn handle_link(&mut self, link: LinkId, change: &LinkChange) {
         match change {
             LinkChange::Up(info) => {
-                self.links.up(link, info.clone());
+                self.links.up(link, info);
             }
             LinkChange::Down => self.links.down(link),
         }
@@ -182,7 +183,7 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
             if open.accepted {
                 return Err(Discard::Replayed);
             }
-            return reply(&open.answer, scratch);
+            return reply(open.answer.list(), scratch);
         }
         if self.under_load(now) && !self.cookies.verify(datagram, &at.remote, at.link, now) {
             let public = self.identity.public;
@@ -204,32 +205,27 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
             return Err(Discard::NoRoom);
         }
         let id = self.free_id(known);
-        let place = scratch.get_mut(..ANSWER_MAX).ok_or(Discard::NoRoom)?;
-        let (secrets, len) = self.respond(&request, &psk, id, place)?;
-        let bytes = scratch.get(..len).ok_or(Discard::NoRoom)?;
-        if let Some(secrets) = secrets {
-            self.remember(&request, ephemeral, id, secrets, bytes, now);
+        let room = Z::Answer::default().list().capacity();
+        let place = scratch.get_mut(..room).ok_or(Discard::NoRoom)?;
+        let (len, suite) = self.write(&request, id, place)?;
+        let answer = place.get_mut(..len).ok_or(Discard::NoRoom)?;
+        let [receive, send] = request.seal(&psk, &mut self.random, answer)?;
+        if let Some(suite) = suite {
+            let secrets = Secrets { side: Side::Responder, send, receive, suite };
+            self.remember(&request, ephemeral, id, secrets, answer, now);
         } // A refusal leaves nothing behind.
         Ok(Route::Reply(len))
     }
 
-    /// Writes the answer; gives the keys, unless it is a refusal, and the length.
-    #[inline(never)]
-    fn respond(
-        &mut self,
+    /// Writes the answer, with our addresses in it.
+    #[inline(never)] // So that not all of a handshake is on the stack at once.
+    fn write(
+        &self,
         request: &Request<C>,
-        psk: &Psk,
         id: ConnectionId,
         place: &mut [u8],
-    ) -> Result<(Option<Secrets>, usize), Discard> {
-        let addresses = self.links.advertised();
-        let (answer, len) =
-            request.respond(psk, id, self.offer, &addresses, &mut self.random, place)?;
-        let secrets = match answer {
-            Answer::Accepted { secrets, .. } => Some(secrets),
-            Answer::Refused(_) => None,
-        };
-        Ok((secrets, len))
+    ) -> Result<(usize, Option<Suite>), Discard> {
+        request.write(id, self.offer, &self.links.advertised(), place)
     }
 
     #[inline(never)]
@@ -239,10 +235,11 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
         ephemeral: [u8; 32],
         id: ConnectionId,
         secrets: Secrets,
-        answer: &[u8],
+        bytes: &[u8],
         now: Instant,
     ) {
-        let Ok(answer) = Vec::from_slice(answer) else { return };
+        let mut answer = Z::Answer::default();
+        let _ = answer.list_mut().extend_from_slice(bytes);
         let _ = self.half_open.list_mut().push(HalfOpen {
             ephemeral,
             since: now,
@@ -367,7 +364,5 @@ const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 /// How long it keeps its place in any case: a first packet needs a round trip, and dialers are
 /// patient for 4.5 s.
 const HALF_OPEN_KEPT: Duration = Duration::from_secs(2);
-/// Longest answer: what fits the smallest IP packet.
-const ANSWER_MAX: usize = 548;
 /// First messages opened in a second before cookies are asked for.
 const OPENED_PER_SECOND: u32 = 50;

@@ -67,6 +67,7 @@ use crate::error::AcceptError;
 use crate::id::{ConnectionId, Mode, PublicKey, Side};
 use crate::path::PathReport;
 use crate::recovery::SentTable;
+use crate::storage::table::Table;
 use crate::stream::{Datagrams, StreamMemory, Streams};
 use crate::time::Instant;
 use crate::wire::{Advertised, Credit, Welcome};
@@ -94,7 +95,7 @@ pub struct Connection<S: Storage, C: Crypto> {
     storage: S,
     random: Random<C>,
     keys: Option<PacketKeys<C>>,
-    dial: Option<Dial<C>>,
+    dial: Option<Dial<C, <S::Scale as Scale>::Dialled>>,
     streams: Streams,
     datagrams: Datagrams,
     repairs: Repairs,
@@ -395,7 +396,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// Where the peer was dialled it may be found, though it may have told that its link there went
     /// away: when that link returned, no path may have been left to tell us.
     fn recall_dialled(&mut self) {
-        for address in self.dial.iter().flat_map(|dial| &dial.peer.addresses) {
+        for address in self.dial.iter().flat_map(|dial| dial.addresses.list()) {
             self.routing.remotes.add_dialled(*address);
         }
     }

@@ -78,14 +78,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let told = self.links.advertised();
         match change {
             LinkChange::Up(info) => {
-                let (addresses, mtu) = (info.addresses.clone(), info.mtu);
-                if !self.links.up(link, info) {
+                let mtu = info.mtu;
+                if !self.links.up(link, &info) {
                     return;
                 }
                 if let Some(dial) = self.dial.as_mut().filter(|dial| !dial.fits(mtu)) {
                     dial.stop(); // A shorter first message takes its place.
                 }
-                self.drop_local_addresses(link, &addresses);
+                self.drop_local_addresses(link, &info.addresses);
                 self.limit_paths(link, now);
                 if self.phase == Phase::Handshake && self.dial.is_some() {
                     self.start_race(None, now);
@@ -173,7 +173,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<usize> {
         let Arrival { link, local, remote } = at;
         let info = self.links.find(link)?;
-        let (class, rate, datagram_bytes_max) = (info.class, info.rate, info.carries(&remote));
+        let (class, rate, datagram_bytes_max) = (info.class(), info.rate, info.carries(&remote));
         let token = self.random.u64();
         let slots = self.storage.parts().paths;
         let slot = slots.iter().take(PATHS_MAX).position(Option::is_none)?;

@@ -21,7 +21,9 @@ use super::noise::Symmetric;
 use super::{Crypto, Identity, Psk, Random, Secrets};
 use crate::error::Discard;
 use crate::id::{ConnectionId, PublicKey, Side};
-use crate::wire::{Advertised, Credit, Hello, Refusal, Reply, VERSION, VERSION_MIN, Welcome};
+use crate::wire::{
+    Advertised, Credit, Hello, Refusal, Reply, Suite, VERSION, VERSION_MIN, Welcome,
+};
 
 /// An authentic initiation, not answered yet.
 pub struct Request<C> {
@@ -100,11 +102,8 @@ pub fn read_initiation<C: Crypto>(
 }
 
 impl<C: Crypto> Request<C> {
-    /// Writes the response and returns what it says and its length. `psk` belongs to the ticket that
-    /// the Hello names, or is [`NO_PSK`](super::NO_PSK); `connection` is our id, `credit` what we
-    /// lend; addresses that do not fit into `into`, or would make the response longer than the
-    /// initiation, are left out. [`Discard::NoRoom`] if it does not fit without any.
-    #[inline(never)] // So that not all of a handshake is on the stack at once.
+    /// Writes the response and returns what it says and its length: [`Request::write`] and
+    /// [`Request::seal`] in one.
     pub fn respond(
         &self,
         psk: &Psk,
@@ -114,16 +113,55 @@ impl<C: Crypto> Request<C> {
         random: &mut Random<C>,
         into: &mut [u8],
     ) -> Result<(Answer, usize), Discard> {
+        let (len, _) = self.write(connection, credit, addresses, into)?;
+        let into = into.get_mut(..len).ok_or(Discard::NoRoom)?;
+        let [receive, send] = self.seal(psk, random, into)?;
+        let answer = match self.choose(connection, credit, addresses) {
+            Reply::Welcome(welcome) => {
+                let suite = welcome.suite;
+                let secrets = Secrets { side: Side::Responder, send, receive, suite };
+                Answer::Accepted { secrets, welcome }
+            }
+            Reply::Refused(reason) => Answer::Refused(reason),
+        };
+        Ok((answer, len))
+    }
+
+    /// Writes what is answered, and returns the response's length and the suite, unless it is a
+    /// refusal. `connection` is our id, `credit` what we lend; addresses that do not fit into `into`,
+    /// or would make the response longer than the initiation, are left out. [`Discard::NoRoom`] if it
+    /// does not fit without any.
+    #[inline(never)] // So that not all of a handshake is on the stack at once.
+    pub fn write(
+        &self,
+        connection: ConnectionId,
+        credit: Credit,
+        addresses: &[Advertised],
+        into: &mut [u8],
+    ) -> Result<(usize, Option<Suite>), Discard> {
         let reply = self.choose(connection, credit, addresses);
         let room = into.len().min(self.len);
         let end = room.saturating_sub(TAG);
         let place = into.get_mut(REPLY_AT..end).ok_or(Discard::NoRoom)?;
         let len = REPLY_AT + reply.encode(place).ok_or(Discard::NoRoom)? + TAG;
-        let message = into
-            .get_mut(..len)
-            .and_then(|into| Response::write(into, self.connection))
-            .ok_or(Discard::NoRoom)?;
+        let suite = match reply {
+            Reply::Welcome(welcome) => Some(welcome.suite),
+            Reply::Refused(_) => None,
+        };
+        Ok((len, suite))
+    }
 
+    /// Seals what [`Request::write`] wrote into these bytes, and returns the keys for receiving and
+    /// for sending. `psk` belongs to the ticket that the Hello names, or is
+    /// [`NO_PSK`](super::NO_PSK).
+    #[inline(never)] // So that not all of a handshake is on the stack at once.
+    pub fn seal(
+        &self,
+        psk: &Psk,
+        random: &mut Random<C>,
+        response: &mut [u8],
+    ) -> Result<[[u8; 32]; 2], Discard> {
+        let message = Response::write(response, self.connection).ok_or(Discard::NoRoom)?;
         let mut noise = self.noise.clone();
         let secret = random.bytes();
         *message.ephemeral = C::public(&secret);
@@ -133,16 +171,7 @@ impl<C: Crypto> Request<C> {
         }
         noise.mix_psk(psk);
         *message.reply_tag = noise.seal(message.reply);
-        let answer = match reply {
-            Reply::Welcome(welcome) => {
-                let [receive, send] = noise.split();
-                let suite = welcome.suite;
-                let secrets = Secrets { side: Side::Responder, send, receive, suite };
-                Answer::Accepted { secrets, welcome }
-            }
-            Reply::Refused(reason) => Answer::Refused(reason),
-        };
-        Ok((answer, len))
+        Ok(noise.split())
     }
 
     /// The newest version and the first of our suites that the initiator has too.

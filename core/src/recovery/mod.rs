@@ -137,16 +137,8 @@ pub enum TimeoutAction {
 pub struct RecoveryStats {
     /// Packets sent, of every kind.
     pub sent_packets: u64,
-    /// Their bytes.
-    pub sent_bytes: u64,
-    /// Packets acknowledged.
-    pub acked_packets: u64,
-    /// Their bytes.
-    pub acked_bytes: u64,
     /// Packets declared lost.
     pub lost_packets: u64,
-    /// Their bytes.
-    pub lost_bytes: u64,
     /// Packets declared lost that had only been late.
     pub late_packets: u64,
     /// Probe timeouts.
@@ -225,7 +217,6 @@ impl Recovery {
         let number = self.next;
         self.next = number.next();
         self.stats.sent_packets = self.stats.sent_packets.plus(1);
-        self.stats.sent_bytes = self.stats.sent_bytes.plus(u64::from(bytes));
         self.pacer.on_sent(u64::from(bytes), now);
         if kind == SentKind::AckOnly {
             return true;

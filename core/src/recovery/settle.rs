@@ -132,8 +132,6 @@ impl Recovery {
         self.loss.lengths.on_acked(packet.number.0, packet.bytes);
         result.newly_acked = result.newly_acked.plus(bytes);
         result.packets = result.packets.saturating_add(1);
-        self.stats.acked_packets = self.stats.acked_packets.plus(1);
-        self.stats.acked_bytes = self.stats.acked_bytes.plus(bytes);
         packet.cargo.iter().for_each(|item| each(Fate::Acked, *item));
         next
     }
@@ -202,7 +200,6 @@ impl Recovery {
                 packet.cargo.iter().for_each(|item| each(Fate::Lost, *item));
             }
         }
-        self.stats.lost_bytes = self.stats.lost_bytes.plus(lost_bytes);
         if lost.packets > 0 {
             self.congestion.on_lost(&lost, &self.rtt, now);
             self.update_pacing();

@@ -45,7 +45,7 @@ pub struct Node<M: Storage + 'static> {
     settings: Settings,
     identity: Identity,
     seeds: Seeds,
-    listener: Listener<Software>,
+    listener: Listener<Software, M::Scale>,
     seats: Vec<Seat<M>, SEATS_MAX>,
     links: Vec<Option<LinkInfo>, LINKS_MAX>,
     dials: Dials,

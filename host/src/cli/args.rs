@@ -149,7 +149,7 @@ Example:
         name: String,
         /// What `ropewalk id` prints there
         key: String,
-        /// Where it is, if it is to be dialled by name: HOST:PORT
+        /// Where it is, if it is to be dialled by name: HOST:PORT, or serial
         #[arg(value_name = "ADDRESS")]
         addresses: Vec<String>,
     },

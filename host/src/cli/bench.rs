@@ -66,6 +66,9 @@ pub async fn serve(
         let ended =
             session::unless_interrupted(&connection, &report, &mut interrupt, working).await?;
         session::tell_lines(&endpoint, &report);
+        if let Err(failure) = &ended {
+            session::give_up(&connection, failure).await;
+        }
         match ended {
             _ if args.listen.once => return ended.map(|()| Code::Done),
             Ok(()) => {}

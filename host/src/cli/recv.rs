@@ -123,13 +123,26 @@ impl Inbox {
         &self,
         connection: Connection,
         since: Instant,
-        mut interrupt: Interrupt,
+        interrupt: Interrupt,
     ) -> Result<Option<Code>, Failure> {
         if !self.admission.spend(connection.ticket().as_ref()) {
             session::close(&connection, close_code::TICKET_USED, "").await;
             return Ok(None);
         }
         session::introduce(&connection, &self.home, &self.report);
+        let ended = self.take(&connection, since, interrupt).await;
+        if let Err(failure) = &ended {
+            session::give_up(&connection, failure).await;
+        }
+        ended
+    }
+
+    async fn take(
+        &self,
+        connection: &Connection,
+        since: Instant,
+        mut interrupt: Interrupt,
+    ) -> Result<Option<Code>, Failure> {
         let mut worst = None;
         // A board tells of itself for as long as it is there, whatever else it sends.
         let mut telling = JoinSet::new();
@@ -142,7 +155,7 @@ impl Inbox {
                 }
             };
             let next =
-                session::unless_interrupted(&connection, report, &mut interrupt, next).await?;
+                session::unless_interrupted(connection, report, &mut interrupt, next).await?;
             let (service, send, recv) = match next {
                 Ok(Some(stream)) => stream,
                 Ok(None) => break,
@@ -156,19 +169,19 @@ impl Inbox {
                 telling.spawn(async move { inbox.telemetry(&connection, recv).await });
                 continue;
             }
-            let working = self.stream(&connection, &service, send, recv, since);
+            let working = self.stream(connection, &service, send, recv, since);
             let ended =
-                session::unless_interrupted(&connection, report, &mut interrupt, working).await?;
+                session::unless_interrupted(connection, report, &mut interrupt, working).await?;
             match ended {
                 Ok(code) => worst = worst.max(Some(code)),
-                Err(error) => return Err(session::failure(&connection, error).await),
+                Err(error) => return Err(session::failure(connection, error).await),
             }
         }
         while let Some(ended) = telling.join_next().await {
             worst = worst.max(Some(joined(ended)?));
         }
         match worst {
-            None => Err(session::nothing_came(&connection).await),
+            None => Err(session::nothing_came(connection).await),
             done => Ok(done),
         }
     }

@@ -36,6 +36,8 @@ pub mod close_code {
     pub const INTERRUPTED: u32 = 0x100;
     /// The ticket was for one use, and had it.
     pub const TICKET_USED: u32 = 0x101;
+    /// What the peer sent cannot be used, or we cannot go on; the words say which.
+    pub const FAILED: u32 = 0x102;
 }
 
 /// How long a peer may be silent on every link before a command gives it up.
@@ -359,6 +361,11 @@ pub async fn hung_up(connection: &Connection) -> bool {
     matches!(closed, Ok(CloseReason::Peer { code: code::DONE, .. }))
 }
 
+/// Tells the peer that we cannot go on, if it is still there: it would wait for us in vain.
+pub async fn give_up(connection: &Connection, failure: &Failure) {
+    close(connection, close_code::FAILED, &failure.message).await;
+}
+
 /// Closes, and gives the word time to leave.
 pub async fn close(connection: &Connection, code: u32, reason: &str) {
     connection.close(code, reason);
@@ -389,6 +396,9 @@ fn close_failure(reason: &CloseReason) -> Failure {
             Code::Refused,
             "this ticket was good for one use and had it; ask for a new one",
         ),
+        CloseReason::Peer { code: close_code::FAILED, reason } => {
+            Failure::new(Code::Failed, format!("the peer gave up: {reason}"))
+        }
         CloseReason::Peer { code, reason } => {
             let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             Failure::new(

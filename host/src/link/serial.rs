@@ -100,6 +100,13 @@ impl SerialConfig {
         u16::try_from(self.baud / BITS_A_BYTE / 60).unwrap_or(u16::MAX).clamp(MTU_MIN, MTU_MAX)
     }
 
+    /// How far ahead of the line we write, the last frame included. A slow line may have one full
+    /// frame waiting behind the one that it carries, or it would stand still between them.
+    fn queue_time(&self) -> Duration {
+        let full = self.time(encoded_max(self.mtu().into()));
+        QUEUE_TIME.max(full) + full
+    }
+
     /// How long so many bytes take.
     fn time(&self, bytes: usize) -> Duration {
         let bits = (bytes as u64).saturating_mul(BITS_A_BYTE.into());
@@ -294,13 +301,13 @@ impl Line {
 }
 
 impl Outbox {
-    /// Takes a frame that the line can begin to carry within [`QUEUE_TIME`]. A slow line may have one
-    /// frame waiting behind the one that it carries, or it would stand still between them.
+    /// Takes a frame that will be through [`QUEUE_TIME`] and a full frame from now. So a full one waits
+    /// for [`QUEUE_TIME`] at most, and a short one, an acknowledgement mostly, finds room behind it.
     fn offer(&mut self, frame: Vec<u8>, line: &SerialConfig, now: Instant) -> bool {
         let ahead = self.clear_at.saturating_duration_since(now);
         let took = line.time(frame.len());
-        let most = QUEUE_TIME.max(took);
-        if !self.open || ahead > most || line.time(self.bytes) > most {
+        let most = line.queue_time();
+        if !self.open || ahead + took > most || line.time(self.bytes) + took > most {
             return false;
         }
         self.clear_at = now + ahead + took;
@@ -382,7 +389,7 @@ pub(crate) const BITS_A_BYTE: u32 = 10;
 const MTU_MIN: u16 = 256;
 /// As on Ethernet.
 const MTU_MAX: u16 = 1_472;
-/// How long a frame may wait before the line begins to carry it.
+/// How long a full frame may wait before the line begins to carry it.
 const QUEUE_TIME: Duration = Duration::from_millis(50);
 /// A line that takes nothing for so long is stuck.
 const STUCK: Duration = Duration::from_millis(100);
@@ -449,9 +456,7 @@ mod tests {
         for (baud, frame) in [(115_200, 263), (115_200, 40), (921_600, 1_483), (9_600, 263)] {
             let line = SerialConfig { path: "a".into(), baud };
             let (bytes, longest) = taken(&line, frame);
-            let frame = line.time(frame);
-            let second = line.time(bytes);
-            let most = QUEUE_TIME.max(frame) + frame;
+            let (second, most) = (line.time(bytes), line.queue_time());
             assert!(longest <= most, "{baud}: {longest:?} of queue");
             assert!(second >= Duration::from_secs(1), "{baud}: {second:?}");
             assert!(second <= Duration::from_secs(1) + most, "{baud}: {second:?}");
@@ -465,7 +470,7 @@ mod tests {
         for millisecond in 0..10_000 {
             outbox.offer(vec![1; 263], &line, start + Duration::from_millis(millisecond));
         }
-        assert!(line.time(outbox.bytes) <= QUEUE_TIME + line.time(263), "{}", outbox.bytes);
+        assert!(line.time(outbox.bytes) <= line.queue_time(), "{}", outbox.bytes);
         assert_eq!(outbox.restart(false), 3);
         assert!(!outbox.offer(vec![1], &line, start + Duration::from_secs(20)), "it is gone");
     }

@@ -3,6 +3,7 @@
 use crate::image::Board;
 use core::time::Duration;
 use defmt_decoder::{DecodeError, Table};
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub(crate) enum Plug {
     Listens(PathBuf),
     /// A serial line to one that listens.
     Calls(PathBuf),
+    /// A serial line that is a pseudo-terminal: [`Machine::terminal`] says which.
+    Terminal,
 }
 
 /// A running board.
@@ -123,6 +126,18 @@ impl Machine {
         ));
     }
 
+    /// The pseudo-terminal of this serial line.
+    pub(crate) fn terminal(&mut self, number: usize) -> PathBuf {
+        let monitor = self.monitor.as_mut().expect("attached at the start");
+        let answer = monitor.call(r#"{"execute":"query-chardev"}"#);
+        let answer: Value = serde_json::from_str(&answer).expect("the emulator speaks JSON");
+        let label = format!("serial{number}");
+        let devices = answer["return"].as_array().expect("a list").iter();
+        let device = devices.filter(|device| device["label"] == *label).next();
+        let name = device.and_then(|device| device["filename"].as_str()).unwrap_or_default();
+        PathBuf::from(name.strip_prefix("pty:").expect("it was asked to be one"))
+    }
+
     /// Asks the board to stop, and returns its exit code: 0 if nothing went wrong.
     pub(crate) fn stop(&mut self) -> i32 {
         std::fs::write(self.folder.join("stop"), b"").expect("the folder is ours");
@@ -192,6 +207,7 @@ fn options(board: Board, plugs: &[Plug]) -> Vec<String> {
                 serials.push(format!("unix:{},server=on,wait=off", path.display()));
             }
             Plug::Calls(path) => serials.push(format!("unix:{}", path.display())),
+            Plug::Terminal => serials.push("pty".into()),
         }
     }
     for serial in serials {
@@ -254,14 +270,14 @@ impl Monitor {
         monitor
     }
 
-    fn call(&mut self, command: &str) {
+    fn call(&mut self, command: &str) -> String {
         self.stream.get_mut().write_all(command.as_bytes()).expect("the emulator runs");
         loop {
             let line = self.line();
             assert!(!line.contains("\"error\""), "{command}: {line}");
             // Events come between.
             if line.contains("\"return\"") {
-                return;
+                return line;
             }
         }
     }

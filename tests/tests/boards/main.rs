@@ -14,4 +14,6 @@ mod wire;
 
 mod bad_input;
 mod failover;
+#[cfg(feature = "lab")]
+mod real;
 mod start;

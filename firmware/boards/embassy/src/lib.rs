@@ -1,5 +1,4 @@
-//! What boards with one of embassy's HALs share: a loop without an executor,
-//! [`room`] for connections, and a [`store`].
+//! What boards with one of embassy's HALs share: a loop without an executor, and a [`store`].
 //!
 //! embassy's futures are polled with a waker that does nothing. They find out by their registers,
 //! or by what an interrupt left behind, how far things went; that the loop comes by all the time is
@@ -7,16 +6,15 @@
 
 #![no_std]
 
-pub mod room;
 pub mod store;
 
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use room::Lent;
 use ropewalk_app::board::Watchdog;
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
+use ropewalk_core::connection::Storage;
 use ropewalk_core::time::Instant;
 use static_cell::StaticCell;
 
@@ -34,8 +32,8 @@ pub fn place<T>(cell: &'static StaticCell<T>, make: impl FnOnce() -> T) -> &'sta
 }
 
 /// Turns for ever. The runner is whatever else has to go on meanwhile, such as a driver's.
-pub fn serve(
-    node: &mut Node<Lent>,
+pub fn serve<M: Storage>(
+    node: &mut Node<M>,
     links: &mut [&mut dyn Link],
     mut runner: Pin<&mut impl Future>,
     watchdog: &mut impl Watchdog,

@@ -33,28 +33,32 @@ use embassy_stm32::{Peri, bind_interrupts};
 use ropewalk_app::board::{Entropy, NoEntropy, Watchdog};
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
+use ropewalk_app::seat;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::{Started, start};
+use ropewalk_core::connection::Memory;
 use ropewalk_core::crypto::{Crypto, Software};
 use ropewalk_core::id::CostClass;
 use ropewalk_drivers::EthernetDevice;
 use ropewalk_drivers::embassy::Polled;
-use ropewalk_drivers::flash::Place;
-use ropewalk_embassy::room::{Lent, Room};
+use ropewalk_drivers::flash;
 use ropewalk_embassy::store::{FlashStore, Range};
 use ropewalk_embassy::{now, place, refuse, serve, wait};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 bind_interrupts!(struct Interrupts {
     RNG => InterruptHandler<RNG>;
 });
 
-/// 4 paths, 4 streams, 64 packets in flight, 24 KiB each way.
-type BoardRoom = Room<4, 4, 64, 24_576>;
+/// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
+type Room = Memory<4, 4, 64, 32_768, 32_768>;
+/// A connection, and where its memory is.
+type Place = seat::Place<&'static mut Room>;
 
-static ROOMS: [BoardRoom; 3] = [const { BoardRoom::new() }; 3];
-static NODE: StaticCell<Node<Lent>> = StaticCell::new();
+static ROOMS: [ConstStaticCell<Room>; 3] = [const { ConstStaticCell::new(Room::new()) }; 3];
+static PLACES: [StaticCell<Place>; 3] = [const { StaticCell::new() }; 3];
+static NODE: StaticCell<Node<&'static mut Room>> = StaticCell::new();
 static ETHERNET: [StaticCell<EthernetMemory>; 2] = [const { StaticCell::new() }; 2];
 
 #[cortex_m_rt::entry]
@@ -116,7 +120,9 @@ fn main() -> ! {
         }
     });
 
-    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
+    let rooms = PLACES.iter().zip(ROOMS.iter().map(ConstStaticCell::take));
+    let places = rooms.map(|(seat, room)| place(seat, || Place::new(room)));
+    let node = place(&NODE, || Node::new(started, places, now()));
     match &mut eth1 {
         Some(eth1) => {
             let links: &mut [&mut dyn Link] = &mut [&mut eth0, eth1, &mut usart3];
@@ -153,7 +159,7 @@ fn store(flash: Peri<'static, FLASH>) -> FlashStore<Flash<'static, Blocking>> {
     FlashStore {
         flash: Flash::new_blocking(flash),
         settings: Range { start: 0x1e_0000, bytes: 128 * 1024 },
-        boots: Place { start: 0x1a_0000, bytes: 128 * 1024 },
+        boots: flash::Place { start: 0x1a_0000, bytes: 128 * 1024 },
     }
 }
 

@@ -30,29 +30,33 @@ use embassy_time::Duration;
 use ropewalk_app::board::Watchdog;
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
+use ropewalk_app::seat;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::start;
+use ropewalk_core::connection::Memory;
 use ropewalk_core::crypto::{Crypto, Software};
 use ropewalk_core::id::CostClass;
 use ropewalk_drivers::embassy::Polled;
-use ropewalk_drivers::flash::Place;
-use ropewalk_embassy::room::{Lent, Room};
+use ropewalk_drivers::flash;
 use ropewalk_embassy::store::{FlashStore, Range};
 use ropewalk_embassy::{now, place, refuse, serve, wait};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 type BoardFlash = Flash<'static, FLASH, Blocking, FLASH_BYTES>;
 
-/// 4 paths, 4 streams, 48 packets in flight, 8 KiB each way. Two of them fit in 264 KiB.
+/// 4 paths, 4 streams, 48 packets in flight, 16 KiB each way. Two of them fit in 264 KiB.
 #[cfg(feature = "rp2040")]
-type BoardRoom = Room<4, 4, 48, 8_192>;
+type Room = Memory<4, 4, 48, 16_384, 16_384>;
 /// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
 #[cfg(feature = "rp2350")]
-type BoardRoom = Room<4, 4, 64, 32_768>;
+type Room = Memory<4, 4, 64, 32_768, 32_768>;
+/// A connection, and where its memory is.
+type Place = seat::Place<&'static mut Room>;
 
-static ROOMS: [BoardRoom; SEATS] = [const { BoardRoom::new() }; SEATS];
-static NODE: StaticCell<Node<Lent>> = StaticCell::new();
+static ROOMS: [ConstStaticCell<Room>; SEATS] = [const { ConstStaticCell::new(Room::new()) }; SEATS];
+static PLACES: [StaticCell<Place>; SEATS] = [const { StaticCell::new() }; SEATS];
+static NODE: StaticCell<Node<&'static mut Room>> = StaticCell::new();
 static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
 
 /// Starts the board and never returns.
@@ -99,7 +103,9 @@ pub fn run() -> ! {
     let mut eth0 = Ethernet::new(card, settings, memory, now());
     let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
     let mut uart0 = Serial::new("uart0", uart::MTU, uart::BITS_PER_SECOND, line);
-    let node = place(&NODE, || Node::new(started, ROOMS.iter().map(BoardRoom::take), now()));
+    let rooms = PLACES.iter().zip(ROOMS.iter().map(ConstStaticCell::take));
+    let places = rooms.map(|(seat, room)| place(seat, || Place::new(room)));
+    let node = place(&NODE, || Node::new(started, places, now()));
     let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
     serve(node, links, pin!(runner.run()), &mut dog)
 }
@@ -109,7 +115,7 @@ fn store(flash: Peri<'static, FLASH>) -> FlashStore<BoardFlash> {
     FlashStore {
         flash: Flash::new_blocking(flash),
         settings: Range { start: 0x1f_c000, bytes: 8 * 1024 },
-        boots: Place { start: 0x1f_e000, bytes: 4 * 1024 },
+        boots: flash::Place { start: 0x1f_e000, bytes: 4 * 1024 },
     }
 }
 
