@@ -15,7 +15,7 @@ use hardware::{BAUD, Card, Dog, Flash, Generator, Timer, Uart, mac};
 use ropewalk_app::board::{Clock, Watchdog};
 use ropewalk_app::link::Link;
 use ropewalk_app::node::Node;
-use ropewalk_app::seat::Place;
+use ropewalk_app::seat;
 use ropewalk_app::serial::Serial;
 use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
 use ropewalk_app::start::start;
@@ -23,15 +23,19 @@ use ropewalk_core::connection::Memory;
 use ropewalk_core::id::CostClass;
 use ropewalk_core::time::Duration;
 use ropewalk_drivers::serial::{SerialLine, memory_bytes};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 /// What one connection has: 4 paths, 4 streams, 32 packets in flight, 8 KiB each way.
 type Room = Memory<4, 4, 32, 8_192, 8_192>;
+/// A connection, and where its memory is.
+type Place = seat::Place<&'static mut Room>;
 
-/// Connections at once, 1 to 4. One of them stays free for those who call us.
-static PLACES: [StaticCell<Place<Room>>; 2] = [const { StaticCell::new() }; 2];
+/// Connections at once, 1 to 4. One seat stays free for those who call us.
+const SEATS: usize = 2;
+static ROOMS: [ConstStaticCell<Room>; SEATS] = [const { ConstStaticCell::new(Room::new()) }; SEATS];
+static PLACES: [StaticCell<Place>; SEATS] = [const { StaticCell::new() }; SEATS];
 static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
-static NODE: StaticCell<Node<Room>> = StaticCell::new();
+static NODE: StaticCell<Node<&'static mut Room>> = StaticCell::new();
 static SERIAL_IN: StaticCell<[u8; SERIAL_MTU + 4]> = StaticCell::new();
 static SERIAL_OUT: StaticCell<[u8; 2 * memory_bytes(SERIAL_MTU)]> = StaticCell::new();
 
@@ -60,7 +64,8 @@ fn main() -> ! {
     let line = SerialLine::new(Uart::start(), BAUD, incoming, outgoing);
     let mut serial = Serial::new("uart0", SERIAL_MTU as u16, BAUD, line);
 
-    let places = PLACES.each_ref().map(|cell| place(cell, || Place::new(Room::new())));
+    let rooms = PLACES.iter().zip(ROOMS.iter().map(ConstStaticCell::take));
+    let places = rooms.map(|(cell, room)| place(cell, || Place::new(room)));
     let node = place(&NODE, || Node::new(started, places, timer.now()));
     // Always all of them, in this order: a link that is down says so itself.
     let links: &mut [&mut dyn Link] = &mut [&mut ethernet, &mut serial];
