@@ -187,9 +187,8 @@ impl<M: Storage + 'static> Taken<M> {
                 }
             }
             Event::StreamOpened { stream, service } => self.on_opened(stream, service.as_str()),
-            Event::StreamStopped { stream, .. } | Event::StreamReset { stream, .. } => {
-                self.services.on_gone(stream);
-            }
+            Event::StreamStopped { stream, .. } => self.services.on_stopped(stream),
+            Event::StreamReset { stream, .. } => self.services.on_reset(stream),
             Event::PathChanged { path, state } => {
                 say!(info, "path {=u32} is {}", path.0, state);
             }

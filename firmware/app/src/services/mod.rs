@@ -112,9 +112,14 @@ impl Services {
         self.tasks.push((stream, task)).is_ok()
     }
 
-    /// The stream broke off.
-    pub fn on_gone(&mut self, stream: StreamId) {
+    /// The peer wants to hear no more.
+    pub fn on_stopped(&mut self, stream: StreamId) {
         self.tasks.retain(|(id, _)| *id != stream);
+    }
+
+    /// The peer sends no more. Who only listens to us may say so at once.
+    pub fn on_reset(&mut self, stream: StreamId) {
+        self.tasks.retain(|(id, task)| *id != stream || matches!(task, Task::Telemetry { .. }));
     }
 
     /// Begins to tell of the board.

@@ -165,7 +165,8 @@ proptest! {
         sender.send(&[7; 64]).unwrap();
         sender.pump();
         let next = received(&mut receiver);
-        prop_assert_eq!(next, [vec![7; 64]]);
+        // A frame that lost its end only is ended, and arrives, with the next.
+        prop_assert_eq!(next.last(), Some(&vec![7; 64]));
     }
 }
 
