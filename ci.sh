@@ -11,7 +11,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-QUICK=(format lint test firmware demo sim canary fuzz no_std cross proofs counts docs deny lab_quick)
+QUICK=(format lint test firmware demo sim soak canary fuzz no_std cross proofs counts docs deny lab_quick)
 FULL=("${QUICK[@]}" sim_long lab huge hal_boards)
 HAL_BOARDS=(nucleo-h743zi w5500-evb-pico2 w5500-evb-pico)
 TARGETS=(thumbv6m-none-eabi thumbv7em-none-eabihf riscv32imac-unknown-none-elf)
@@ -49,7 +49,20 @@ check_lint() {
 }
 
 check_test() {
+    boards || skip boards "QEMU or a board's target cannot be had here; their tests say so too"
     cargo test --workspace --features ropewalk-core/software
+}
+
+# What emulated boards need: the emulators, and the compiler's targets.
+boards() {
+    packages qemu-system-arm:qemu-system-arm qemu-system-riscv32:qemu-system-misc ip:iproute2 || return 1
+    for target in thumbv7m-none-eabi riscv32imac-unknown-none-elf; do rust_target "$target" || return 1; done
+}
+
+# Links of an emulated board that flap at random: a minute, or ROPEWALK_SOAK_SECONDS.
+check_soak() {
+    boards || { skip soak "QEMU or a board's target cannot be had here"; return; }
+    cargo test --quiet -p ropewalk-tests --test boards -- --ignored --nocapture soak
 }
 
 # What boards are made of, on this machine: scripted registers, lossy lines, torn flash.
@@ -57,6 +70,10 @@ check_firmware() {
     local here
     here=$(rustc -vV | sed -n 's/^host: //p')
     (cd firmware
+        for board in qemu-mps2 qemu-riscv template; do
+            (cd "boards/$board" && rust_target "$(sed -n 's/^target = "\(.*\)"/\1/p' .cargo/config.toml)" &&
+                cargo clippy --quiet --release -- -D warnings)
+        done
         cargo clippy --quiet -p ropewalk-drivers -p ropewalk-app --all-features --all-targets --target "$here" -- -D warnings
         cargo test --quiet -p ropewalk-drivers -p ropewalk-app --features "$DRIVERS" --target "$here")
 }

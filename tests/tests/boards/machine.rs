@@ -141,8 +141,8 @@ impl Machine {
         let answer = monitor.call(r#"{"execute":"query-chardev"}"#);
         let answer: Value = serde_json::from_str(&answer).expect("the emulator speaks JSON");
         let label = format!("serial{number}");
-        let devices = answer["return"].as_array().expect("a list").iter();
-        let device = devices.filter(|device| device["label"] == *label).next();
+        let mut devices = answer["return"].as_array().expect("a list").iter();
+        let device = devices.find(|device| device["label"] == *label);
         let name = device.and_then(|device| device["filename"].as_str()).unwrap_or_default();
         PathBuf::from(name.strip_prefix("pty:").expect("it was asked to be one"))
     }

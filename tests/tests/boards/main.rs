@@ -16,4 +16,5 @@ mod bad_input;
 mod failover;
 #[cfg(feature = "lab")]
 mod real;
+mod soak;
 mod start;

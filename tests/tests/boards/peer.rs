@@ -291,10 +291,20 @@ impl Peer {
     }
 
     /// Sends bytes to the board and back, and compares each. `progress` hears how many are back.
-    pub(crate) fn echo(
+    pub(crate) fn echo(&mut self, bytes: usize, progress: impl FnMut(&mut Self, usize)) -> Seen {
+        self.echo_with(bytes, progress, |_| {})
+    }
+
+    /// The same; `turn` is called in each turn, be there progress or not.
+    pub(crate) fn echo_turning(&mut self, bytes: usize, turn: impl FnMut(&mut Self)) -> Seen {
+        self.echo_with(bytes, |_, _| {}, turn)
+    }
+
+    fn echo_with(
         &mut self,
         bytes: usize,
         mut progress: impl FnMut(&mut Self, usize),
+        mut turn: impl FnMut(&mut Self),
     ) -> Seen {
         let mut random = fastrand::Rng::with_seed(3);
         let noise: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
@@ -302,6 +312,7 @@ impl Peer {
         let (mut written, mut back) = (0, 0);
         let (start, mut last, mut gap_max) = (Instant::now(), None, Duration::ZERO);
         self.until("all bytes to be back", PATIENCE * 3, |peer| {
+            turn(peer);
             while written < bytes
                 && let Ok(len) = peer.rope.stream(stream).write(&noise[written..])
             {

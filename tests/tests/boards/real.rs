@@ -65,7 +65,7 @@ impl Cable {
     }
 
     /// Frames that the board has sent so far.
-    fn from_board(&self) -> u64 {
+    fn board_frames(&self) -> u64 {
         self.control.stats(Node::B).entered
     }
 }
@@ -135,8 +135,8 @@ impl Desk {
 
     /// Waits until the board has sent so many more frames over the first cable.
     fn frames(&self, more: u64) {
-        let (target, until) = (self.cables[0].from_board() + more, Instant::now() + PATIENCE);
-        while self.cables[0].from_board() < target {
+        let (target, until) = (self.cables[0].board_frames() + more, Instant::now() + PATIENCE);
+        while self.cables[0].board_frames() < target {
             assert!(Instant::now() < until, "the board sends nothing");
             // The emulator has no event for it.
             std::thread::sleep(Duration::from_millis(2));
