@@ -33,6 +33,7 @@ pub(super) struct Parted {
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// The path in this slot is no more. What it carried goes out by others.
+    #[inline(never)]
     pub(super) fn depart(&mut self, slot: usize, now: Instant) {
         self.forget_parted();
         let held = self.config.acknowledgement_delay;
@@ -76,7 +77,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         }
     }
 
-    /// The peer's word on a path that is no more.
+    /// The peer's word on a path that is no more. Rare, and no part of the stack of every packet.
+    #[inline(never)]
     pub(super) fn on_parting_word(&mut self, ack: &Ack<'_>) -> Result<(), Violation> {
         let Some(mut parted) = self.parted.take_if(|parted| parted.id == ack.path) else {
             return Ok(()); // It went long ago.

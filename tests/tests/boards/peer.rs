@@ -229,8 +229,12 @@ impl Peer {
 
     pub(crate) fn open(&mut self, service: &str) -> StreamId {
         let service = Service::new(service).unwrap();
-        self.until("connection", PATIENCE, |peer| peer.rope.is_connected());
-        self.rope.open(&service).unwrap()
+        let mut opened = None;
+        self.until("room for a stream", PATIENCE, |peer| {
+            opened = peer.rope.open(&service).ok();
+            opened.is_some()
+        });
+        opened.unwrap()
     }
 
     /// Sends so many bytes to the board, and hears what it saw.
