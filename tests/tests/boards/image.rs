@@ -48,7 +48,6 @@ impl Board {
 
     fn build(self) -> Result<PathBuf, String> {
         self.find_emulator()?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let target = self.target();
         let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
         let installed =
@@ -56,7 +55,13 @@ impl Board {
         if !installed.unwrap_or_default().lines().any(|line| line == target) {
             return Err(format!("the compiler's target is missing: rustup target add {target}"));
         }
-        let folder = root.join("firmware/boards").join(self.name());
+        Ok(self.other(&format!("boards/{}", self.name()), self.name()))
+    }
+
+    /// Another image for the board's machine: that of a folder of the firmware.
+    pub(crate) fn other(self, folder: &str, name: &str) -> PathBuf {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folder = root.join("firmware").join(folder);
         let into = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| root.join("target/firmware"), PathBuf::from);
         let mut cargo = Command::new(env!("CARGO"));
@@ -67,8 +72,8 @@ impl Board {
         }
         let status = cargo.current_dir(&folder).status().expect("cargo runs, as it runs this");
         assert!(status.success(), "{} does not build", folder.display());
-        let image = into.join(target).join("release").join(self.name());
-        Ok(image.canonicalize().expect("cargo has written it"))
+        let image = into.join(self.target()).join("release").join(name);
+        image.canonicalize().expect("cargo has written it")
     }
 
     fn find_emulator(self) -> Result<(), String> {

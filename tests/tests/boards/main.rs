@@ -13,6 +13,7 @@ mod settings;
 mod wire;
 
 mod bad_input;
+mod cost;
 mod failover;
 #[cfg(feature = "lab")]
 mod real;
