@@ -250,17 +250,23 @@ fn a_board_calls_and_its_telemetry_is_printed() {
     for line in BufReader::new(recv.stdout.take().unwrap()).lines() {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         if line["event"] == "telemetry" {
-            records.push(line);
+            records.push((Instant::now(), line));
         }
-        if records.len() == 3 {
+        if records.len() == 6 {
             break;
         }
     }
     recv.kill().unwrap();
     recv.wait().unwrap();
-    eprintln!("{}", records[2]);
-    let counts: Vec<_> = records.iter().map(|record| record["count"].as_u64().unwrap()).collect();
-    assert_eq!(counts, [counts[0], counts[0] + 1, counts[0] + 2]);
+    let (first, last) = (&records[0], &records[5]);
+    eprintln!("{}", last.1);
+    let number = |record: &Value, of: &str| record[of].as_u64().unwrap();
+    let counts: Vec<_> = records.iter().map(|(_, record)| number(record, "count")).collect();
+    assert_eq!(counts, (counts[0]..counts[0] + 6).collect::<Vec<_>>());
+    // A second of the board's is one of the PC's: its clock once ran a quarter too fast.
+    let theirs = number(&last.1, "uptime_ms") - number(&first.1, "uptime_ms");
+    let rate = theirs as f64 / 1_000.0 / (last.0 - first.0).as_secs_f64();
+    assert!((0.85..1.15).contains(&rate), "{rate} of the board's seconds in each of ours");
     assert_eq!(desk.machine.stop(), 0);
 }
 

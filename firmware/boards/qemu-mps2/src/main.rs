@@ -107,4 +107,4 @@ const BAUD: u32 = 115_200;
 const SERIAL_MTU: usize = 288;
 const COUNTER: u8 = 0x18;
 const PRESCALE: u8 = 0x1c;
-const PRESCALE_HZ: u32 = 20_000_000;
+const PRESCALE_HZ: u32 = 25_000_000;
