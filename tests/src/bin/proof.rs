@@ -36,7 +36,7 @@ fn no_panic() -> io::Result<bool> {
         return Ok(true);
     }
     succeed(&build(&["-p", "no-panic", "--features", "located"], Compiler::Stable)?)?;
-    let file = target(Compiler::Stable).join("thumbv7m-none-eabi/release/no-panic");
+    let file = target(Compiler::Stable).join("thumbv7m-none-eabi/small/no-panic");
     let image = Image::read(&file)?;
     println!("no-panic: it does not link, since these panics are left:");
     for location in panics::locations(&image) {
@@ -53,7 +53,7 @@ fn no_panic() -> io::Result<bool> {
 /// Prints and tells what a board's image takes.
 fn size() -> io::Result<Sizes> {
     succeed(&build(&["-p", "size"], Compiler::Stable)?)?;
-    let image = Image::read(&target(Compiler::Stable).join("thumbv7m-none-eabi/release/size"))?;
+    let image = Image::read(&target(Compiler::Stable).join("thumbv7m-none-eabi/small/size"))?;
     println!("size: {} bytes of flash, of which", image.flash);
     for (part, bytes) in image.flash_by_part().into_iter().take(12) {
         println!("  {bytes:>7} {part}");
@@ -76,7 +76,7 @@ fn size() -> io::Result<Sizes> {
         return Ok(sizes);
     }
     let mut worst = 0;
-    let image = Image::read(&target(Compiler::Nightly).join("thumbv7m-none-eabi/release/size"))?;
+    let image = Image::read(&target(Compiler::Nightly).join("thumbv7m-none-eabi/small/size"))?;
     for (name, address) in ROOTS.iter().filter_map(|name| Some((name, image.address_of(name)?))) {
         let depth = stack::deepest(&image, address);
         worst = worst.max(depth.bytes);
@@ -155,7 +155,7 @@ fn build(args: &[&str], compiler: Compiler) -> io::Result<Output> {
     if compiler == Compiler::Nightly {
         cargo.arg("+nightly").env("RUSTFLAGS", "-Z emit-stack-sizes");
     }
-    cargo.args(["build", "--quiet", "--release"]).args(args);
+    cargo.args(["build", "--quiet", "--profile", "small"]).args(args);
     cargo.env("CARGO_TARGET_DIR", target(compiler)).current_dir(firmware()).output()
 }
 

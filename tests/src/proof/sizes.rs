@@ -91,7 +91,7 @@ impl fmt::Display for Sizes {
 
 const HEAD: &str = "\
 # What the core takes on a Cortex-M3 with its own ciphers: two paths, two streams, sixteen packets in
-# flight (firmware/proofs/size). `connection`, `listener` and `tables` are static memory; windows,
+# flight (firmware/proofs/size, profile `small`). `connection`, `listener` and `tables` are static memory; windows,
 # messages and packet buffers come on top. `stack` is the deepest chain of calls. Rewritten by
 #   cargo run -p ropewalk-tests --bin proof -- --write
 ";
