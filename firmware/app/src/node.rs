@@ -55,10 +55,12 @@ pub struct Node<M: Storage + 'static> {
     scratch: [u8; DATAGRAM_BYTES],
 }
 
-/// What did not find its way.
+/// What happened so far, and what did not find its way.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
+    /// Connections begun: dialled, or let in.
+    pub begun: u32,
     /// Datagrams that no connection wanted: strangers, noise, replays.
     pub discarded: u32,
     /// Datagrams that a link had no room for, or no way.
@@ -236,6 +238,7 @@ impl<M: Storage + 'static> Node<M> {
         }
         let config = config(&self.settings);
         if let Some(taken) = seat.accept(incoming, config, self.seeds.seed(), now) {
+            count(&mut self.counters.begun);
             tell_links(&self.links, &mut taken.rope, now);
         }
     }
@@ -295,6 +298,7 @@ impl<M: Storage + 'static> Node<M> {
             Call { config, identity: self.identity.clone(), peer, seed: self.seeds.seed(), now };
         let seat = self.seats.iter_mut().find(|seat| seat.is_free());
         if let Some(taken) = seat.and_then(|seat| seat.dial(number, call)) {
+            count(&mut self.counters.begun);
             tell_links(&self.links, &mut taken.rope, now);
         }
     }
