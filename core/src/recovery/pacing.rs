@@ -108,7 +108,7 @@ const TICKS_PER_SECOND: u64 = TICKS * 1_000_000;
 const RATE_MIN: u64 = 100;
 /// One part in so many of a line's rate is left for acknowledgements and for the frames around
 /// packets.
-const LINE_HEADROOM: u64 = 10;
+const LINE_HEADROOM: u64 = 16;
 /// What is worth waiting for: half a millisecond, but no more than a run of packets.
 const QUANTUM: u64 = TICKS * 500;
 const QUANTUM_DATAGRAMS: u64 = 16;

@@ -84,7 +84,13 @@ fn the_serial_line_alone_is_enough() {
     board.line(&mut links);
     let mut peer = board.dial(links);
     peer.connect(1);
+    let outcome = peer.bulk(60_000);
+    let rate = outcome.bytes * 1_000 / outcome.time.as_millis() as u64;
+    eprintln!("{rate} bytes a second by the line");
+    // It carries 11,520, of which heads, frames and the beginning take a sixth.
+    assert!(rate > 6_000, "{rate}");
     let seen = peer.echo(20_000, |_, _| {});
+    eprintln!("{seen:?}");
     // 11.5 kB/s each way, less what frames and packets take.
     assert!(seen.time < Duration::from_secs(5), "{seen:?}");
     peer.hang_up();
