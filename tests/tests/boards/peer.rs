@@ -228,9 +228,14 @@ impl Peer {
     }
 
     pub(crate) fn open(&mut self, service: &str) -> StreamId {
+        self.open_turning(service, |_| {})
+    }
+
+    fn open_turning(&mut self, service: &str, mut turn: impl FnMut(&mut Self)) -> StreamId {
         let service = Service::new(service).unwrap();
         let mut opened = None;
         self.until("room for a stream", PATIENCE, |peer| {
+            turn(peer);
             opened = peer.rope.open(&service).ok();
             opened.is_some()
         });
@@ -312,7 +317,7 @@ impl Peer {
     ) -> Seen {
         let mut random = fastrand::Rng::with_seed(3);
         let noise: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
-        let stream = self.open(echo::SERVICE);
+        let stream = self.open_turning(echo::SERVICE, &mut turn);
         let (mut written, mut back) = (0, 0);
         let (start, mut last, mut gap_max) = (Instant::now(), None, Duration::ZERO);
         self.until("all bytes to be back", PATIENCE * 3, |peer| {
