@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`bench`] | the measurements' services and their outcomes |
+//! | [`mod@bench`] | the measurements' services and their outcomes |
 //! | [`echo`] | the service that sends back what it hears |
 //! | [`telemetry`] | what a board tells of itself |
 //! | [`settings`] | what a board is told before its first boot |
