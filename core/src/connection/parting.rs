@@ -4,7 +4,7 @@
 //!   give_up ──> its cargo is queued on the other paths, its last acknowledgement written there
 //!       │
 //!       └─ Parted ──┬─ the peer's last word on it: what has arrived is not sent again
-//!                     └─ nothing for three probe timeouts, or another path departs: forgotten
+//!                   └─ nothing for three probe timeouts, or another path departs: forgotten
 //! ```
 //!
 //! Without this, a cable that is pulled would have a slow link send once more all that was under way
@@ -41,18 +41,18 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let Some(place) = paths.get_mut(slot) else { return };
         let Some(path) = place else { return };
         let until = now + (path.recovery.probe_timeout() * 3).clamp(PATIENCE_MIN, PATIENCE_MAX);
-        let leftover = path.recovery.leave(&mut sent, &mut |carried| ledger.lost(carried));
+        let mut leftover = path.recovery.leave(&mut sent, &mut |carried| ledger.lost(carried));
         let acks = core::mem::replace(&mut path.acks, Acks::new(held));
         let id = path.id;
         *place = None;
-        let tight = sent.room() <= ROOM_TIGHT;
         let ack_due = acks.has_ranges();
-        if ack_due || !leftover.is_empty() {
-            self.parted = Some(Parted { id, leftover, acks, ack_due, until });
-        }
-        if tight {
+        let matters = ack_due || !leftover.is_empty();
+        if sent.room() <= ROOM_TIGHT {
             // In a small table it must not take the place of what goes on.
-            self.drop_leftover();
+            leftover.clear(&mut sent);
+        }
+        if matters {
+            self.parted = Some(Parted { id, leftover, acks, ack_due, until });
         }
     }
 
@@ -102,14 +102,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     fn forget_parted(&mut self) {
-        self.drop_leftover();
-        self.parted = None;
-    }
-
-    fn drop_leftover(&mut self) {
         let Some(mut parted) = self.parted.take() else { return };
         parted.leftover.clear(&mut self.books().sent);
-        self.parted = Some(parted);
     }
 }
 

@@ -103,7 +103,7 @@ impl<M: Storage + 'static> Node<M> {
         self.identity.public
     }
 
-    /// What did not find its way so far.
+    /// What happened so far.
     pub const fn counters(&self) -> Counters {
         self.counters
     }
@@ -236,8 +236,7 @@ impl<M: Storage + 'static> Node<M> {
         if let Some(over) = seat.clear() {
             on_over(&mut self.dials, &over, now);
         }
-        let config = config(&self.settings);
-        if let Some(taken) = seat.accept(incoming, config, self.seeds.seed(), now) {
+        if let Some(taken) = seat.accept(incoming, config(), self.seeds.seed(), now) {
             count(&mut self.counters.begun);
             tell_links(&self.links, &mut taken.rope, now);
         }
@@ -293,7 +292,7 @@ impl<M: Storage + 'static> Node<M> {
             ticket: known.ticket.map(|(id, _)| id),
             addresses: known.addresses.iter().copied().collect(),
         };
-        let config = config(&self.settings);
+        let config = config();
         let call =
             Call { config, identity: self.identity.clone(), peer, seed: self.seeds.seed(), now };
         let seat = self.seats.iter_mut().find(|seat| seat.is_free());
@@ -333,7 +332,7 @@ fn admit(settings: &Settings, peer: &PublicKey, ticket: Option<&TicketId>) -> Op
     }
 }
 
-fn config(_: &Settings) -> Config {
+fn config() -> Config {
     Config { services: NAMES, datagram_bytes_max: DATAGRAM_BYTES as u16, ..Config::default() }
 }
 
