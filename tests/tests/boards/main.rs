@@ -6,6 +6,7 @@
 //! installs both. What needs root, the real program on TAP devices, is the lab's.
 #![cfg(target_os = "linux")]
 
+mod bars;
 mod image;
 mod machine;
 mod peer;

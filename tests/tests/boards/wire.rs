@@ -82,10 +82,13 @@ impl Card {
         }
     }
 
-    /// A board whose queue is full, or that is not there yet, loses a frame like a switch would.
+    /// A board that is kept from running takes its frames later; one that is not there loses them.
     fn give_out(&mut self) {
         while let Some(frame) = self.outgoing.due() {
-            let _ = self.socket.send_to(&frame, &self.there);
+            match self.socket.send_to(frame, &self.there) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                _ => self.outgoing.remove(),
+            }
         }
     }
 }
@@ -105,10 +108,11 @@ impl Way {
             let mut frame = frame.to_vec();
             faults.flip(&mut frame, random);
             let mut carried = self.busy.map_or(now, |busy| busy.max(now));
+            let queue = if faults.rate > 0 { QUEUE_FRAMES } else { BURST_FRAMES };
+            if self.under_way.len() >= queue {
+                continue;
+            }
             if faults.rate > 0 {
-                if self.under_way.len() >= QUEUE_FRAMES {
-                    continue;
-                }
                 let bits = frame.len() as u64 * 8;
                 carried += Duration::from_nanos(bits * 1_000_000_000 / u64::from(faults.rate));
             }
@@ -117,14 +121,20 @@ impl Way {
         }
     }
 
-    fn due(&mut self) -> Option<Vec<u8>> {
-        self.under_way.front().filter(|(due, _)| *due <= Instant::now())?;
-        self.under_way.pop_front().map(|(_, frame)| frame)
+    fn due(&self) -> Option<&[u8]> {
+        let (due, frame) = self.under_way.front()?;
+        (*due <= Instant::now()).then_some(frame)
+    }
+
+    fn remove(&mut self) {
+        self.under_way.pop_front();
     }
 }
 
 /// What waits before a cable with a rate.
 const QUEUE_FRAMES: usize = 32;
+/// What waits before one without.
+const BURST_FRAMES: usize = 256;
 
 impl Faults {
     fn copies(&self, random: &mut fastrand::Rng) -> usize {
@@ -160,7 +170,6 @@ impl EthernetDevice for Card {
     fn send(&mut self, frame: &[u8]) -> Result<(), Full> {
         let faults = *self.knob.borrow();
         self.outgoing.take(frame, &faults, &mut self.random);
-        self.give_out();
         if faults.noise {
             let mut noise = vec![0; self.random.usize(..4_000)];
             self.random.fill(&mut noise);
@@ -169,8 +178,9 @@ impl EthernetDevice for Card {
             if self.random.bool() {
                 noise[..meant].copy_from_slice(&frame[..meant]);
             }
-            let _ = self.socket.send_to(&noise, &self.there);
+            self.outgoing.take(&noise, &faults, &mut self.random);
         }
+        self.give_out();
         Ok(())
     }
 
@@ -178,9 +188,12 @@ impl EthernetDevice for Card {
         self.take_in();
         self.give_out();
         let frame = self.incoming.due()?;
-        let place = into.get_mut(..frame.len())?;
-        place.copy_from_slice(&frame);
-        Some(frame.len())
+        let len = frame.len();
+        if let Some(place) = into.get_mut(..len) {
+            place.copy_from_slice(frame);
+        }
+        self.incoming.remove();
+        (len <= into.len()).then_some(len)
     }
 }
 
