@@ -140,3 +140,26 @@ fn a_place_takes_one_connection_after_another() {
         assert!(!dialer.connected && !other.connected);
     }
 }
+
+#[test]
+fn a_place_vacated_in_the_middle_of_a_connection_takes_another() {
+    let now = Instant::from_micros(1);
+    let (mut a, mut b) = (Node::new(1), Node::new(2));
+    for turn in 0..3 {
+        assert!(a.dial(&b, 20 + turn, now), "turn {turn}");
+        talk(&mut a, &mut b, 40 + turn, now);
+        assert!(a.connected && b.connected, "turn {turn}");
+        let stream = a.place.open(&Service::new("echo").unwrap()).unwrap();
+        // Under way when both are cleared away: nobody hears of it.
+        assert_eq!(a.place.stream(stream).write(b"hello"), Ok(5));
+        assert!(a.place.poll_transmit(&mut [0; 1_200], now).is_some());
+        for node in [&mut a, &mut b] {
+            node.place.vacate();
+            assert!(node.place.is_drained() && node.place.poll_timeout().is_none());
+            assert!(node.place.poll_event().is_none() && node.place.holds_nothing());
+            assert!(node.place.poll_transmit(&mut [0; 1_200], now).is_none());
+            node.connected = false;
+        }
+    }
+    assert!(b.heard.is_empty());
+}

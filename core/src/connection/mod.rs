@@ -315,9 +315,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         &mut self.storage
     }
 
-    /// Ends the connection without a word, and gives its memory back.
-    pub fn into_storage(self) -> S {
-        self.storage
+    /// Ends the connection without a word: its place is vacant, and the links that were reported
+    /// stay.
+    pub fn vacate(&mut self) {
+        self.phase = Phase::Drained;
+        self.keys = None;
+        self.dial = None;
+        self.closing = Closing::default();
+        self.forget_everything();
     }
 
     /// Whether nothing lies in the memory of streams and of packets in flight.

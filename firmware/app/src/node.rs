@@ -23,7 +23,7 @@ use heapless::Vec;
 use ropewalk_core::application::settings::Settings;
 use ropewalk_core::application::ticket::TicketText;
 use ropewalk_core::config::Config;
-use ropewalk_core::connection::{Incoming, LinkChange, LinkInfo, Listener, Peer, Route, Storage};
+use ropewalk_core::connection::{Incoming, LinkChange, Listener, Peer, Route, Storage};
 use ropewalk_core::crypto::{Identity, NO_PSK, Psk, Software};
 use ropewalk_core::id::{Address, Arrival, ConnectionId, LinkId, PublicKey};
 use ropewalk_core::time::{Duration, Instant};
@@ -47,7 +47,8 @@ pub struct Node<M: Storage + 'static> {
     seeds: Seeds,
     listener: Listener<Software, M::Scale>,
     seats: Vec<Seat<M>, SEATS_MAX>,
-    links: Vec<Option<LinkInfo>, LINKS_MAX>,
+    /// Bit `i`: link `i` is up.
+    up: u8,
     dials: Dials,
     vitals: Vitals,
     counters: Counters,
@@ -78,9 +79,9 @@ impl<M: Storage + 'static> Node<M> {
     ) -> Self {
         let identity = started.identity();
         let Started { settings, mut seeds, boot, .. } = started;
-        let mut seats: Vec<_, SEATS_MAX> =
-            places.into_iter().take(SEATS_MAX).map(Seat::new).collect();
-        let offer = seats.first_mut().map_or(Credit::NONE, Seat::offer);
+        let mut places = places.into_iter().take(SEATS_MAX).peekable();
+        let offer = places.peek_mut().map_or(Credit::NONE, |place| place.offer());
+        let seats = places.map(|place| Seat::new(place, config())).collect();
         let listener = Listener::new(identity.clone(), offer, true, seeds.seed(), now);
         let dials = Dials::new(&settings, now);
         Self {
@@ -89,7 +90,7 @@ impl<M: Storage + 'static> Node<M> {
             seeds,
             listener,
             seats,
-            links: Vec::new(),
+            up: 0,
             dials,
             vitals: Vitals { boot, turn_max: Duration::ZERO },
             counters: Counters::default(),
@@ -120,49 +121,52 @@ impl<M: Storage + 'static> Node<M> {
 
     /// Connections that have a path which carries data.
     pub fn alive(&self) -> usize {
-        self.seats.iter().filter_map(Seat::occupant).filter(|taken| taken.lives()).count()
+        self.seats.iter().filter(|seat| seat.lives()).count()
     }
 
     /// One turn. The links are always the same, in the same order. Returns when the next turn is
     /// due if nothing comes before.
     pub fn turn(&mut self, links: &mut [&mut dyn Link], now: Instant) -> Option<Instant> {
+        let mut news = false;
         for (number, link) in links.iter_mut().enumerate().take(LINKS_MAX) {
             let id = LinkId(number as u8);
             if link.poll(now) {
                 self.tell(id, *link, now);
+                news = true;
             }
             self.take_in(id, *link, now);
+        }
+        if news {
+            self.show_ticket(links);
         }
         for number in 0..self.seats.len() {
             self.advance(number, links, now);
         }
         self.call(now);
-        let seats = self.seats.iter().filter_map(|seat| seat.occupant()?.deadline());
-        seats.chain(self.dials.deadline()).min()
+        let calls = self.dials.deadline().filter(|_| self.up != 0);
+        self.seats.iter().filter_map(Seat::deadline).chain(calls).min()
     }
 
-    /// A link changed: everybody hears of it.
+    /// A link changed: everybody hears of it, and free seats for those to come.
     fn tell(&mut self, id: LinkId, link: &dyn Link, now: Instant) {
-        let info = link.report();
-        let change = info.clone().map_or(LinkChange::Down, LinkChange::Up);
+        let change = link.report().map_or(LinkChange::Down, LinkChange::Up);
         say!(info, "{}: {}", link.name(), change);
         self.listener.handle_link(id, &change);
-        for taken in self.seats.iter_mut().filter_map(Seat::taken) {
-            taken.rope.handle_link(id, change.clone(), now);
+        let bit = 1_u8.checked_shl(id.0.into()).unwrap_or(0);
+        match change {
+            LinkChange::Up(_) => self.up |= bit,
+            LinkChange::Down => self.up &= !bit,
         }
-        let place = usize::from(id.0);
-        while self.links.len() <= place && self.links.push(None).is_ok() {}
-        if let Some(known) = self.links.get_mut(place) {
-            *known = info;
+        for seat in &mut self.seats {
+            seat.rope().handle_link(id, change.clone(), now);
         }
-        self.show_ticket();
     }
 
     /// Whoever reads the board's log may enter.
-    fn show_ticket(&self) {
+    fn show_ticket(&self, links: &[&mut dyn Link]) {
         let Some((id, secret)) = self.settings.invitations.first() else { return };
         let mut addresses = Vec::<SocketAddr, 8>::new();
-        for info in self.links.iter().flatten() {
+        for info in links.iter().filter_map(|link| link.report()) {
             for address in &info.addresses {
                 if let Address::Ip(address) = address {
                     let _ = addresses.push(*address);
@@ -189,8 +193,8 @@ impl<M: Storage + 'static> Node<M> {
         let Self { datagram, scratch, listener, seats, settings, .. } = self;
         let Some(bytes) = datagram.get_mut(..len) else { return };
         let known = |id| {
-            let mut taken = seats.iter().filter_map(Seat::occupant);
-            taken.any(|taken| taken.rope.id() == id)
+            let mut ropes = seats.iter().filter_map(Seat::taken);
+            ropes.any(|rope| rope.id() == id)
         };
         let admit = &mut |peer, ticket: Option<TicketId>| admit(settings, &peer, ticket.as_ref());
         let route = listener.handle_datagram(at, bytes, &known, admit, scratch, now);
@@ -204,7 +208,7 @@ impl<M: Storage + 'static> Node<M> {
             }
             Route::Accept(incoming) => {
                 let id = incoming.connection_id();
-                self.welcome(incoming, now);
+                self.welcome(&incoming, now);
                 self.hand_to(id, at, len, now);
             }
             Route::Discard(discard) => {
@@ -216,16 +220,16 @@ impl<M: Storage + 'static> Node<M> {
 
     fn hand_to(&mut self, id: ConnectionId, at: Arrival, len: usize, now: Instant) {
         let Some(bytes) = self.datagram.get_mut(..len) else { return };
-        let mut taken = self.seats.iter_mut().filter_map(Seat::taken);
-        let Some(taken) = taken.find(|taken| taken.rope.id() == id) else { return };
-        if taken.rope.handle_datagram(at, bytes, now).is_err() {
+        let is_its = |seat: &&mut Seat<M>| seat.taken().is_some_and(|rope| rope.id() == id);
+        let Some(seat) = self.seats.iter_mut().find(is_its) else { return };
+        if seat.rope().handle_datagram(at, bytes, now).is_err() {
             count(&mut self.counters.discarded);
         }
     }
 
     /// Gives a peer that proved itself a seat: a free one, or that of a connection which it has
     /// itself replaced, or one whose peer cannot be reached.
-    fn welcome(&mut self, incoming: Incoming<Software>, now: Instant) {
+    fn welcome(&mut self, incoming: &Incoming<Software>, now: Instant) {
         let peer = incoming.peer();
         let free = self.seats.iter().position(Seat::is_free);
         let seat = free.or_else(|| self.expendable(&peer));
@@ -236,18 +240,16 @@ impl<M: Storage + 'static> Node<M> {
         if let Some(over) = seat.clear() {
             on_over(&mut self.dials, &over, now);
         }
-        if let Some(taken) = seat.accept(incoming, config(), self.seeds.seed(), now) {
+        if seat.accept(incoming, self.seeds.seed(), now) {
             count(&mut self.counters.begun);
-            tell_links(&self.links, &mut taken.rope, now);
         }
     }
 
     /// A seat whose connection has no path that lives; that of the same peer first.
     fn expendable(&self, peer: &PublicKey) -> Option<usize> {
-        let dead = |seat: &Seat<M>| seat.occupant().is_some_and(|taken| !taken.lives());
+        let dead = |seat: &Seat<M>| !seat.is_free() && !seat.lives();
         let same = |seat: &Seat<M>| {
-            seat.occupant()
-                .is_some_and(|taken| taken.rope.peer() == *peer && taken.dialled.is_none())
+            !seat.is_dialled() && seat.taken().is_some_and(|rope| rope.peer() == *peer)
         };
         let mut seats = self.seats.iter();
         seats.position(|seat| same(seat) && dead(seat)).or_else(|| {
@@ -260,10 +262,12 @@ impl<M: Storage + 'static> Node<M> {
     fn advance(&mut self, number: usize, links: &mut [&mut dyn Link], now: Instant) {
         let Self { seats, vitals, scratch, counters, dials, .. } = self;
         let Some(seat) = seats.get_mut(number) else { return };
-        let Some(taken) = seat.taken() else { return };
-        taken.advance(vitals, now);
+        if seat.is_free() {
+            return;
+        }
+        seat.advance(vitals, now);
         for _ in 0..DATAGRAMS_PER_SEAT {
-            let Some(transmit) = taken.rope.poll_transmit(scratch, now) else { break };
+            let Some(transmit) = seat.rope().poll_transmit(scratch, now) else { break };
             let link = links.get_mut(usize::from(transmit.link.0));
             let bytes = scratch.get(..transmit.len).unwrap_or_default();
             let sent = link.map(|link| link.send(bytes, transmit.local, &transmit.remote));
@@ -278,7 +282,7 @@ impl<M: Storage + 'static> Node<M> {
 
     /// Calls whom it is time to call. One seat stays free for those who call us.
     fn call(&mut self, now: Instant) {
-        if self.links.iter().flatten().next().is_none() {
+        if self.up == 0 {
             return;
         }
         let Some(number) = self.dials.next(now) else { return };
@@ -292,13 +296,10 @@ impl<M: Storage + 'static> Node<M> {
             ticket: known.ticket.map(|(id, _)| id),
             addresses: known.addresses.iter().copied().collect(),
         };
-        let config = config();
-        let call =
-            Call { config, identity: self.identity.clone(), peer, seed: self.seeds.seed(), now };
+        let call = Call { identity: self.identity.clone(), peer, seed: self.seeds.seed(), now };
         let seat = self.seats.iter_mut().find(|seat| seat.is_free());
-        if let Some(taken) = seat.and_then(|seat| seat.dial(number, call)) {
+        if seat.is_some_and(|seat| seat.dial(number, call)) {
             count(&mut self.counters.begun);
-            tell_links(&self.links, &mut taken.rope, now);
         }
     }
 }
@@ -306,18 +307,6 @@ impl<M: Storage + 'static> Node<M> {
 fn on_over(dials: &mut Dials, over: &Over, now: Instant) {
     if let Some(number) = over.dialled {
         dials.on_over(number, over.stood, now);
-    }
-}
-
-fn tell_links<M: Storage>(
-    links: &[Option<LinkInfo>],
-    rope: &mut crate::seat::Rope<M>,
-    now: Instant,
-) {
-    for (number, info) in links.iter().enumerate() {
-        if let Some(info) = info {
-            rope.handle_link(LinkId(number as u8), LinkChange::Up(info.clone()), now);
-        }
     }
 }
 
