@@ -151,3 +151,21 @@ fn either_of_two_cables_may_be_pulled() {
     }
     assert_eq!(board.machine.stop(), 0);
 }
+
+#[test]
+fn full_windows_outlast_a_pulled_cable() {
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
+    peer.connect(2);
+    let machine = &mut board.machine;
+    // Both ends' windows, each way: then nothing moves, and the cable goes and comes.
+    peer.echo_late(1_000_000, |peer| {
+        machine.set_link(0, false);
+        peer.idle(Duration::from_secs(1));
+        machine.set_link(0, true);
+        peer.connect(2);
+    });
+    peer.hang_up();
+    assert_eq!(board.machine.stop(), 0);
+}

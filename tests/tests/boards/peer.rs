@@ -352,6 +352,52 @@ impl Peer {
         Seen { time: start.elapsed(), gap_max }
     }
 
+    /// Writes to a stream that the board echoes and reads none of it, until nothing is taken any
+    /// more; calls `full`; then reads all of it.
+    pub(crate) fn echo_late(&mut self, bytes: usize, full: impl FnOnce(&mut Self)) {
+        let noise: Vec<u8> = (0..bytes).map(|n| (n ^ (n >> 8) ^ (n >> 16)) as u8).collect();
+        let stream = self.open(echo::SERVICE);
+        let (mut written, mut progress) = (0, Instant::now());
+        self.until("a full window", PATIENCE, |peer| {
+            while let Ok(len) = peer.rope.stream(stream).write(&noise[written..]) {
+                (written, progress) = (written + len, Instant::now());
+                assert!(written < bytes, "all of it was taken, though nobody reads");
+            }
+            progress.elapsed() > Duration::from_secs(1)
+        });
+        eprintln!("{written} bytes written, and no more taken");
+        full(self);
+        let (mut back, mut room) = (0, [0; 4_096]);
+        self.until("all bytes to be back", PATIENCE, |peer| {
+            while written < bytes
+                && let Ok(len) = peer.rope.stream(stream).write(&noise[written..])
+            {
+                written += len;
+                if written == bytes {
+                    peer.rope.stream(stream).finish().unwrap();
+                }
+            }
+            loop {
+                match peer.rope.stream(stream).read(&mut room) {
+                    Ok(len) => {
+                        assert_eq!(room[..len], noise[back..back + len], "at byte {back}");
+                        back += len;
+                    }
+                    Err(ReadError::Blocked) => return false,
+                    Err(ReadError::Finished) => return true,
+                    Err(error) => panic!("the stream broke: {error:?}"),
+                }
+            }
+        });
+        assert_eq!(back, bytes);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn idle(&mut self, length: Duration) {
+        let until = Instant::now() + length;
+        self.until("time to pass", length + PATIENCE, |_| Instant::now() >= until);
+    }
+
     /// Says goodbye, so that the board need not wait for us.
     pub(crate) fn hang_up(mut self) {
         self.rope.close(0, "", self.now());

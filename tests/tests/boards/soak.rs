@@ -1,5 +1,5 @@
-//! Links that flap at random, for as long as one likes: `ROPEWALK_SOAK_SECONDS`, a minute without it. The seed is
-//! printed; `ROPEWALK_SEED` repeats it.
+//! Links that flap at random, or that nobody uses, for as long as one likes: `ROPEWALK_SOAK_SECONDS`, a minute
+//! without it. The seed is printed; `ROPEWALK_SEED` repeats it.
 
 use crate::image::Board;
 use crate::image_or_skip;
@@ -7,6 +7,11 @@ use crate::peer::Peer;
 use crate::start::Rig;
 use core::time::Duration;
 use std::time::Instant;
+
+/// How long.
+fn length() -> Duration {
+    Duration::from_secs(number("ROPEWALK_SOAK_SECONDS").unwrap_or(60))
+}
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -53,7 +58,7 @@ impl Flaps {
 fn links_flap_and_not_a_byte_is_lost() {
     let (image, _turn) = image_or_skip!(Board::Mps2);
     let seed = number("ROPEWALK_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let length = Duration::from_secs(number("ROPEWALK_SOAK_SECONDS").unwrap_or(60));
+    let length = length();
     eprintln!("seed {seed}, {length:?}");
     let mut board = Rig::mps2(&image, &[]);
     let mut peer = board.dial(board.links());
@@ -73,6 +78,24 @@ fn links_flap_and_not_a_byte_is_lost() {
     board.machine.set_link(0, true);
     peer.connect(2);
     eprintln!("{echoed} bytes there and back in {rounds} streams");
+    peer.hang_up();
+    assert_eq!(board.machine.stop(), 0);
+}
+
+#[test]
+#[ignore = "a minute or as long as one likes: ./ci.sh soak"]
+fn an_idle_connection_lasts() {
+    let (image, _turn) = image_or_skip!(Board::Mps2);
+    let mut board = Rig::mps2(&image, &[]);
+    let mut peer = board.dial(board.links());
+    peer.connect(2);
+    let _ = peer.echo(20_000, |_, _| {});
+    let (before, length) = (peer.rope.id(), length());
+    peer.idle(length);
+    peer.connect(2);
+    let seen = peer.echo(20_000, |_, _| {});
+    eprintln!("after {length:?}: {seen:?}, {} packets in all", peer.rope.stats().sent_packets);
+    assert_eq!((peer.rope.id(), peer.restarts()), (before, 0), "the same connection");
     peer.hang_up();
     assert_eq!(board.machine.stop(), 0);
 }
