@@ -16,16 +16,17 @@ use ropewalk_core::wire::Credit;
 /// A connection over memory that was lent for good.
 pub type Rope<M> = Connection<&'static mut M, Software>;
 
-/// Where a connection and its memory are: a `static` on a board.
+/// Where a connection, its memory and its services are: a `static` on a board.
 pub struct Place<M: Storage + 'static> {
     memory: M,
     rope: Option<Rope<M>>,
+    occupant: Option<Occupant>,
 }
 
 impl<M: Storage + 'static> Place<M> {
     /// A place whose connections work in this memory.
     pub const fn new(memory: M) -> Self {
-        Self { memory, rope: None }
+        Self { memory, rope: None, occupant: None }
     }
 
     /// What the memory holds, to be offered to who wants to come in.
@@ -37,7 +38,7 @@ impl<M: Storage + 'static> Place<M> {
 /// Room for one connection.
 pub struct Seat<M: Storage + 'static> {
     rope: &'static mut Rope<M>,
-    occupant: Option<Occupant>,
+    occupant: &'static mut Option<Occupant>,
 }
 
 /// Whoever sits there.
@@ -58,8 +59,8 @@ pub struct Over {
 impl<M: Storage + 'static> Seat<M> {
     /// A free seat, whose connections will have these limits and habits.
     pub fn new(place: &'static mut Place<M>, config: Config) -> Self {
-        let Place { memory, rope } = place;
-        Self { rope: rope.insert(Connection::vacant(config, memory)), occupant: None }
+        let Place { memory, rope, occupant } = place;
+        Self { rope: rope.insert(Connection::vacant(config, memory)), occupant }
     }
 
     /// Its connection, whoever sits there: it hears of links while the seat is free, too.
@@ -106,7 +107,7 @@ impl<M: Storage + 'static> Seat<M> {
     }
 
     fn sit(&mut self, dialled: Option<usize>, now: Instant) {
-        self.occupant = Some(Occupant { dialled, services: Services::new(now), stood: false });
+        *self.occupant = Some(Occupant { dialled, services: Services::new(now), stood: false });
     }
 
     /// Ends the connection without a word, and frees the seat.
@@ -123,7 +124,7 @@ impl<M: Storage + 'static> Seat<M> {
 
     /// What is due by now, what happened, and what the services make of it.
     pub fn advance(&mut self, vitals: &Vitals, now: Instant) {
-        let Some(occupant) = &mut self.occupant else { return };
+        let Some(occupant) = self.occupant else { return };
         if self.rope.poll_timeout().is_some_and(|moment| moment <= now) {
             self.rope.handle_timeout(now);
         }

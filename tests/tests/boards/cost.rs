@@ -2,6 +2,10 @@
 //! counter, beside `firmware/costs.txt`. `ROPEWALK_WRITE_COSTS=1` writes that file anew.
 
 use crate::image::{Board, take_turn};
+use crate::image_or_skip;
+use crate::machine::COUNTED;
+use crate::peer::PATIENCE;
+use crate::start::Rig;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -65,5 +69,30 @@ fn what_the_core_costs_has_not_grown() {
             *now * 100 <= then * 102,
             "{name} grew from {then} to {now}; if it must, write {HEAD}"
         );
+    }
+}
+
+#[test]
+fn the_longest_turn_answers_a_handshake_and_is_bounded() {
+    // In thousands of instructions: two of Noise's four multiplications, and all else that a turn
+    // holds. RISC-V has no carry to multiply with.
+    for (board, most) in [(Board::Mps2, 10_000), (Board::Riscv, 20_000)] {
+        let (image, _turn) = image_or_skip!(board);
+        let mut rig = match board {
+            Board::Mps2 => Rig::mps2(&image, &[COUNTED]),
+            Board::Riscv => Rig::riscv(&image, &[COUNTED]),
+        };
+        let mut peer = rig.dial(rig.links());
+        peer.connect(1);
+        let _ = peer.echo(100_000, |_, _| {});
+        peer.hang_up();
+        rig.machine.wait_for("connection over", PATIENCE);
+        assert_eq!(rig.machine.stop(), 0);
+        let said = rig.machine.wait_for("longest turn", PATIENCE);
+        let mut words = said.split_whitespace().skip_while(|word| *word != "turn").skip(1);
+        // A microsecond of its clock is a thousand instructions.
+        let thousands: u64 = words.next().unwrap().parse().unwrap();
+        eprintln!("{}: a turn took {thousands} thousand instructions at most", board.name());
+        assert!(thousands < most, "{said}");
     }
 }

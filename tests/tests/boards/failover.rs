@@ -130,7 +130,7 @@ fn a_cable_that_loses_flips_and_doubles_delivers_all_the_same() {
 #[test]
 fn either_of_two_cables_may_be_pulled() {
     let (image, _turn) = image_or_skip!(Board::Riscv);
-    let mut board = Rig::riscv(&image);
+    let mut board = Rig::riscv(&image, &[]);
     let mut pull = |link| {
         let mut peer = board.dial(board.links());
         for knob in &peer.links.knobs {

@@ -30,6 +30,9 @@ pub(crate) enum Plug {
     Terminal,
 }
 
+/// Among the arguments of a board: its clock counts instructions, one a nanosecond.
+pub(crate) const COUNTED: &str = "counted";
+
 /// A running board.
 pub(crate) struct Machine {
     board: Board,
@@ -54,6 +57,9 @@ impl Machine {
         let mut command = Command::new(board.emulator());
         command.args(machine(board)).args(["-display", "none", "-monitor", "none"]);
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        if arguments.contains(&COUNTED) {
+            command.args(["-icount", "shift=0"]);
+        }
         let mut semihosting = "enable=on,target=native".to_owned();
         for argument in core::iter::once(&board.name()).chain(arguments) {
             semihosting += &format!(",arg={argument}");

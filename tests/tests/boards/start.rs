@@ -30,10 +30,10 @@ impl Rig {
     }
 
     /// A RISC-V board with two cables.
-    pub(crate) fn riscv(image: &Path) -> Self {
+    pub(crate) fn riscv(image: &Path, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(&settings(1, 2), folder.path());
-        let mut rig = Self::boot(Board::Riscv, image, folder, (2, 0), &[]);
+        let mut rig = Self::boot(Board::Riscv, image, folder, (2, 0), arguments);
         rig.machine.wait_for("boot", PATIENCE);
         rig
     }
@@ -107,7 +107,7 @@ fn a_board_serves_over_both_links_and_stops() {
 fn the_rates_of_two_cables_add_up() {
     let (image, _turn) = image_or_skip!(Board::Riscv);
     hold(|| {
-        let mut board = Rig::riscv(&image);
+        let mut board = Rig::riscv(&image, &[]);
         let mut peer = board.dial(board.links());
         for knob in &peer.links.knobs {
             let mut faults = knob.borrow_mut();
