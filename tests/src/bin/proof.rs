@@ -1,25 +1,33 @@
-//! Builds the bare images of `firmware/proofs` and says what they prove.
+//! Builds bare images, those of `firmware/proofs` and those of boards, and says what they prove.
 //!
 //! `no-panic` links only if no panic is left in the core and no allocator is asked for; if it does
 //! not link, every panic that is left is named. `size` is the core as a board links it: what it
 //! takes of flash, of memory, and, where a nightly compiler tells of stack frames, of stack.
+//! A board's image proves that it links, and tells its flash and its static memory.
 //!
 //! ```text
-//! cargo run -p ropewalk-tests --bin proof               exits 1 if a panic is left, or if a figure is
-//!                                                       2 % above that of firmware/sizes.txt
-//! cargo run -p ropewalk-tests --bin proof -- --write    records the figures
+//! proof                      exits 1 if a panic is left, or if a figure is 2 % above that of
+//!                            firmware/sizes.txt
+//! proof --boards             the boards, beside firmware/boards/sizes.txt: minutes, the first time
+//! proof [--boards] --write   records the figures
 //! ```
 
+use ropewalk_tests::proof::compiler::{Compiler, firmware};
 use ropewalk_tests::proof::image::Image;
 use ropewalk_tests::proof::sizes::Sizes;
 use ropewalk_tests::proof::{panics, stack};
 use std::io;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Output};
+use std::process::{ExitCode, Output};
 
 fn main() -> ExitCode {
-    let write = std::env::args().nth(1).is_some_and(|argument| argument == "--write");
-    match no_panic().and_then(|proved| Ok(judge(size()?, write)? && proved)) {
+    let asked = |word| std::env::args().skip(1).any(|argument| argument == word);
+    let write = asked("--write");
+    let proved = if asked("--boards") {
+        boards().and_then(|sizes| judge(sizes, "boards/sizes.txt", write))
+    } else {
+        no_panic().and_then(|proved| Ok(judge(size()?, "sizes.txt", write)? && proved))
+    };
+    match proved {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -31,12 +39,12 @@ fn main() -> ExitCode {
 
 /// Links the image; if it does not link, names what stands in the way.
 fn no_panic() -> io::Result<bool> {
-    if build(&["-p", "no-panic"], Compiler::Stable)?.status.success() {
+    if small(Compiler::Stable, &["-p", "no-panic"])?.status.success() {
         println!("no-panic: it links: no public entry of the core can panic, and none allocates");
         return Ok(true);
     }
-    succeed(&build(&["-p", "no-panic", "--features", "located"], Compiler::Stable)?)?;
-    let file = target(Compiler::Stable).join("thumbv7m-none-eabi/small/no-panic");
+    succeed(&small(Compiler::Stable, &["-p", "no-panic", "--features", "located"])?)?;
+    let file = Compiler::Stable.image(CORTEX_M3, "small", "no-panic");
     let image = Image::read(&file)?;
     println!("no-panic: it does not link, since these panics are left:");
     for location in panics::locations(&image) {
@@ -52,8 +60,8 @@ fn no_panic() -> io::Result<bool> {
 
 /// Prints and tells what a board's image takes.
 fn size() -> io::Result<Sizes> {
-    succeed(&build(&["-p", "size"], Compiler::Stable)?)?;
-    let image = Image::read(&target(Compiler::Stable).join("thumbv7m-none-eabi/small/size"))?;
+    succeed(&small(Compiler::Stable, &["-p", "size"])?)?;
+    let image = Image::read(&Compiler::Stable.image(CORTEX_M3, "small", "size"))?;
     println!("size: {} bytes of flash, of which", image.flash);
     for (part, bytes) in image.flash_by_part().into_iter().take(12) {
         println!("  {bytes:>7} {part}");
@@ -62,7 +70,7 @@ fn size() -> io::Result<Sizes> {
     let tables = static_of("size::MEMORY").saturating_sub(BUFFERS);
     let (connection, listener) = (static_of("size::CONNECTION"), static_of("size::LISTENER"));
     let mut sizes = Sizes::default();
-    sizes.compilers.push(("compiler".into(), version(Compiler::Stable)?));
+    sizes.compilers.push(("compiler".into(), Compiler::Stable.version(CORTEX_M3)?));
     let figures = [("flash", image.flash), ("connection", connection), ("listener", listener)];
     sizes.bytes.extend(figures.map(|(name, bytes)| (name.into(), bytes)));
     sizes.bytes.push(("tables".into(), tables));
@@ -71,12 +79,12 @@ fn size() -> io::Result<Sizes> {
          the tables of paths, streams and packets {tables}; the rest are windows and buffers",
         image.ram
     );
-    if !build(&["-p", "size"], Compiler::Nightly)?.status.success() {
-        println!("size: no nightly compiler with thumbv7m-none-eabi here, so no word on the stack");
+    if !small(Compiler::Nightly, &["-p", "size"])?.status.success() {
+        println!("size: no nightly compiler with {CORTEX_M3} here, so no word on the stack");
         return Ok(sizes);
     }
     let mut worst = 0;
-    let image = Image::read(&target(Compiler::Nightly).join("thumbv7m-none-eabi/small/size"))?;
+    let image = Image::read(&Compiler::Nightly.image(CORTEX_M3, "small", "size"))?;
     for (name, address) in ROOTS.iter().filter_map(|name| Some((name, image.address_of(name)?))) {
         let depth = stack::deepest(&image, address);
         worst = worst.max(depth.bytes);
@@ -87,27 +95,56 @@ fn size() -> io::Result<Sizes> {
             println!("  {frame:>7} {}", shorten(name));
         }
     }
-    sizes.compilers.push(("frames".into(), version(Compiler::Nightly)?));
+    sizes.compilers.push(("frames".into(), Compiler::Nightly.version(CORTEX_M3)?));
     sizes.bytes.push(("stack".into(), worst));
     Ok(sizes)
 }
 
-/// Compares the figures with the committed ones, or records them.
-fn judge(now: Sizes, write: bool) -> io::Result<bool> {
-    let file = firmware().join("sizes.txt");
-    if write {
-        std::fs::write(&file, now.to_string())?;
-        return Ok(true);
+/// Links each board's image and tells what it takes.
+fn boards() -> io::Result<Sizes> {
+    let mut sizes = Sizes::default();
+    let compiler = Compiler::Stable;
+    sizes.compilers.push(("compiler".into(), compiler.version(CORTEX_M3)?));
+    for (board, target) in BOARDS {
+        succeed(&compiler.build(&format!("boards/{board}"), target, &["--release"])?)?;
+        println!("size: {board} links");
+        let image = Image::read(&compiler.image(target, "release", board))?;
+        let figures = [("flash", image.flash), ("memory", image.ram)];
+        sizes.bytes.extend(figures.map(|(name, bytes)| (format!("{board}.{name}"), bytes)));
     }
+    Ok(sizes)
+}
+
+/// Compares the figures with the committed ones, or records them.
+fn judge(mut now: Sizes, file: &str, write: bool) -> io::Result<bool> {
+    let file = firmware().join(file);
     let committed = Sizes::parse(&std::fs::read_to_string(&file)?).map_err(io::Error::other)?;
+    now.compilers.iter().for_each(|(what, compiler)| println!("size: {what} {compiler}"));
     for (name, bytes) in &now.bytes {
         let then = committed.of(name).map_or_else(|| "none".into(), |then| then.to_string());
-        println!("size: {name:10} {bytes:>6} bytes, committed {then:>6}");
+        println!("size: {name:22} {bytes:>6} bytes, committed {then:>6}");
+    }
+    if write {
+        now.head = committed.head;
+        std::fs::write(&file, now.to_string())?;
+        return Ok(true);
     }
     let complaints = now.complaints(&committed);
     complaints.iter().for_each(|line| println!("size: {line}"));
     Ok(complaints.is_empty())
 }
+
+/// Boards, and their targets.
+const BOARDS: [(&str, &str); 5] = [
+    ("qemu-mps2", CORTEX_M3),
+    ("qemu-riscv", "riscv32imac-unknown-none-elf"),
+    ("nucleo-h743zi", "thumbv7em-none-eabihf"),
+    ("w5500-evb-pico", "thumbv6m-none-eabi"),
+    ("w5500-evb-pico2", "thumbv8m.main-none-eabihf"),
+];
+
+/// What the core's own images are built for.
+const CORTEX_M3: &str = "thumbv7m-none-eabi";
 
 /// Of the memory of `size`: 4,096 bytes of windows and 1,280 of messages, each way.
 const BUFFERS: u64 = 2 * (4_096 + 1_280);
@@ -129,34 +166,9 @@ fn shorten(name: &str) -> String {
     short
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compiler {
-    /// What the images are judged by.
-    Stable,
-    /// Says how large each function's stack frame is.
-    Nightly,
-}
-
-/// As the compiler names itself.
-fn version(compiler: Compiler) -> io::Result<String> {
-    let mut rustc = Command::new("rustc");
-    rustc.env_remove("RUSTUP_TOOLCHAIN");
-    if compiler == Compiler::Nightly {
-        rustc.arg("+nightly");
-    }
-    let output = rustc.arg("-V").current_dir(firmware()).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn build(args: &[&str], compiler: Compiler) -> io::Result<Output> {
-    let mut cargo = Command::new("cargo");
-    // Inside `cargo run` these name the toolchain of the outer build.
-    cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-    if compiler == Compiler::Nightly {
-        cargo.arg("+nightly").env("RUSTFLAGS", "-Z emit-stack-sizes");
-    }
-    cargo.args(["build", "--quiet", "--profile", "small"]).args(args);
-    cargo.env("CARGO_TARGET_DIR", target(compiler)).current_dir(firmware()).output()
+/// Builds some of `firmware/proofs`, with as little flash as can be had.
+fn small(compiler: Compiler, args: &[&str]) -> io::Result<Output> {
+    compiler.build("", CORTEX_M3, &[&["--profile", "small"], args].concat())
 }
 
 fn succeed(output: &Output) -> io::Result<()> {
@@ -164,17 +176,4 @@ fn succeed(output: &Output) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()))
-}
-
-fn firmware() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../firmware")
-}
-
-fn target(compiler: Compiler) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let folder = match compiler {
-        Compiler::Stable => "firmware",
-        Compiler::Nightly => "firmware-nightly",
-    };
-    target.unwrap_or_else(|| firmware().join("../target")).join(folder)
 }

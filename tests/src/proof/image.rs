@@ -22,7 +22,7 @@ pub struct Image {
     pub marks: BTreeMap<u32, bool>,
     /// Bytes of code, constants and initial values.
     pub flash: u64,
-    /// Bytes of static memory.
+    /// Bytes of static memory, without the stack.
     pub ram: u64,
     /// Each function's stack frame, if the compiler said.
     pub frames: BTreeMap<u32, u64>,
@@ -114,6 +114,8 @@ impl Image {
         debug_assert!(file.elf_header().is_little_endian());
         match section.kind() {
             _ if !allocated => {}
+            // Some boards' linker scripts name what is left over.
+            _ if matches!(name, ".stack" | ".heap") => {}
             SectionKind::UninitializedData => self.ram += section.size(),
             SectionKind::Data => {
                 self.ram += section.size();

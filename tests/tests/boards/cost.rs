@@ -28,7 +28,7 @@ fn parse(text: &str) -> BTreeMap<String, u64> {
 
 /// Figures compare only between builds by one compiler.
 fn compiler() -> String {
-    let output = Command::new("rustc").arg("--version").output().unwrap();
+    let output = Board::Mps2.toolchain().args(["rustc", "--version"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     format!("compiler {text}")
 }

@@ -48,32 +48,35 @@ impl Board {
 
     fn build(self) -> Result<PathBuf, String> {
         self.find_emulator()?;
-        let target = self.target();
-        let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
-        let installed =
-            installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        if !installed.unwrap_or_default().lines().any(|line| line == target) {
-            return Err(format!("the compiler's target is missing: rustup target add {target}"));
+        let compiler = self.toolchain().arg("true").output().map_err(|error| error.to_string())?;
+        if !compiler.status.success() {
+            return Err(String::from_utf8_lossy(&compiler.stderr).trim().to_owned());
         }
         Ok(self.other(&format!("boards/{}", self.name()), self.name()))
     }
 
     /// Another image for the board's machine: that of a folder of the firmware.
     pub(crate) fn other(self, folder: &str, name: &str) -> PathBuf {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let folder = root.join("firmware").join(folder);
+        let folder = root().join("firmware").join(folder);
         let into = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| root.join("target/firmware"), PathBuf::from);
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--quiet", "--target-dir"]).arg(&into);
+            .map_or_else(|| root().join("target/firmware"), PathBuf::from);
+        let mut cargo = self.toolchain();
+        cargo.args(["cargo", "build", "--release", "--quiet", "--target-dir"]).arg(&into);
         // What this process was built with is not what the board is built with.
         for inherited in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
             cargo.env_remove(inherited);
         }
-        let status = cargo.current_dir(&folder).status().expect("cargo runs, as it runs this");
+        let status = cargo.current_dir(&folder).status().expect("it ran before");
         assert!(status.success(), "{} does not build", folder.display());
         let image = into.join(self.target()).join("release").join(name);
         image.canonicalize().expect("cargo has written it")
+    }
+
+    /// A command for a compiler that has the board's target.
+    pub(crate) fn toolchain(self) -> Command {
+        let mut toolchain = Command::new(root().join("firmware/toolchain.sh"));
+        toolchain.arg(self.target());
+        toolchain
     }
 
     fn find_emulator(self) -> Result<(), String> {
@@ -91,6 +94,10 @@ impl Board {
         }
         Ok(())
     }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The image of a board, and the right to run it: the tests take turns, since most of them measure time and a

@@ -1,4 +1,11 @@
-//! What boards with one of embassy's HALs share: a loop without an executor, and a [`store`].
+//! What boards with one of embassy's HALs share: a loop without an executor, and all that is not a
+//! matter of pins and clocks.
+//!
+//! | | |
+//! |---|---|
+//! | [`store`] | settings and the boot counter in flash |
+//! | [`card`], [`w5500`], [`mod@line`] | links out of the HAL's cards, its SPI and its UARTs |
+//! | [`seats`] | the static memory of connections |
 //!
 //! embassy's futures are polled with a waker that does nothing. They find out by their registers,
 //! or by what an interrupt left behind, how far things went; that the loop comes by all the time is
@@ -6,7 +13,11 @@
 
 #![no_std]
 
+pub mod card;
+pub mod line;
+pub mod seats;
 pub mod store;
+pub mod w5500;
 
 use core::future::Future;
 use core::pin::Pin;

@@ -29,22 +29,17 @@ use embassy_stm32::flash::{Blocking, Flash};
 use embassy_stm32::peripherals::{FLASH, IWDG1, RNG};
 use embassy_stm32::rng::{InterruptHandler, Rng};
 use embassy_stm32::wdg::IndependentWatchdog;
-use embassy_stm32::{Peri, bind_interrupts};
+use embassy_stm32::{Peri, bind_interrupts, uid};
 use ropewalk_app::board::{Entropy, NoEntropy, Watchdog};
 use ropewalk_app::link::Link;
-use ropewalk_app::node::Node;
-use ropewalk_app::seat;
-use ropewalk_app::serial::Serial;
-use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
-use ropewalk_app::start::{Started, start};
+use ropewalk_app::stack::EthernetMemory;
+use ropewalk_app::start::start;
 use ropewalk_core::connection::Memory;
-use ropewalk_core::crypto::{Crypto, Software};
-use ropewalk_core::id::CostClass;
-use ropewalk_drivers::EthernetDevice;
 use ropewalk_drivers::embassy::Polled;
 use ropewalk_drivers::flash;
+use ropewalk_embassy::seats::Seats;
 use ropewalk_embassy::store::{FlashStore, Range};
-use ropewalk_embassy::{now, place, refuse, serve, wait};
+use ropewalk_embassy::{card, refuse, serve, w5500, wait};
 use static_cell::{ConstStaticCell, StaticCell};
 
 bind_interrupts!(struct Interrupts {
@@ -53,12 +48,8 @@ bind_interrupts!(struct Interrupts {
 
 /// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
 type Room = Memory<4, 4, 64, 32_768, 32_768>;
-/// A connection, and where its memory is.
-type Place = seat::Place<&'static mut Room>;
 
-static ROOMS: [ConstStaticCell<Room>; 3] = [const { ConstStaticCell::new(Room::new()) }; 3];
-static PLACES: [StaticCell<Place>; 3] = [const { StaticCell::new() }; 3];
-static NODE: StaticCell<Node<&'static mut Room>> = StaticCell::new();
+static SEATS: Seats<Room, 3> = Seats::new([const { ConstStaticCell::new(Room::new()) }; 3]);
 static ETHERNET: [StaticCell<EthernetMemory>; 2] = [const { StaticCell::new() }; 2];
 
 #[cortex_m_rt::entry]
@@ -75,7 +66,8 @@ fn main() -> ! {
         Ok(started) => started,
         Err(error) => refuse(&error, &mut dog),
     };
-    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, mac(0));
+    let macs = [0, 1].map(|number| card::mac(&uid::uid(), number));
+    defmt::info!("boot {=u32}, eth0 is {=[u8; 6]:02x}", started.boot, macs[0]);
 
     let pins = wired::Pins {
         ethernet: p.ETH,
@@ -87,16 +79,11 @@ fn main() -> ! {
         mdio: p.PA2,
         mdc: p.PC1,
     };
-    let Ok(card) = Polled::new(wired::start(pins, mac(0))) else {
+    let Ok(wired) = Polled::new(wired::start(pins, macs[0])) else {
         refuse(&"the chip's Ethernet is none", &mut dog)
     };
-    let mut eth0 = ethernet(0, "eth0", card, &mut started);
-    let mut usart3 = Serial::new(
-        "usart3",
-        uart::MTU,
-        uart::BITS_PER_SECOND,
-        uart::start(p.USART3, p.PD9, p.PD8),
-    );
+    let mut eth0 = card::link("eth0", 0, wired, &ETHERNET[0], &mut started);
+    let mut usart3 = uart::start(p.USART3, p.PD9, p.PD8);
 
     let pins = spare::Pins {
         spi: p.SPI1,
@@ -108,21 +95,17 @@ fn main() -> ! {
         interrupt: (p.PF12, p.EXTI12),
         dma: (p.DMA1_CH0, p.DMA1_CH1),
     };
-    let w5500 = wait(pin!(spare::start(pins, mac(1))), &mut dog);
-    let (device, runner) =
-        w5500.map_or((None, None), |(device, runner)| (Some(device), Some(runner)));
-    let card = device.and_then(|device| Polled::new(device).ok());
-    let mut eth1 = card.map(|card| ethernet(1, "eth1", card, &mut started));
+    let module = w5500::start(spare::wires(pins), spare::FRAMES.take(), macs[1]);
+    let (module, runner) = wait(pin!(module), &mut dog).unzip();
+    let mut eth1 = module.map(|module| card::link("eth1", 1, module, &ETHERNET[1], &mut started));
     let runner = pin!(async {
         match runner {
-            Some(runner) => runner.run().await,
+            Some(runner) => drop(runner.await),
             None => core::future::pending().await,
         }
     });
 
-    let rooms = PLACES.iter().zip(ROOMS.iter().map(ConstStaticCell::take));
-    let places = rooms.map(|(seat, room)| place(seat, || Place::new(room)));
-    let node = place(&NODE, || Node::new(started, places, now()));
+    let node = SEATS.node(started);
     match &mut eth1 {
         Some(eth1) => {
             let links: &mut [&mut dyn Link] = &mut [&mut eth0, eth1, &mut usart3];
@@ -136,24 +119,6 @@ fn main() -> ! {
     }
 }
 
-/// A card as a link, set up as the settings say of the link with this number.
-fn ethernet<D: EthernetDevice>(
-    number: usize,
-    name: &'static str,
-    card: D,
-    started: &mut Started,
-) -> Ethernet<D> {
-    let settings = EthernetSettings {
-        name,
-        class: CostClass::Wired,
-        addressing: started.settings.addressing(number),
-        port: started.settings.port,
-        seed: started.seeds.number(),
-    };
-    let memory = place(&ETHERNET[number], EthernetMemory::new);
-    Ethernet::new(card, settings, memory, now())
-}
-
 /// Sectors of the second bank, in which the image has no part (`memory.x`).
 fn store(flash: Peri<'static, FLASH>) -> FlashStore<Flash<'static, Blocking>> {
     FlashStore {
@@ -161,13 +126,6 @@ fn store(flash: Peri<'static, FLASH>) -> FlashStore<Flash<'static, Blocking>> {
         settings: Range { start: 0x1e_0000, bytes: 128 * 1024 },
         boots: flash::Place { start: 0x1a_0000, bytes: 128 * 1024 },
     }
-}
-
-/// An address of our own making (the second bit says so), different on each board.
-fn mac(card: u8) -> [u8; 6] {
-    let [a, b, c, d, e, ..] =
-        Software::hash(&[b"ropewalk mac", &embassy_stm32::uid::uid(), &[card]]);
-    [2, a, b, c, d, e]
 }
 
 /// The chip's generator of randomness.

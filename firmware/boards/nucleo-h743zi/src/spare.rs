@@ -1,8 +1,5 @@
-//! A second Ethernet: a W5500 module on SPI1.
+//! A second Ethernet, if there is a W5500 module on SPI1.
 
-use core::convert::Infallible;
-use embassy_net_wiznet::chip::W5500;
-use embassy_net_wiznet::{InitError, Runner, State};
 use embassy_stm32::exti::{self, ExtiInput};
 use embassy_stm32::gpio::{Level, Output, Pull, Speed};
 use embassy_stm32::mode::Async;
@@ -10,11 +7,10 @@ use embassy_stm32::peripherals::{
     DMA1_CH0, DMA1_CH1, EXTI12, PA4, PB3, PB4, PB5, PD15, PF12, SPI1,
 };
 use embassy_stm32::spi::mode::Master;
-use embassy_stm32::spi::{Config, Error, Spi};
+use embassy_stm32::spi::{Config, Spi};
 use embassy_stm32::time::Hertz;
 use embassy_stm32::{Peri, bind_interrupts, dma, interrupt};
-use embassy_time::Delay;
-use embedded_hal_bus::spi::{DeviceError, ExclusiveDevice};
+use ropewalk_embassy::w5500::{Frames, Wires};
 use static_cell::ConstStaticCell;
 
 bind_interrupts!(struct Interrupts {
@@ -23,9 +19,7 @@ bind_interrupts!(struct Interrupts {
     EXTI15_10 => exti::InterruptHandler<interrupt::typelevel::EXTI15_10>;
 });
 
-pub(crate) type Device = embassy_net_wiznet::Device<'static>;
-type Bus = ExclusiveDevice<Spi<'static, Async, Master>, Output<'static>, Delay>;
-type ChipRunner = Runner<'static, W5500, Bus, ExtiInput<'static, Async>, Output<'static>>;
+pub(crate) static FRAMES: ConstStaticCell<Frames<8, 8>> = ConstStaticCell::new(Frames::new());
 
 /// As the README wires them.
 pub(crate) struct Pins {
@@ -39,16 +33,9 @@ pub(crate) struct Pins {
     pub(crate) dma: (Peri<'static, DMA1_CH0>, Peri<'static, DMA1_CH1>),
 }
 
-/// Resets the chip; the runner has to be run for frames to move.
-///
-/// # Errors
-/// There is no such chip.
-pub(crate) async fn start(
+pub(crate) fn wires(
     pins: Pins,
-    mac: [u8; 6],
-) -> Result<(Device, ChipRunner), InitError<DeviceError<Error, Infallible>>> {
-    static FRAMES: ConstStaticCell<State<FRAMES_IN, FRAMES_OUT>> =
-        ConstStaticCell::new(State::new());
+) -> Wires<Spi<'static, Async, Master>, Output<'static>, ExtiInput<'static, Async>> {
     let mut config = Config::default();
     config.frequency = Hertz(SPI_HERTZ);
     let (to_dma, from_dma) = pins.dma;
@@ -62,15 +49,14 @@ pub(crate) async fn start(
         Interrupts,
         config,
     );
-    let select = Output::new(pins.select, Level::High, Speed::VeryHigh);
-    let Ok(bus) = ExclusiveDevice::new(spi, select, Delay);
     let (pin, line) = pins.interrupt;
-    let interrupt = ExtiInput::new(pin, line, Pull::Up, Interrupts);
-    let reset = Output::new(pins.reset, Level::High, Speed::Low);
-    embassy_net_wiznet::new(mac, FRAMES.take(), bus, interrupt, reset).await
+    Wires {
+        spi,
+        select: Output::new(pins.select, Level::High, Speed::VeryHigh),
+        reset: Output::new(pins.reset, Level::High, Speed::Low),
+        interrupt: ExtiInput::new(pin, line, Pull::Up, Interrupts),
+    }
 }
 
-const FRAMES_IN: usize = 8;
-const FRAMES_OUT: usize = 8;
 /// What a module on a hand's breadth of wire takes; the chip itself takes 80 MHz.
 const SPI_HERTZ: u32 = 25_000_000;

@@ -1,40 +1,26 @@
-//! USART3, which the ST-Link hands to the PC as a serial port, as a serial line.
+//! USART3, which the ST-Link hands to the PC as a serial port.
 
 use embassy_stm32::peripherals::{PD8, PD9, USART3};
 use embassy_stm32::usart::{BufferedInterruptHandler, BufferedUart, Config};
 use embassy_stm32::{Peri, bind_interrupts};
-use ropewalk_drivers::embassy::PolledUart;
-use ropewalk_drivers::serial::{SerialLine, memory_bytes};
+use ropewalk_embassy::line::{BITS_PER_SECOND, Line, LineMemory, link};
 use static_cell::ConstStaticCell;
 
 bind_interrupts!(struct Interrupts {
     USART3 => BufferedInterruptHandler<USART3>;
 });
 
-/// What both ends have to agree on.
-pub(crate) const BITS_PER_SECOND: u32 = 115_200;
-/// The longest datagram; its frame takes 25 ms of the line.
-pub(crate) const MTU: u16 = 288;
-
-const IN_BYTES: usize = MTU as usize + 4;
-const OUT_BYTES: usize = 2 * memory_bytes(MTU as usize);
-
 pub(crate) fn start(
     uart: Peri<'static, USART3>,
     from_line: Peri<'static, PD9>,
     to_line: Peri<'static, PD8>,
-) -> SerialLine<'static, PolledUart<BufferedUart<'static>>> {
-    // The queue that interrupts empty adds to the line's own, and is kept short. The one that they
-    // fill lasts 90 ms: longer than any turn of the loop.
-    static TO_LINE: ConstStaticCell<[u8; 64]> = ConstStaticCell::new([0; 64]);
-    static FROM_LINE: ConstStaticCell<[u8; 1_024]> = ConstStaticCell::new([0; 1_024]);
-    static INCOMING: ConstStaticCell<[u8; IN_BYTES]> = ConstStaticCell::new([0; IN_BYTES]);
-    static OUTGOING: ConstStaticCell<[u8; OUT_BYTES]> = ConstStaticCell::new([0; OUT_BYTES]);
+) -> Line<BufferedUart<'static>> {
+    static MEMORY: ConstStaticCell<LineMemory> = ConstStaticCell::new(LineMemory::new());
     let mut config = Config::default();
     config.baudrate = BITS_PER_SECOND;
-    let (to, from) = (TO_LINE.take(), FROM_LINE.take());
-    let uart = BufferedUart::new(uart, from_line, to_line, to, from, Interrupts, config)
-        // The rate can be made of the clock that this image sets.
-        .unwrap_or_else(|_| defmt::panic!("USART3 cannot run at this rate"));
-    SerialLine::new(PolledUart::new(uart), BITS_PER_SECOND, INCOMING.take(), OUTGOING.take())
+    link("usart3", MEMORY.take(), |to, from| {
+        BufferedUart::new(uart, from_line, to_line, to, from, Interrupts, config)
+            // The rate can be made of the clock that this image sets.
+            .unwrap_or_else(|_| defmt::panic!("USART3 cannot run at this rate"))
+    })
 }

@@ -29,18 +29,13 @@ use embassy_rp::peripherals::FLASH;
 use embassy_time::Duration;
 use ropewalk_app::board::Watchdog;
 use ropewalk_app::link::Link;
-use ropewalk_app::node::Node;
-use ropewalk_app::seat;
-use ropewalk_app::serial::Serial;
-use ropewalk_app::stack::{Ethernet, EthernetMemory, EthernetSettings};
+use ropewalk_app::stack::EthernetMemory;
 use ropewalk_app::start::start;
 use ropewalk_core::connection::Memory;
-use ropewalk_core::crypto::{Crypto, Software};
-use ropewalk_core::id::CostClass;
-use ropewalk_drivers::embassy::Polled;
 use ropewalk_drivers::flash;
+use ropewalk_embassy::seats::Seats;
 use ropewalk_embassy::store::{FlashStore, Range};
-use ropewalk_embassy::{now, place, refuse, serve, wait};
+use ropewalk_embassy::{card, refuse, serve, w5500, wait};
 use static_cell::{ConstStaticCell, StaticCell};
 
 type BoardFlash = Flash<'static, FLASH, Blocking, FLASH_BYTES>;
@@ -51,12 +46,11 @@ type Room = Memory<4, 4, 48, 16_384, 16_384>;
 /// 4 paths, 4 streams, 64 packets in flight, 32 KiB each way.
 #[cfg(feature = "rp2350")]
 type Room = Memory<4, 4, 64, 32_768, 32_768>;
-/// A connection, and where its memory is.
-type Place = seat::Place<&'static mut Room>;
+/// Connections at once.
+const SEATS_MAX: usize = if cfg!(feature = "rp2040") { 2 } else { 3 };
 
-static ROOMS: [ConstStaticCell<Room>; SEATS] = [const { ConstStaticCell::new(Room::new()) }; SEATS];
-static PLACES: [StaticCell<Place>; SEATS] = [const { StaticCell::new() }; SEATS];
-static NODE: StaticCell<Node<&'static mut Room>> = StaticCell::new();
+static SEATS: Seats<Room, SEATS_MAX> =
+    Seats::new([const { ConstStaticCell::new(Room::new()) }; SEATS_MAX]);
 static ETHERNET: StaticCell<EthernetMemory> = StaticCell::new();
 
 /// Starts the board and never returns.
@@ -67,7 +61,7 @@ pub fn run() -> ! {
     dog.0.start(PATIENCE);
 
     let mut store = store(p.FLASH);
-    let mac = mac(&mut store.flash);
+    let mac = card::mac(&chip(&mut store.flash), 0);
     #[cfg(feature = "rp2350")]
     let mut entropy = entropy::Generator::new(p.TRNG);
     #[cfg(feature = "rp2040")]
@@ -88,26 +82,15 @@ pub fn run() -> ! {
         interrupt: p.PIN_21,
         dma: (p.DMA_CH0, p.DMA_CH1),
     };
-    let Ok((device, runner)) = wait(pin!(ethernet::start(pins, mac)), &mut dog) else {
+    let chip = w5500::start(ethernet::wires(pins), ethernet::FRAMES.take(), mac);
+    let Some((device, runner)) = wait(pin!(chip), &mut dog) else {
         refuse(&"the W5500 does not answer on SPI0", &mut dog)
     };
-    let Ok(card) = Polled::new(device) else { refuse(&"the W5500 is no Ethernet", &mut dog) };
-    let settings = EthernetSettings {
-        name: "eth0",
-        class: CostClass::Wired,
-        addressing: started.settings.addressing(0),
-        port: started.settings.port,
-        seed: started.seeds.number(),
-    };
-    let memory = place(&ETHERNET, EthernetMemory::new);
-    let mut eth0 = Ethernet::new(card, settings, memory, now());
-    let line = uart::start(p.UART0, p.PIN_0, p.PIN_1);
-    let mut uart0 = Serial::new("uart0", uart::MTU, uart::BITS_PER_SECOND, line);
-    let rooms = PLACES.iter().zip(ROOMS.iter().map(ConstStaticCell::take));
-    let places = rooms.map(|(seat, room)| place(seat, || Place::new(room)));
-    let node = place(&NODE, || Node::new(started, places, now()));
+    let mut eth0 = card::link("eth0", 0, device, &ETHERNET, &mut started);
+    let mut uart0 = uart::start(p.UART0, p.PIN_0, p.PIN_1);
+    let node = SEATS.node(started);
     let links: &mut [&mut dyn Link] = &mut [&mut eth0, &mut uart0];
-    serve(node, links, pin!(runner.run()), &mut dog)
+    serve(node, links, pin!(runner), &mut dog)
 }
 
 /// The last 16 KiB of the flash, which the image leaves alone (`memory.x`).
@@ -119,22 +102,19 @@ fn store(flash: Peri<'static, FLASH>) -> FlashStore<BoardFlash> {
     }
 }
 
-/// An address of our own making (the second bit says so), different on each board.
-fn mac(flash: &mut BoardFlash) -> [u8; 6] {
-    // The RP2040 has no number of its own, its flash has one.
+/// The chip's own number; the RP2040 has none, but its flash has.
+fn chip(flash: &mut BoardFlash) -> [u8; 8] {
     #[cfg(feature = "rp2040")]
-    let id = {
+    {
         let mut id = [0; 8];
         let _ = flash.blocking_unique_id(&mut id);
         id
-    };
+    }
     #[cfg(feature = "rp2350")]
-    let id = {
+    {
         let _ = flash;
         embassy_rp::otp::get_chipid().unwrap_or_default().to_le_bytes()
-    };
-    let [a, b, c, d, e, ..] = Software::hash(&[b"ropewalk mac", &id]);
-    [2, a, b, c, d, e]
+    }
 }
 
 struct Dog(embassy_rp::watchdog::Watchdog);
@@ -145,8 +125,6 @@ impl Watchdog for Dog {
     }
 }
 
-/// Connections at once.
-const SEATS: usize = if cfg!(feature = "rp2040") { 2 } else { 3 };
 const FLASH_BYTES: usize = 2 * 1024 * 1024;
 /// The loop has to come by this often, or the board starts anew. A handshake on an M0+ takes half
 /// a second, erasing the settings' flash may take as long.
