@@ -55,8 +55,7 @@ check_format() {
 
 check_lint() {
     rust_component clippy
-    cargo clippy --quiet --workspace --all-targets -- -D warnings
-    cargo clippy --quiet -p ropewalk-core --all-targets --features software -- -D warnings
+    cargo clippy --quiet --workspace --all-targets --features ropewalk-core/software -- -D warnings
     cargo clippy --quiet -p ropewalk-core --features defmt -- -D warnings
     cargo clippy --quiet -p ropewalk-core --no-default-features --all-targets --features software -- -D warnings
 }
@@ -128,8 +127,9 @@ check_canary() {
 check_no_std() {
     for target in "${TARGETS[@]}"; do
         bare_targets "$target" || { skip no_std "no $target here"; continue; }
-        firmware/toolchain.sh "$target" cargo build --quiet -p ropewalk-core --features software --target "$target" --release
-        echo "ropewalk-core builds for $target"
+        # Images are linked elsewhere; here it is the compiler's word that nothing needs a system.
+        firmware/toolchain.sh "$target" cargo check --quiet -p ropewalk-core --features software --target "$target"
+        echo "ropewalk-core is checked for $target"
     done
 }
 
@@ -167,18 +167,21 @@ check_cross() {
 check_fuzz() {
     rustup run nightly rustc --version > /dev/null 2>&1 || { skip fuzz "no nightly compiler here"; return; }
     cargo_tool fuzz || { skip fuzz "cargo-fuzz cannot be installed here"; return; }
-    for target in codec datagram handshake pair reassembly; do
-        local work
-        work=$(mktemp -d)
-        cp -r "fuzz/corpus/$target" "$work/corpus"
-        # Without unsafe code there is nothing for a sanitizer to find, and it costs three quarters.
-        if ! cargo +nightly fuzz run -s none "$target" "$work/corpus" -- -max_total_time=20 -print_final_stats=1 > "$work/log" 2>&1; then
-            tail -n 60 "$work/log"
-            return 1
-        fi
-        echo "$target: $(grep -o 'number_of_executed_units: .*' "$work/log") in 20 s"
-        rm -r "$work"
-    done
+    # Without unsafe code there is nothing for a sanitizer to find, and it costs three quarters.
+    cargo +nightly fuzz build -s none > /dev/null 2>&1 || cargo +nightly fuzz build -s none
+    printf '%s\n' codec datagram handshake pair reassembly | xargs -P 2 -n 1 bash "$0" --fuzz
+}
+# One target for 20 seconds, from the corpus; two run at a time.
+fuzz() {
+    local work
+    work=$(mktemp -d)
+    cp -r "fuzz/corpus/$1" "$work/corpus"
+    if ! cargo +nightly fuzz run -s none "$1" "$work/corpus" -- -max_total_time=20 -print_final_stats=1 > "$work/log" 2>&1; then
+        tail -n 60 "$work/log"
+        return 1
+    fi
+    echo "$1: $(grep -o 'number_of_executed_units: .*' "$work/log") in 20 s"
+    rm -r "$work"
 }
 
 # Runs `lab ARGS`, where a lab can be built.
@@ -215,6 +218,7 @@ run() {
 
 case "${1:-}" in
     --one) "check_$2"; exit ;;
+    --fuzz) fuzz "$2"; exit ;;
     "") run "${QUICK[@]}" ;;
     full) run "${FULL[@]}" ;;
     list) printf '%s\n' "${FULL[@]}" ;;
