@@ -28,9 +28,10 @@ impl Wide for u64 {
     }
 }
 
+/// As [`Wide::plus`], where the compiler may compute it.
 #[cfg_attr(target_pointer_width = "32", inline(never))]
 #[cfg_attr(not(target_pointer_width = "32"), inline)]
-const fn sum(a: u64, b: u64) -> u64 {
+pub(crate) const fn sum(a: u64, b: u64) -> u64 {
     a.saturating_add(b)
 }
 

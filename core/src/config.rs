@@ -10,7 +10,7 @@ pub struct Config {
     pub mode: Mode,
     /// The services that this side answers; a stream for any other is refused by name.
     pub services: &'static [&'static str],
-    /// A connection on which nothing arrives for this long is closed.
+    /// A connection on which nothing arrives for this long is closed; at most 71 minutes.
     pub idle_timeout: Duration,
     /// When a path without traffic asks for a sign of life; keeps NAT mappings open.
     pub keep_alive: Duration,

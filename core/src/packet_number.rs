@@ -1,5 +1,7 @@
 //! Packet numbers: 64 bits in memory, the low bits on the wire (RFC 9000 section 17.1 and A.2, A.3).
 
+use crate::arithmetic::{difference, sum};
+
 /// A packet's number on its path, counted from zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -9,7 +11,7 @@ impl PacketNumber {
     /// The number after this one.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        Self(sum(self.0, 1))
     }
 
     /// How many bytes (1 to 4) of this number a receiver needs whose acknowledgements so far end
@@ -17,8 +19,8 @@ impl PacketNumber {
     #[must_use]
     pub const fn encoded_len(self, largest_acked: Option<Self>) -> usize {
         let span = match largest_acked {
-            Some(acked) => self.0.saturating_sub(acked.0),
-            None => self.0.saturating_add(1),
+            Some(acked) => difference(self.0, acked.0),
+            None => sum(self.0, 1),
         };
         match span {
             0..=0x7f => 1,
@@ -35,10 +37,10 @@ impl PacketNumber {
         let window = 1_u64 << bits;
         let half = window / 2;
         let candidate = (expected.0 & !(window - 1)) | (truncated as u64 & (window - 1));
-        if candidate.saturating_add(half) <= expected.0 && candidate < u64::MAX - window {
-            Self(candidate.saturating_add(window))
-        } else if candidate > expected.0.saturating_add(half) && candidate >= window {
-            Self(candidate.saturating_sub(window))
+        if sum(candidate, half) <= expected.0 && candidate < u64::MAX - window {
+            Self(sum(candidate, window))
+        } else if candidate > sum(expected.0, half) && candidate >= window {
+            Self(difference(candidate, window))
         } else {
             Self(candidate)
         }

@@ -92,7 +92,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return Some(Event::LinkSpent(link));
         }
         while let Some(slot) = self.notices.take_path() {
-            if let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) {
+            if let Some(path) = self.path(slot) {
                 return Some(Event::PathChanged { path: path.id, state: path.state() });
             }
         }

@@ -138,7 +138,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         buffer: &mut [u8],
         now: Instant,
     ) -> Option<Transmit> {
-        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let path = self.path(slot)?;
         let (link, local, remote, id) = (path.link, path.local, path.remote, path.id);
         let limit = self.length_limit(slot).min(buffer.len());
         let header = self.header(slot)?;
@@ -148,7 +148,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut writer = Writer::new(rest.get_mut(..payload_max)?);
         frame.encode(&mut writer).ok()?;
         let len = writer.len();
-        let number = self.storage.paths().get(slot)?.as_ref()?.recovery.next_number();
+        let number = self.path(slot)?.recovery.next_number();
         let (payload, rest) = rest.split_at_mut_checked(len)?;
         let tag = self.keys.as_mut()?.seal(id, number, head, payload);
         *rest.first_chunk_mut()? = tag;
@@ -158,15 +158,13 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 }
 
-fn cut(reason: &str) -> String<64, u8> {
-    let mut text = String::new();
-    for letter in reason.chars() {
-        if text.push(letter).is_err() {
-            break;
-        }
-    }
-    text
+/// As much of it as there is room for.
+fn cut(reason: &str) -> String<REASON_BYTES, u8> {
+    let lengths = (0..=REASON_BYTES.min(reason.len())).rev();
+    let text = lengths.filter_map(|len| reason.get(..len)).next().unwrap_or_default();
+    String::try_from(text).unwrap_or_default()
 }
 
+const REASON_BYTES: usize = 64;
 const CLOSE_TRIES: u8 = 4;
 const CLOSE_WAIT: Duration = Duration::from_millis(200);

@@ -105,8 +105,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         cargo: &mut Cargo,
     ) -> bool {
         let before = writer.len();
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref).map(|p| p.id)
-        else {
+        let Some(path) = self.path(slot).map(|p| p.id) else {
             return false;
         };
         let parts = self.storage.parts();

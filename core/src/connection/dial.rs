@@ -16,7 +16,7 @@ use super::transmit::Transmit;
 use crate::crypto::{Crypto, Identity, Initiator, Outcome, Psk, Random};
 use crate::error::Discard;
 use crate::id::{Address, Arrival, ConnectionId, LinkId, Mode, PublicKey};
-use crate::storage::table::Table;
+use crate::storage::table::{Table, keep};
 use crate::time::{Duration, Instant};
 use crate::wire::{Credit, Hello, Kind, Suites, TicketId, VERSION, VERSION_MIN, kind};
 use heapless::Vec;
@@ -196,7 +196,9 @@ impl<C: Crypto, T: Table<Address>> Dial<C, T> {
         match kind(datagram) {
             Some(Kind::CookieReply) => {
                 let cookie = race.initiator.read_cookie(datagram).ok_or(Discard::Forged)?;
-                race.cookies.retain(|(link, address, _)| (*link, *address) != (at.link, at.remote));
+                keep(&mut race.cookies, &mut |(link, address, _)| {
+                    (*link, *address) != (at.link, at.remote)
+                });
                 if race.cookies.is_full() {
                     race.cookies.pop();
                 }

@@ -21,7 +21,7 @@ pub(super) struct LengthProbe {
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// How long a packet on this path may be.
     pub(super) fn length_limit(&self, slot: usize) -> usize {
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return 0 };
+        let Some(path) = self.path(slot) else { return 0 };
         let limit = self.shortened(path);
         limit.min(usize::try_from(path.validation.budget()).unwrap_or(usize::MAX))
     }

@@ -3,7 +3,7 @@
 use crate::id::{Address, CostClass, LinkId};
 use crate::path::{LocalLink, Meter, OnLink, Way};
 use crate::storage::table::Table;
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 use crate::wire::Advertised;
 use core::marker::PhantomData;
 use core::net::SocketAddr;
@@ -173,7 +173,7 @@ impl<A: Table<Address>, L: Table<Link<A>>, P: Table<Policy>> Links<A, L, P> {
 
     /// When a link that rests is to be looked at again.
     pub(super) fn rest_ends(&self) -> Option<Instant> {
-        self.policies.list().iter().filter_map(|policy| policy.meter.rests_until()).min()
+        self.policies.list().iter().map(|policy| policy.meter.rests_until()).fold(None, earlier)
     }
 
     /// A link that has rested for long enough.

@@ -311,7 +311,10 @@ impl<C: Crypto, Z: Scale> Listener<C, Z> {
     }
 
     fn expire(&mut self, now: Instant) {
-        self.half_open.list_mut().retain(|open| now.since(open.since) < HALF_OPEN_LIFE);
+        let over = |open: &HalfOpen<Z::Answer>| now.since(open.since) >= HALF_OPEN_LIFE;
+        while let Some(index) = self.half_open.list().iter().position(over) {
+            take_out(self.half_open.list_mut(), index);
+        }
     }
 
     /// More first messages than people send: each must now show that it can hear our answer.

@@ -352,6 +352,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     /// Time never runs back.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn advance(&mut self, now: Instant) -> Instant {
         self.clock.now = self.clock.now.max(now);
         self.clock.now

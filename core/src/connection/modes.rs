@@ -16,6 +16,7 @@ use crate::path::{
     Candidate, Choice, Lane, Member, OnLink, Path, PathState, Way, copy, heads, in_use, leader,
     prefer,
 };
+use crate::storage::table::keep;
 use crate::stream::LANES_MAX;
 use crate::time::{Duration, Instant};
 use crate::wire::PathStatus;
@@ -113,7 +114,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.routing.standby =
             Standby { preferred: self.id_of(preferred), in_use: self.id_of(used) };
         for member in &members {
-            let Some(path) = self.storage.paths().get(member.index).and_then(Option::as_ref) else {
+            let Some(path) = self.path(member.index) else {
                 continue;
             };
             // The dialer's choice binds both sides; the responder only says which are its spares.
@@ -150,7 +151,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     pub(super) fn keep_in_use(&self, candidates: &mut Vec<Candidate, PATHS_MAX>) {
         if self.mode.mode == Mode::Backup {
             let slot = self.slot_of(self.routing.standby.in_use);
-            candidates.retain(|path| Some(path.index) == slot);
+            keep(candidates, &mut |path| Some(path.index) == slot);
         }
     }
 
@@ -195,7 +196,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     }
 
     fn id_of(&self, slot: Option<usize>) -> Option<PathId> {
-        self.storage.paths().get(slot?)?.as_ref().map(|path| path.id)
+        self.path(slot?).map(|path| path.id)
     }
 }
 

@@ -185,7 +185,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// What a frame says may give its own path up, and another may take the place at once: what
     /// follows is then about no path.
     fn still(&self, slot: usize, id: PathId) -> usize {
-        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        let path = self.path(slot);
         if path.is_some_and(|path| path.id == id) { slot } else { usize::MAX }
     }
 

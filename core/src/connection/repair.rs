@@ -155,7 +155,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if written {
             let bytes = writer.len().saturating_sub(before);
             self.repairs.demand.on_sent(bytes.saturating_add(HEADS));
-            let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+            let path = self.path(slot);
             self.repairs.last = path.map(|path| path.id);
         }
         written

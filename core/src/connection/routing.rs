@@ -106,7 +106,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     /// All paths of a link are given up.
     pub(super) fn give_up_link(&mut self, link: LinkId, now: Instant) {
         for slot in 0..PATHS_MAX {
-            if self.storage.paths().get(slot).is_some_and(|path| on_link(path, link)) {
+            if self.path(slot).is_some_and(|path| path.link == link) {
                 self.give_up(slot, true, now);
             }
         }
@@ -211,6 +211,14 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         self.side.peer().owns(id.0) && self.routing.used.check(PacketNumber(id.0.into()))
     }
 
+    /// The path in this slot.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    pub(super) fn path(&self, slot: usize) -> Option<&Path> {
+        self.storage.paths().get(slot)?.as_ref()
+    }
+
+    /// The same, to change it.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(super) fn path_mut(&mut self, slot: usize) -> Option<&mut Path> {
         self.storage.parts().paths.get_mut(slot)?.as_mut()
     }
@@ -263,10 +271,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             None => {}
         }
     }
-}
-
-fn on_link(path: &Option<Path>, link: LinkId) -> bool {
-    path.as_ref().is_some_and(|path| path.link == link)
 }
 
 /// How long a responder leaves the opening of paths to the dialer.

@@ -10,7 +10,7 @@ use crate::crypto::Crypto;
 use crate::id::Mode;
 use crate::path::{Path, PathState, Patience};
 use crate::recovery::{Fate, Sent, TimeoutAction, broken_off_after};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earlier};
 
 impl<S: Storage, C: Crypto> Connection<S, C> {
     /// When `handle_timeout` wants to be called next. `None`: not before something else happens.
@@ -18,16 +18,16 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         match self.phase {
             Phase::Drained => None,
             Phase::Closing => self.close_timeout(),
-            Phase::Handshake => earliest([
+            Phase::Handshake => earlier(
                 self.dial.as_ref().and_then(|dial| dial.timeout()),
                 Some(self.clock.started + self.config.handshake_timeout),
-            ]),
+            ),
             Phase::Established => self.established_timeout(),
         }
     }
 
     fn established_timeout(&self) -> Option<Instant> {
-        let mut next = earliest([
+        let moments = [
             Some(self.clock.heard + self.config.idle_timeout),
             self.clock.transmit,
             self.dial.as_ref().and_then(|dial| dial.timeout()),
@@ -38,14 +38,15 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             self.links.rest_ends(),
             Some(self.routing.open_after).filter(|moment| *moment > self.clock.now),
             self.revival().filter(|moment| *moment > self.clock.now),
-        ]);
+        ];
+        let mut next = moments.into_iter().fold(None, earlier);
         for (slot, path) in self.storage.paths().iter().enumerate() {
             let Some(path) = path else { continue };
-            next =
-                earliest([next, path.timeout(&self.patience(slot, path)), path.recovery.timeout()]);
-            next = earliest([next, self.broken_off_at(path)]);
+            next = earlier(next, path.timeout(&self.patience(slot, path)));
+            next = earlier(next, path.recovery.timeout());
+            next = earlier(next, self.broken_off_at(path));
             if path.validation.budget() >= BUDGET_MIN {
-                next = earliest([next, path.acks.deadline()]);
+                next = earlier(next, path.acks.deadline());
             }
         }
         next
@@ -132,7 +133,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// A path's own clock: validation, suspicion, probes.
     fn path_timeout(&mut self, slot: usize, now: Instant) {
-        let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else { return };
+        let Some(path) = self.path(slot) else { return };
         let patience = self.patience(slot, path);
         let broken_off = self.broken_off_at(path).is_some_and(|moment| moment <= now);
         if broken_off && self.best_path(bit(slot)).is_some() {
@@ -181,8 +182,8 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if self.mode.mode != Mode::Backup {
             return Duration::ZERO;
         }
-        let other = self.best_path(bit(slot)).and_then(|slot| self.storage.paths().get(slot));
-        let Some(other) = other.and_then(Option::as_ref) else { return Duration::ZERO };
+        let other = self.best_path(bit(slot)).and_then(|slot| self.path(slot));
+        let Some(other) = other else { return Duration::ZERO };
         let pause = broken_off_after(path.recovery.rtt.smoothed());
         pause + other.recovery.rtt.smoothed() / 2 + COPY_LATE
     }
@@ -254,11 +255,6 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 /// With fewer free places than this for packets in flight, silent paths give up theirs: twice what
 /// probes of all paths need.
 pub(super) const ROOM_TIGHT: usize = 2 * PATHS_MAX;
-
-/// The first of several moments.
-fn earliest<const N: usize>(moments: [Option<Instant>; N]) -> Option<Instant> {
-    moments.into_iter().flatten().min()
-}
 
 /// While a path that fell silent has to be good, it is asked this often.
 const TRIAL: Duration = Duration::from_millis(100);

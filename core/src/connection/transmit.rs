@@ -16,6 +16,7 @@ use crate::error::code;
 use crate::id::{Address, LinkId, Mode};
 use crate::path::{Backlog, Candidate, Choice, Path, PathState, Way, choose, spread, tail};
 use crate::recovery::{Sent, SentKind};
+use crate::storage::table::keep;
 use crate::stream::StreamMemory;
 use crate::time::Instant;
 use crate::wire::{Frame, Header, TAG_BYTES, Writer};
@@ -149,7 +150,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
     ) -> Option<Transmit> {
         let mut len = 0;
         let mut segment_size = 0;
-        let link = self.storage.paths().get(plan.slot)?.as_ref()?.link;
+        let link = self.path(plan.slot)?.link;
         let single =
             buffer.len() <= self.config.datagram_bytes_max.into() || self.links.is_tight(link);
         loop {
@@ -177,7 +178,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         if len == 0 {
             return None;
         }
-        let path = self.storage.paths().get(plan.slot)?.as_ref()?;
+        let path = self.path(plan.slot)?;
         Some(Transmit {
             link: path.link,
             local: path.local,
@@ -263,7 +264,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut candidates = Vec::new();
         list_candidates(parts.paths, now, &mut candidates);
         if self.mode.mode == Mode::Redundant {
-            candidates.retain(|path| skip & bit(path.index) == 0);
+            keep(&mut candidates, &mut |path| skip & bit(path.index) == 0);
             let common = control || waiting.again > 0 || self.datagrams.waiting() > 0;
             return self.plan_lane(&candidates, waiting.fresh > 0, common, now);
         }
@@ -334,9 +335,9 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
         let mut writer = Writer::new(rest.get_mut(..payload_max)?);
         let written = self.write_frames(plan, &mut writer, now)?;
         let (payload, rest) = rest.split_at_mut_checked(written.len)?;
-        let path = self.storage.paths().get(plan.slot)?.as_ref()?;
-        let keys = self.keys.as_mut()?;
-        let tag = keys.seal(path.id, path.recovery.next_number(), head, payload);
+        let path = self.path(plan.slot)?;
+        let (id, number) = (path.id, path.recovery.next_number());
+        let tag = self.keys.as_mut()?.seal(id, number, head, payload);
         *rest.first_chunk_mut()? = tag;
         let len = head_len.saturating_add(written.len).saturating_add(TAG_BYTES);
         self.book(plan.slot, len, &written, now);
@@ -354,7 +355,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return None;
         }
         let key_phase = keys.phase();
-        let path = self.storage.paths().get(slot)?.as_ref()?;
+        let path = self.path(slot)?;
         let number = path.recovery.next_number();
         Some(Header {
             destination: self.remote_id,
@@ -430,7 +431,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
 
     /// Whether nothing is under way on the path.
     fn is_idle(&self, slot: usize) -> bool {
-        let path = self.storage.paths().get(slot).and_then(Option::as_ref);
+        let path = self.path(slot);
         path.is_some_and(|path| path.recovery.in_flight() == 0)
     }
 

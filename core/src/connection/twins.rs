@@ -30,7 +30,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return;
         }
         for slot in 0..PATHS_MAX {
-            let Some(path) = self.storage.paths().get(slot).and_then(Option::as_ref) else {
+            let Some(path) = self.path(slot) else {
                 continue;
             };
             let at = Arrival { link: path.link, local: path.local, remote: path.remote };
@@ -96,7 +96,7 @@ impl<S: Storage, C: Crypto> Connection<S, C> {
             return;
         }
         for other in 0..PATHS_MAX {
-            let Some(twin) = self.storage.paths().get(other).and_then(Option::as_ref) else {
+            let Some(twin) = self.path(other) else {
                 continue;
             };
             if twin.link == at.link && twin.remote == at.remote && self::rank(twin.id) < rank {

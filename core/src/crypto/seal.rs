@@ -23,7 +23,7 @@
 //! The receiving key of the next epoch is made beforehand: a forged packet of the other phase costs
 //! no more than any other, and changes nothing.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, difference};
 use core::fmt;
 
 use super::noise::hmac;
@@ -158,7 +158,7 @@ impl<C: Crypto> PacketKeys<C> {
     /// comes about; nothing more may be sent then.
     #[must_use]
     pub const fn left(&self) -> u64 {
-        SEALED_MAX.saturating_sub(self.sealed)
+        difference(SEALED_MAX, self.sealed)
     }
 
     /// As after so many packets.

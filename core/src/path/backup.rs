@@ -33,9 +33,15 @@ pub struct Member {
 }
 
 impl Member {
-    /// What is said of the path, and what it costs: the less the better.
-    const fn rank(&self) -> (bool, CostClass) {
-        (self.spare, self.class)
+    /// What is said of the path, and what it costs: the less the better. One number, below 256,
+    /// since numbers compare in little code.
+    const fn rank(&self) -> u64 {
+        (self.spare as u64) << 4 | self.class as u64
+    }
+
+    /// By their rank, and of equals by their round trip.
+    fn order(&self) -> u64 {
+        self.rank() << 48 | self.round_trip.as_micros()
     }
 
     /// Whether this path should have the other's place.
@@ -49,8 +55,7 @@ impl Member {
 #[must_use]
 pub fn prefer(members: &[Member], before: Option<usize>) -> Option<usize> {
     let before = members.iter().find(|member| Some(member.index) == before);
-    let best =
-        members.iter().min_by_key(|member| (member.rank(), member.round_trip, member.index))?;
+    let best = members.iter().min_by_key(|member| member.order())?;
     Some(before.filter(|before| !best.beats(before)).unwrap_or(best).index)
 }
 
@@ -64,7 +69,8 @@ pub fn in_use(
     let order = |member: &&Member| {
         let other = Some(member.index) != preferred;
         let moves = Some(member.index) != before;
-        (!member.trusted, other, member.rank(), moves, member.round_trip, member.index)
+        let first = u64::from(!member.trusted) << 1 | u64::from(other);
+        first << 62 | member.order() | u64::from(moves) << 47
     };
     members.iter().filter(|member| member.alive).min_by_key(order).map(|member| member.index)
 }

@@ -9,8 +9,8 @@
 //! in between may lead nowhere. A pair that did not work is left alone for a while, longer each time.
 
 use crate::id::{Address, CostClass, LinkId};
-use crate::storage::table::Table;
-use crate::time::{Duration, Instant};
+use crate::storage::table::{Table, keep};
+use crate::time::{Duration, Instant, earlier};
 use crate::wire::Advertised;
 use core::net::IpAddr;
 
@@ -68,7 +68,7 @@ pub fn next_pair(
     // Whether a path keeps its links from a pair that looks so much alike.
     let counts = |pair: &PairInUse, alike: u32| {
         let link = locals.iter().find(|local| local.link == pair.link);
-        let own = link.and_then(|local| likeness(local, pair.remote, remotes));
+        let own = link.and_then(|local| likeness(local, &pair.remote, remotes));
         !pair.probing || own.is_some_and(|(own, _)| own >= alike)
     };
     let local_used = |link: LinkId, alike: u32| {
@@ -80,10 +80,10 @@ pub fn next_pair(
                 && counts(pair, alike)
         })
     };
-    let mut best: Option<((bool, u32), Pair)> = None;
+    let mut best: Option<((bool, u32), &LocalLink<'_>, &Address, &Advertised)> = None;
     for local in locals {
         for remote in remotes {
-            let Some((alike, address)) = likeness(local, remote.address, remotes) else {
+            let Some((alike, address)) = likeness(local, &remote.address, remotes) else {
                 continue;
             };
             let local_new = !local_used(local.link, alike);
@@ -97,13 +97,17 @@ pub fn next_pair(
             }
             let score = (local_new && remote_new, alike);
             // The first of equals stays, so that both sides come to the same pairs.
-            if best.as_ref().is_none_or(|(least, _)| score > *least) {
-                let pair = Pair { link: local.link, local: address, remote: remote.address };
-                best = Some((score, pair));
+            if best.is_none_or(|(least, ..)| score > least) {
+                best = Some((score, local, address, remote));
             }
         }
     }
-    best.map(|(_, pair)| pair)
+    let (_, local, address, remote) = best?;
+    let address = match address {
+        Address::Ip(address) => Some(address.ip()),
+        Address::Serial => None,
+    };
+    Some(Pair { link: local.link, local: address, remote: remote.address })
 }
 
 /// Pairs that did not work, and when they may be tried again.
@@ -155,12 +159,12 @@ impl<T: Table<Failure>> Tried<T> {
 
     /// The pair works.
     pub fn forget(&mut self, link: LinkId, remote: Address) {
-        self.pairs.list_mut().retain(|pair| pair.link != link || pair.remote != remote);
+        keep(self.pairs.list_mut(), &mut |pair| pair.link != link || pair.remote != remote);
     }
 
     /// The link changed: what failed on it may work now.
     pub fn forget_link(&mut self, link: LinkId) {
-        self.pairs.list_mut().retain(|pair| pair.link != link);
+        keep(self.pairs.list_mut(), &mut |pair| pair.link != link);
     }
 
     /// The peer's addresses changed: everything may work now.
@@ -171,7 +175,12 @@ impl<T: Table<Failure>> Tried<T> {
     /// When a pair may be tried again.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.pairs.list().iter().filter(|pair| !pair.told).map(|pair| pair.until).min()
+        self.pairs
+            .list()
+            .iter()
+            .filter(|pair| !pair.told)
+            .map(|pair| Some(pair.until))
+            .fold(None, earlier)
     }
 
     /// Marks the moments that have come.
@@ -193,18 +202,18 @@ impl<T: Table<Failure>> Tried<T> {
 
 /// How much a remote address looks like the link's, and which of these looks most like it. `None`
 /// when datagrams cannot get there at all.
-fn likeness(
-    local: &LocalLink<'_>,
-    remote: Address,
+fn likeness<'l>(
+    local: &LocalLink<'l>,
+    remote: &Address,
     remotes: &[Advertised],
-) -> Option<(u32, Option<IpAddr>)> {
+) -> Option<(u32, &'l Address)> {
     let (alike, address) = most_alike(local, remote)?;
-    let link = remotes.iter().find(|known| known.address == remote).map(|known| known.link);
+    let link = remotes.iter().find(|known| known.address == *remote).map(|known| known.link);
     let neighbours = |known: &Advertised| {
-        let alike = most_alike(local, known.address).map(|(alike, _)| alike);
+        let alike = most_alike(local, &known.address).map(|(alike, _)| alike);
         is_ipv6(&known.address) && alike >= Some(SUBNET_IPV6)
     };
-    let both = !is_ipv6(&remote)
+    let both = !is_ipv6(remote)
         && alike >= SUBNET_IPV4
         && remotes.iter().any(|known| Some(known.link) == link && neighbours(known));
     Some((if both { BOTH } else { alike }, address))
@@ -216,14 +225,21 @@ fn is_ipv6(address: &Address) -> bool {
 
 /// How many leading bits the nearest of the link's addresses has in common with `remote`, and
 /// which address that is; `None` when datagrams cannot get there at all.
-fn most_alike(local: &LocalLink<'_>, remote: Address) -> Option<(u32, Option<IpAddr>)> {
-    let common = |address: &Address| match (address, &remote) {
-        (Address::Serial, Address::Serial) => Some((u32::MAX, None)),
-        (Address::Ip(ours), Address::Ip(theirs)) => reaches(ours.ip(), theirs.ip())
-            .then(|| (common_bits(ours.ip(), theirs.ip()), Some(ours.ip()))),
-        _ => None,
-    };
+fn most_alike<'l>(local: &LocalLink<'l>, remote: &Address) -> Option<(u32, &'l Address)> {
+    let common = |ours| Some((alike(ours, remote)?, ours));
     local.addresses.iter().filter_map(common).max_by_key(|(bits, _)| *bits)
+}
+
+/// How many leading bits two addresses have in common; `None` when datagrams cannot get from one
+/// to the other.
+fn alike(ours: &Address, theirs: &Address) -> Option<u32> {
+    match (ours, theirs) {
+        (Address::Serial, Address::Serial) => Some(u32::MAX),
+        (Address::Ip(ours), Address::Ip(theirs)) => {
+            reaches(ours.ip(), theirs.ip()).then(|| common_bits(ours.ip(), theirs.ip()))
+        }
+        _ => None,
+    }
 }
 
 /// Same family, and scopes that can meet: loopback with loopback, link-local with link-local.

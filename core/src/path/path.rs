@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::crypto::ReplayWindow;
 use crate::id::{Address, CostClass, LinkId, PathId};
 use crate::recovery::{Acks, Recovery};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earlier};
 use crate::wire::PathStatus;
 use core::net::IpAddr;
 
@@ -453,7 +453,7 @@ impl Path {
             PathState::Suspect => self.silence.down_at(&self.recovery),
             PathState::Down => None,
         };
-        [life, self.probe_at(patience.keep_alive)].into_iter().flatten().min()
+        earlier(life, self.probe_at(patience.keep_alive))
     }
 
     /// The moment has come; returns the new state if it changed.

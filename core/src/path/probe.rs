@@ -1,7 +1,7 @@
 //! Is the peer really at this address? Path validation (RFC 9000 section 8.2), and the rule that
 //! an address which has not proved itself gets at most three times what came from it.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, difference, product, sum};
 use crate::time::{Duration, Instant};
 
 /// The validation of one path's remote address, in both directions.
@@ -46,7 +46,7 @@ impl Validation {
     /// We opened the path, to an address that the peer gave us under seal: the challenge itself
     /// may go there.
     pub const fn grant(&mut self, bytes: u64) {
-        self.received = self.received.saturating_add(bytes);
+        self.received = sum(self.received, bytes);
     }
 
     /// The token of the challenge that must be sent now.
@@ -113,7 +113,7 @@ impl Validation {
 
     /// Bytes went to it.
     pub const fn on_sent(&mut self, bytes: u64) {
-        self.sent = self.sent.saturating_add(bytes);
+        self.sent = sum(self.sent, bytes);
     }
 
     /// Bytes that may still go to it.
@@ -122,7 +122,7 @@ impl Validation {
         if self.validated {
             return u64::MAX;
         }
-        self.received.saturating_mul(AMPLIFICATION).saturating_sub(self.sent)
+        difference(product(self.received, AMPLIFICATION), self.sent)
     }
 
     /// When something is due: the next challenge, or giving up.

@@ -19,7 +19,7 @@ use super::schedule::{Candidate, Choice, paced_until};
 use crate::arithmetic::Wide;
 use crate::id::CostClass;
 use crate::recovery::Allowance;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, earlier};
 
 /// A path that may carry data, as this policy sees it.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ fn dearest(lanes: &[Lane]) -> CostClass {
 pub fn leader(lanes: &[Lane]) -> Option<usize> {
     let dearest = dearest(lanes);
     let lanes = lanes.iter().filter(|lane| lane.class <= dearest);
-    lanes.min_by_key(|lane| (lane.arrival, lane.index)).map(|lane| lane.index)
+    lanes.min_by_key(|lane| lane.arrival).map(|lane| lane.index)
 }
 
 /// Chooses the lane of the next packet. `common`: something waits that only the leader sends.
@@ -88,10 +88,14 @@ pub fn copy(lanes: &[Lane], common: bool) -> Choice {
         if leads { lane.waits || common } else { lane.waits && lane.queue <= QUEUE_MAX }
     };
     let ready = lanes.iter().filter(wants).filter(|lane| lane.is_ready());
-    match ready.min_by_key(|lane| (lane.arrival, lane.index)) {
+    match ready.min_by_key(|lane| lane.arrival) {
         Some(lane) => Choice::Send { index: lane.index },
         None => Choice::Wait {
-            until: lanes.iter().filter(wants).filter_map(|lane| paced_until(lane.allowance)).min(),
+            until: lanes
+                .iter()
+                .filter(wants)
+                .map(|lane| paced_until(lane.allowance))
+                .fold(None, earlier),
         },
     }
 }

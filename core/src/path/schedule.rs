@@ -32,7 +32,8 @@
 use crate::arithmetic::Wide;
 use crate::id::CostClass;
 use crate::recovery::Allowance;
-use crate::time::{Duration, Instant};
+use crate::storage::table::keep;
+use crate::time::{Duration, Instant, earlier};
 use heapless::Vec;
 
 /// A path that may carry data, as the choice sees it.
@@ -103,7 +104,7 @@ pub struct Late {
 pub fn choose(candidates: &[Candidate], backlog: &Backlog, now: Instant) -> Choice {
     let waiting = if backlog.more { u64::MAX } else { backlog.bytes };
     let vessels = Vessel::all(candidates, waiting, now);
-    let soonest = |vessel: &&Vessel<'_>| (vessel.full_at, vessel.path.index);
+    let soonest = |vessel: &&Vessel<'_>| vessel.full_at;
     let ready = vessels.iter().filter(|vessel| vessel.path.is_ready()).min_by_key(soonest);
     let earliest = vessels.iter().map(|vessel| vessel.full_at).min().unwrap_or(Duration::MAX);
     if let Some(vessel) = ready {
@@ -118,7 +119,7 @@ pub fn choose(candidates: &[Candidate], backlog: &Backlog, now: Instant) -> Choi
         }
     }
     Choice::Wait {
-        until: vessels.iter().filter_map(|vessel| paced_until(vessel.path.allowance)).min(),
+        until: vessels.iter().map(|vessel| paced_until(vessel.path.allowance)).fold(None, earlier),
     }
 }
 
@@ -130,7 +131,7 @@ pub fn spread(candidates: &[Candidate], random: u32) -> Choice {
     match random.checked_rem(count).and_then(|place| ready.clone().nth(place as usize)) {
         Some(path) => Choice::Send { index: path.index },
         None => Choice::Wait {
-            until: candidates.iter().filter_map(|path| paced_until(path.allowance)).min(),
+            until: candidates.iter().map(|path| paced_until(path.allowance)).fold(None, earlier),
         },
     }
 }
@@ -192,6 +193,7 @@ impl Candidate {
 }
 
 /// A path that may be used, as in the picture; moments count from now.
+#[derive(Clone, Copy)]
 struct Vessel<'c> {
     path: &'c Candidate,
     /// When a byte given to the path now begins to arrive.
@@ -212,7 +214,7 @@ impl<'c> Vessel<'c> {
             }
         }
         let dearest = dearest_class(&vessels, waiting);
-        vessels.retain(|vessel| vessel.path.class <= dearest);
+        keep(&mut vessels, &mut |vessel| vessel.path.class <= dearest);
         vessels
     }
 }

@@ -10,7 +10,7 @@
 //! heard of a path, and a word that was overtaken is not repeated (`docs/protocol.md` section 9.7).
 
 use crate::id::PathId;
-use crate::storage::table::take_out;
+use crate::storage::table::{keep, take_out};
 use crate::wire::PathStatus;
 use heapless::Vec;
 
@@ -56,7 +56,7 @@ impl Told {
 
     /// The peer gave the path up: nothing need be said of it any more.
     pub fn forget(&mut self, path: PathId) {
-        self.words.retain(|word| word.path != path);
+        keep(&mut self.words, &mut |word| word.path != path);
     }
 
     /// The next word that must be said.
@@ -78,7 +78,9 @@ impl Told {
     /// It did.
     pub fn on_acked(&mut self, sequence: u32) {
         self.mark(sequence, false);
-        self.words.retain(|word| word.sequence != sequence || word.status != PathStatus::Gone);
+        keep(&mut self.words, &mut |word| {
+            word.sequence != sequence || word.status != PathStatus::Gone
+        });
     }
 
     fn mark(&mut self, sequence: u32, due: bool) {

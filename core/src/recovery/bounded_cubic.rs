@@ -63,6 +63,7 @@ struct Undo {
 }
 
 impl BoundedCubic {
+    #[inline(never)] // It is long, and asked for once a path.
     pub(super) fn new(datagram_bytes: u16, now: Instant) -> Self {
         let datagram = u64::from(datagram_bytes).max(1);
         Self {

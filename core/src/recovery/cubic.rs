@@ -11,7 +11,7 @@
 //! Windows are bytes, times milliseconds. It decides how the window grows between losses; how far
 //! a loss may cut it is `congestion.rs`'s business.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, product};
 use crate::time::{Duration, Instant};
 
 /// The state between two cuts.
@@ -99,7 +99,7 @@ impl Cubic {
 
 /// `window` times CUBIC's 0.7.
 pub(super) const fn beta(window: u64) -> u64 {
-    window.saturating_mul(717) / 1_024
+    product(window, 717) / 1_024
 }
 
 /// Further from K than this, the curve is cut off; its cube still fits.

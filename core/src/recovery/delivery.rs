@@ -22,14 +22,18 @@ use crate::time::{Duration, Instant};
 pub(super) struct Stamp {
     /// Bytes delivered by then, modulo 2^32: no more than that is ever in flight.
     delivered: u32,
-    since_delivered: u32,
-    since_first_sent: u32,
+    since_delivered: Duration,
+    since_first_sent: Duration,
     app_limited: bool,
 }
 
 impl Stamp {
-    pub(super) const NONE: Self =
-        Self { delivered: 0, since_delivered: 0, since_first_sent: 0, app_limited: false };
+    pub(super) const NONE: Self = Self {
+        delivered: 0,
+        since_delivered: Duration::ZERO,
+        since_first_sent: Duration::ZERO,
+        app_limited: false,
+    };
 }
 
 /// What one acknowledgement says about the path's rate.
@@ -85,11 +89,10 @@ impl Delivery {
         if app_limited {
             self.app_limited_until = self.delivered.plus(in_flight).max(1);
         }
-        let back = |then| u32::try_from(now.since(then).as_micros()).unwrap_or(u32::MAX);
         Stamp {
             delivered: self.delivered as u32,
-            since_delivered: back(self.delivered_at),
-            since_first_sent: back(self.first_sent_at),
+            since_delivered: now.since(self.delivered_at),
+            since_first_sent: now.since(self.first_sent_at),
             app_limited: app_limited || self.delivered < self.app_limited_until,
         }
     }
@@ -100,11 +103,10 @@ impl Delivery {
         self.delivered = self.delivered.plus(u64::from(bytes));
         self.delivered_at = now;
         if self.newest.is_none_or(|newest| delivered_before >= newest.delivered) {
-            let micros = |span| Duration::from_micros(u64::from(span));
             self.newest = Some(Newest {
                 delivered: delivered_before,
-                delivered_at: sent_at - micros(stamp.since_delivered),
-                send_elapsed: micros(stamp.since_first_sent),
+                delivered_at: sent_at - stamp.since_delivered,
+                send_elapsed: stamp.since_first_sent,
                 app_limited: stamp.app_limited,
             });
             self.first_sent_at = sent_at;

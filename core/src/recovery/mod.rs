@@ -394,7 +394,7 @@ impl Recovery {
     /// stand before the acknowledgement; zero where its rate is not known.
     #[must_use]
     pub fn time_on_line(&self) -> Duration {
-        let bytes = self.flight.bytes().saturating_add(u64::from(self.datagram_bytes));
+        let bytes = self.flight.bytes().plus(u64::from(self.datagram_bytes));
         self.pacer.line_rate().map_or(Duration::ZERO, |rate| Duration::of_bytes(bytes, rate))
     }
 

@@ -13,7 +13,7 @@
 //! than it: what would queue before a slow line can still go another way. A run of packets is worth waiting for: once there is no credit, the next moment to
 //! send is when a quantum has gathered.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, product, sum};
 use crate::time::{Duration, Instant};
 
 /// The pacer of one path.
@@ -90,17 +90,17 @@ impl Pacer {
     }
 
     const fn cost(&self, bytes: u64) -> u64 {
-        bytes.saturating_mul(self.inverse) >> 16
+        product(bytes, self.inverse) >> 16
     }
 }
 
 const fn ticks(at: Instant) -> u64 {
-    at.as_micros().saturating_add(BEFORE.as_micros()).saturating_mul(TICKS)
+    product(sum(at.as_micros(), BEFORE.as_micros()), TICKS)
 }
 
 /// There was time before the first moment, so that there can be credit at it: a burst's worth at
 /// the slowest rate.
-const BEFORE: Duration = Duration::from_secs(10_000);
+const BEFORE: Duration = Duration::from_secs(4_000);
 /// Ticks in a microsecond and in a second.
 const TICKS: u64 = 1 << 10;
 const TICKS_PER_SECOND: u64 = TICKS * 1_000_000;

@@ -15,6 +15,7 @@
 //! One lost packet says nothing on a radio link: loss ends slow start when it is a sixteenth of a
 //! window within a round.
 
+use crate::arithmetic::{product, sum};
 use crate::recovery::congestion::Acked;
 use crate::recovery::delivery::Sample;
 use crate::recovery::rtt::Rtt;
@@ -61,8 +62,8 @@ impl SlowStart {
 
     /// Takes a loss. `true`: too many in this round, slow start is over.
     pub(super) const fn on_lost(&mut self, bytes: u64, window: u64, datagram: u64) -> bool {
-        self.lost = self.lost.saturating_add(bytes);
-        self.lost >= window / 16 && self.lost >= datagram.saturating_mul(LOST_DATAGRAMS)
+        self.lost = sum(self.lost, bytes);
+        self.lost >= window / 16 && self.lost >= product(datagram, LOST_DATAGRAMS)
     }
 
     /// Takes an acknowledgement; packets are of `datagram` bytes.

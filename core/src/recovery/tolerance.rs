@@ -12,7 +12,7 @@
 //! does not fit, and there slack in the window turns straight into loss. So when much is lost, the
 //! slack is taken away for some rounds and the losses are compared.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, difference, sum};
 use crate::time::{Duration, Instant};
 
 /// Whether the window may have slack above what the path itself holds.
@@ -57,16 +57,16 @@ impl Tolerance {
     }
 
     pub(super) const fn on_acked(&mut self, bytes: u64) {
-        self.delivered = self.delivered.saturating_add(bytes);
+        self.delivered = sum(self.delivered, bytes);
     }
 
     pub(super) const fn on_lost(&mut self, bytes: u64) {
-        self.lost = self.lost.saturating_add(bytes);
+        self.lost = sum(self.lost, bytes);
     }
 
     /// Packets that had been counted as lost were only late.
     pub(super) const fn on_late(&mut self, bytes: u64) {
-        self.lost = self.lost.saturating_sub(bytes);
+        self.lost = difference(self.lost, bytes);
     }
 
     /// A round trip ended.

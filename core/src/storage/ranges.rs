@@ -10,7 +10,9 @@
 //! little: a packet not acknowledged). Every call is O(N).
 
 use crate::arithmetic::Wide;
+use crate::storage::table::keep;
 use core::ops::Range;
+use heapless::VecView;
 
 /// At most `N` disjoint half-open ranges of `u64`. `u64::MAX` itself cannot be a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,59 +36,37 @@ impl<const N: usize> Ranges<N> {
     /// Adds `range`. When there is no room for one more range, the smallest gap is closed, so that
     /// the set stays a superset of what was inserted.
     pub fn insert_merging(&mut self, range: Range<u64>) {
-        let Some(span) = self.absorb(&range) else { return };
-        if self.spans.is_full() {
-            self.close_smallest_gap(span);
+        let spans = self.spans.as_mut_view();
+        let Some(span) = absorb(spans, &range) else { return };
+        if spans.is_full() {
+            close_smallest_gap(spans, span);
         } else {
-            self.place(span);
+            place(spans, span);
         }
     }
 
     /// Adds `range`. When there is no room for one more range, the lowest is forgotten; `false`
     /// says that this was `range` itself.
     pub fn insert_dropping_lowest(&mut self, range: Range<u64>) -> bool {
-        if self.extend_last(&range) {
+        let spans = self.spans.as_mut_view();
+        if extend_last(spans, &range) {
             return true;
         }
-        let Some(span) = self.absorb(&range) else { return true };
-        if self.spans.is_full() {
-            if self.spans.first().is_none_or(|lowest| span.start < lowest.start) {
+        let Some(span) = absorb(spans, &range) else { return true };
+        if spans.is_full() {
+            if spans.first().is_none_or(|lowest| span.start < lowest.start) {
                 return false;
             }
-            self.keep(|at, _| at > 0);
+            drop_at(spans, 0);
         }
-        self.place(span);
+        place(spans, span);
         true
     }
 
     /// Takes `range` out. Where that would split a range and there is no room for the second half,
     /// the range stays whole and the answer is `false`: the set holds too much rather than too little.
     pub fn remove(&mut self, range: Range<u64>) -> bool {
-        if range.is_empty() {
-            return true;
-        }
-        let splits = self.spans.iter().any(|s| s.start < range.start && range.end < s.end);
-        if splits && self.spans.is_full() {
-            return false;
-        }
-        let mut right = None;
-        for span in &mut self.spans {
-            if span.start < range.start && range.end < span.end {
-                right = Some(Span { start: range.end, end: span.end });
-                span.end = range.start;
-            } else if span.start < range.start {
-                span.end = span.end.min(range.start);
-            } else if range.end < span.end {
-                span.start = span.start.max(range.end);
-            } else {
-                span.end = span.start; // Covered as a whole: emptied here, dropped below.
-            }
-        }
-        self.keep(|_, span| span.start < span.end);
-        if let Some(span) = right {
-            self.place(span);
-        }
-        true
+        remove(self.spans.as_mut_view(), &range)
     }
 
     /// Takes out everything below `bound`.
@@ -139,89 +119,120 @@ impl<const N: usize> Ranges<N> {
     pub fn clear(&mut self) {
         self.spans.clear();
     }
+}
 
-    /// The common case in a stream of arrivals: the highest range grows at its end.
-    fn extend_last(&mut self, range: &Range<u64>) -> bool {
-        match self.spans.last_mut() {
-            Some(last) if last.start <= range.start && range.start <= last.end => {
-                last.end = last.end.max(range.end);
-                true
-            }
-            _ => false,
+/// The common case in a stream of arrivals: the highest range grows at its end.
+fn extend_last(spans: &mut [Span], range: &Range<u64>) -> bool {
+    match spans.last_mut() {
+        Some(last) if last.start <= range.start && range.start <= last.end => {
+            last.end = last.end.max(range.end);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Removes whatever overlaps or touches `range` and returns their union; `None` if it is empty.
+fn absorb(spans: &mut VecView<Span>, range: &Range<u64>) -> Option<Span> {
+    if range.is_empty() {
+        return None;
+    }
+    let mut union = Span { start: range.start, end: range.end };
+    keep(spans, &mut |span| {
+        let apart = span.end < range.start || range.end < span.start;
+        if !apart {
+            union.start = union.start.min(span.start);
+            union.end = union.end.max(span.end);
+        }
+        apart
+    });
+    Some(union)
+}
+
+/// See [`Ranges::remove`].
+fn remove(spans: &mut VecView<Span>, range: &Range<u64>) -> bool {
+    if range.is_empty() {
+        return true;
+    }
+    let splits = spans.iter().any(|s| s.start < range.start && range.end < s.end);
+    if splits && spans.is_full() {
+        return false;
+    }
+    let mut right = None;
+    for span in spans.iter_mut() {
+        if span.start < range.start && range.end < span.end {
+            right = Some(Span { start: range.end, end: span.end });
+            span.end = range.start;
+        } else if span.start < range.start {
+            span.end = span.end.min(range.start);
+        } else if range.end < span.end {
+            span.start = span.start.max(range.end);
+        } else {
+            span.end = span.start; // Covered as a whole: emptied here, dropped below.
         }
     }
-
-    /// Removes whatever overlaps or touches `range` and returns their union; `None` if it is empty.
-    fn absorb(&mut self, range: &Range<u64>) -> Option<Span> {
-        if range.is_empty() {
-            return None;
-        }
-        let mut union = Span { start: range.start, end: range.end };
-        self.keep(|_, span| {
-            let apart = span.end < range.start || range.end < span.start;
-            if !apart {
-                union.start = union.start.min(span.start);
-                union.end = union.end.max(span.end);
-            }
-            apart
-        });
-        Some(union)
+    keep(spans, &mut |span| span.start < span.end);
+    if let Some(span) = right {
+        place(spans, span);
     }
+    true
+}
 
-    /// Puts in a span that overlaps nothing, at its place in the order.
-    fn place(&mut self, span: Span) {
-        let mut carry = span;
-        for held in &mut self.spans {
-            if carry.start < held.start {
-                core::mem::swap(held, &mut carry);
-            }
-        }
-        let placed = self.spans.push(carry);
-        debug_assert!(placed.is_ok(), "the caller made room");
-    }
+/// Takes the range at this place out of the order.
+fn drop_at(spans: &mut VecView<Span>, place: usize) {
+    let mut at = 0_usize;
+    keep(spans, &mut |_| {
+        let kept = at != place;
+        at = at.wrapping_add(1);
+        kept
+    });
+}
 
-    /// Takes `span` into a full table by closing the smallest gap that then exists.
-    fn close_smallest_gap(&mut self, span: Span) {
-        let mut carry = span;
-        for held in &mut self.spans {
-            if carry.start < held.start {
-                core::mem::swap(held, &mut carry);
-            }
+/// Puts a span that overlaps nothing in at its place in the order, and returns the highest of all,
+/// which then has none.
+fn shift(spans: &mut [Span], mut span: Span) -> Span {
+    for held in spans {
+        if span.start < held.start {
+            core::mem::swap(held, &mut span);
         }
-        // `carry` is now the highest of N + 1 spans; the gaps lie between neighbours.
-        let gap = |low: Span, high: Span| high.start.minus(low.end);
-        let Some(&highest) = self.spans.last() else { return };
-        let mut smallest = (gap(highest, carry), usize::MAX);
-        for (at, (low, high)) in self.spans.iter().zip(self.spans.iter().skip(1)).enumerate() {
-            let candidate = (gap(*low, *high), at);
-            if candidate.0 < smallest.0 {
-                smallest = candidate;
-            }
-        }
-        if smallest.1 == usize::MAX {
-            if let Some(last) = self.spans.last_mut() {
-                last.end = carry.end;
-            }
-            return;
-        }
-        let upper_end = self.spans.get(smallest.1.wrapping_add(1)).map(|span| span.end);
-        if let (Some(lower), Some(end)) = (self.spans.get_mut(smallest.1), upper_end) {
-            lower.end = end;
-        }
-        self.keep(|at, _| at != smallest.1.wrapping_add(1));
-        let placed = self.spans.push(carry);
-        debug_assert!(placed.is_ok(), "one span was just merged away");
     }
+    span
+}
 
-    /// Keeps the spans for which `wanted(position, span)` holds.
-    fn keep(&mut self, mut wanted: impl FnMut(usize, Span) -> bool) {
-        let mut at = 0;
-        self.spans.retain(|span| {
-            let kept = wanted(at, *span);
-            at = at.wrapping_add(1);
-            kept
-        });
+/// Puts in a span that overlaps nothing, at its place in the order.
+fn place(spans: &mut VecView<Span>, span: Span) {
+    let highest = shift(spans, span);
+    let placed = spans.push(highest);
+    debug_assert!(placed.is_ok(), "the caller made room");
+}
+
+/// Takes `span` into a full table by closing the smallest gap that then exists.
+fn close_smallest_gap(spans: &mut VecView<Span>, span: Span) {
+    // The highest of N + 1 spans; the gaps lie between neighbours.
+    let beyond = shift(spans, span);
+    let gap = |low: Span, high: Span| high.start.minus(low.end);
+    let Some(&highest) = spans.last() else { return };
+    let mut smallest = (gap(highest, beyond), usize::MAX);
+    for (at, (low, high)) in spans.iter().zip(spans.iter().skip(1)).enumerate() {
+        let candidate = (gap(*low, *high), at);
+        if candidate.0 < smallest.0 {
+            smallest = candidate;
+        }
     }
+    if smallest.1 == usize::MAX {
+        if let Some(last) = spans.last_mut() {
+            last.end = beyond.end;
+        }
+        return;
+    }
+    let upper = smallest.1.wrapping_add(1);
+    let upper_end = spans.get(upper).map(|span| span.end);
+    if let (Some(lower), Some(end)) = (spans.get_mut(smallest.1), upper_end) {
+        lower.end = end;
+    }
+    drop_at(spans, upper);
+    let placed = spans.push(beyond);
+    debug_assert!(placed.is_ok(), "one span was just merged away");
 }
 
 #[cfg(test)]

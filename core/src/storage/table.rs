@@ -32,3 +32,18 @@ pub fn take_out<T>(list: &mut VecView<T>, index: usize) {
         *place = last;
     }
 }
+
+/// Leaves only the entries that are `wanted`, in their order.
+pub fn keep<T: Copy>(list: &mut VecView<T>, wanted: &mut dyn FnMut(&T) -> bool) {
+    let mut kept = 0;
+    for at in 0..list.len() {
+        let Some(entry) = list.get(at).copied() else { break };
+        if wanted(&entry) {
+            if let Some(place) = list.get_mut(kept) {
+                *place = entry;
+            }
+            kept = kept.saturating_add(1);
+        }
+    }
+    list.truncate(kept);
+}

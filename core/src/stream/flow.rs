@@ -3,7 +3,7 @@
 //! What we promise, we hold: each stream can waste a block at each of its ends, so two blocks for
 //! every possible stream are kept out of the promise, and the rest is given to whoever sends first.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, difference};
 use crate::wire::OFFSET_MAX;
 
 /// What the peer may send us.
@@ -124,7 +124,7 @@ impl SendCredit {
     }
 
     pub(super) const fn left(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
+        difference(self.limit, self.used)
     }
 
     pub(super) fn spend(&mut self, bytes: u64) {

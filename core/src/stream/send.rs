@@ -15,7 +15,7 @@
 //! the stream in order from there, skipping what was acknowledged on any. `next` is then the
 //! furthest cursor, and `base` pulls along whoever falls behind.
 
-use crate::arithmetic::Wide;
+use crate::arithmetic::{Wide, difference};
 use crate::error::WriteError;
 use crate::storage::blocks::Pool;
 use crate::storage::chain::Chain;
@@ -174,7 +174,7 @@ impl SendHalf {
 
     /// Bytes that were written and never sent.
     pub(super) const fn unsent(&self) -> u64 {
-        self.written.saturating_sub(self.next)
+        difference(self.written, self.next)
     }
 
     /// Whether the end alone waits to be sent for the first time.

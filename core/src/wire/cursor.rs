@@ -211,6 +211,7 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// [`Full`].
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn put_u8(&mut self, value: u8) -> Result<(), Full> {
         let place = self.buffer.get_mut(self.len).ok_or(Full)?;
         *place = value;

@@ -43,7 +43,7 @@ pub struct EndpointConfig {
     pub serial: Vec<SerialConfig>,
     /// These links instead of the machine's interfaces.
     pub fixed_links: Option<Vec<FixedLink>>,
-    /// A connection on which nothing arrives for this long is closed.
+    /// A connection on which nothing arrives for this long is closed; at most 71 minutes.
     pub idle_timeout: Duration,
     /// A path that has been quiet for this long is asked whether the peer is still there.
     pub keep_alive: Duration,

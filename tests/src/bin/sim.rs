@@ -7,7 +7,7 @@
 
 use clap::Parser;
 use core::panic::AssertUnwindSafe;
-use ropewalk_core::time::Duration;
+use core::time::Duration;
 use ropewalk_tests::sim::swarm::Scenario;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario.play(args.trace)));
         let failure = match outcome {
             Ok(Ok((report, time))) => {
-                played = played + time;
+                played += Duration::from_micros(time.as_micros());
                 if args.minutes.is_none() {
                     println!("{scenario:#?}\n{report:#?}");
                 }
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         }
         seed = seed.wrapping_add(1);
     }
-    let seconds = played.as_millis() / 1_000;
+    let seconds = played.as_secs();
     let real = began.elapsed().as_secs_f64().max(0.001);
     println!(
         "{scenarios} scenarios, {seconds} simulated seconds in {real:.1} real ones ({:.0} times as fast), no failure",
