@@ -209,3 +209,31 @@ fn lines(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
+
+#[test]
+fn completions_and_man_pages_name_every_command() {
+    let node = Node::new();
+    let help = node.ok(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<_> = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 8, "{help}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = node.ok(&["completions", shell]);
+        for command in &commands {
+            assert!(text.contains(command), "{shell}: {command}");
+        }
+    }
+    let folder = node.path("pages");
+    node.ok(&["man", "--out", folder.to_str().unwrap()]);
+    for command in commands {
+        let page = std::fs::read_to_string(folder.join(format!("ropewalk-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(".SH OPTIONS"), "{page}");
+    }
+    let said = node.fails(1, &["man", "--out", "/dev/null/pages"]);
+    assert!(said.contains("/dev/null/pages") && said.contains("--out"), "{said}");
+}

@@ -126,6 +126,35 @@ Examples:
   ropewalk provision --out board.rope --link off                   over a serial line alone
   ropewalk bench bulk rope1... --seconds 5 --serial /dev/ttyACM0")]
     Provision(Provision),
+
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = "\
+Examples:
+  ropewalk completions bash > ~/.local/share/bash-completion/completions/ropewalk
+  ropewalk completions zsh > ~/.zfunc/_ropewalk
+  ropewalk completions fish > ~/.config/fish/completions/ropewalk.fish")]
+    Completions(Completions),
+
+    /// Write a man page for each command
+    #[command(after_help = "\
+Example:
+  ropewalk man --out ~/.local/share/man/man1")]
+    Man(Man),
+}
+
+/// `completions`.
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Clone, Debug, Args)]
+pub struct Man {
+    /// Where to put the pages
+    #[arg(long, value_name = "DIR", default_value = "man")]
+    pub out: PathBuf,
 }
 
 /// `demo`.

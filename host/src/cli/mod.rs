@@ -6,6 +6,7 @@ pub mod bench;
 pub mod demo;
 pub mod exit;
 pub mod explain;
+pub mod generate;
 pub mod interrupt;
 pub mod links;
 pub mod peers;
@@ -61,6 +62,8 @@ fn dispatch(command: Command, report: &Arc<Report>) -> Result<Code, Failure> {
         Command::Id => peers::id(&Home::from_environment()?, report)?,
         Command::Peers(command) => peers::peers(command, &Home::from_environment()?, report)?,
         Command::Links(args) => links::links(args, report)?,
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args, report)?,
         connecting => return connect(connecting, Arc::clone(report)),
     }
     Ok(Code::Done)
