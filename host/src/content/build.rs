@@ -5,7 +5,8 @@
 //! file's length counts.
 
 use super::piece::{Node, PieceHasher};
-use super::steady::{ReadError, Steady, read_exact_at, write_all_at};
+use super::position::{read_exact_at, write_all_at};
+use super::steady::{ReadError, Steady};
 use super::tree::{FAN_OUT, GROUP_BYTES_MAX, GroupId, HASH_BYTES, Shape, join};
 use blake3::hazmat::ChainingValue;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

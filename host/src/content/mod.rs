@@ -16,6 +16,7 @@
 //! | [`piece`] | how a file falls into pieces, and the hash of each |
 //! | [`tree`] | how pieces join into the root, in groups that prove themselves |
 //! | [`proven`] | the part of a tree that whoever fetches holds |
+//! | [`position`] | reading and writing at a place of a file |
 //! | [`steady`] | a file that must not change while it is read in parts |
 //! | [`build`] | hashing a file into its tree, by several threads |
 //! | [`outboard`] | the trees of files that are offered, kept on the disk |
@@ -33,6 +34,7 @@ pub mod manifest;
 pub mod offer;
 pub mod outboard;
 pub mod piece;
+pub mod position;
 pub mod proven;
 pub mod sidecar;
 pub mod steady;

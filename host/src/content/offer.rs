@@ -6,7 +6,7 @@
 
 use super::build::BuildError;
 use super::catalog::{CatalogError, Item, ItemKind};
-use super::manifest::{FileEntry, ManifestError, ManifestWriter, Step, Totals};
+use super::manifest::{FileEntry, ManifestError, ManifestWriter, Step, Totals, record_at};
 use super::outboard::{Outboard, Trees};
 use super::steady::Steady;
 use crate::transfer::safe_path::SafePath;
@@ -117,6 +117,21 @@ impl Offer {
     #[must_use]
     pub const fn content(&self) -> &Steady {
         &self.content
+    }
+
+    /// The file of the folder whose record stands at `place` of the manifest. Whoever asks for it names its root as well, as
+    /// a place between records may hold anything.
+    ///
+    /// # Errors
+    /// When there is no record of a file of this root, or the item is no folder.
+    pub fn file_at(&self, place: u64, root: blake3::Hash) -> Result<FileEntry, ManifestError> {
+        let is_folder = matches!(self.item.kind(), ItemKind::Folder(_));
+        let entry = is_folder.then(|| record_at(self.content.section(place)));
+        match entry {
+            Some(Ok(entry)) if entry.root == root => Ok(entry),
+            Some(Err(error)) => Err(error),
+            _ => Err(ManifestError::Damaged("there is no such file in it")),
+        }
     }
 
     /// The tree of that content.

@@ -14,7 +14,8 @@
 use super::build::{BuildError, Progress, Slot, build, hash_short, read_group};
 use super::draft::{self, Draft};
 use super::piece::{Node, Pieces};
-use super::steady::{Stamp, Steady, read_exact_at, write_all_at};
+use super::position::{read_exact_at, write_all_at};
+use super::steady::{Stamp, Steady};
 use super::tree::{GROUP_BYTES_MAX, Group, GroupId, HASH_BYTES, Shape};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};

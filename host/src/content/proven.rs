@@ -53,7 +53,8 @@ pub enum AddError {
 }
 
 impl ProvenTree {
-    /// Of the file of this root and, as somebody says, these pieces. It will hold `groups_max` groups of at
+    /// Of the file of this root and, as somebody says, these pieces: a lie about the length shows at the last
+    /// piece, so whoever has it from a stranger asks for that one first. It will hold `groups_max` groups of at
     /// most [`GROUP_BYTES_MAX`] bytes each, but at least the few on the way to one piece.
     #[must_use]
     pub fn new(root: blake3::Hash, pieces: Pieces, groups_max: usize) -> Self {

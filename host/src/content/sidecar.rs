@@ -16,7 +16,8 @@ use super::manifest::{FileEntry, ManifestError, ManifestReader, Step};
 use super::offer::{Noticed, Offer, OfferError, Watch};
 use super::outboard::Trees;
 use super::piece::Pieces;
-use super::steady::{Steady, read_exact_at};
+use super::position::{Section, read_exact_at};
+use super::steady::Steady;
 use super::tree::{GroupId, HASH_BYTES, Shape};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -82,10 +83,8 @@ fn write_folder(
     out: &mut dyn Write,
     watch: Watch<'_>,
 ) -> Result<(), SidecarError> {
-    let length = offer.content().stamp().length;
-    let manifest = || Section { file: offer.content().file(), at: 0, end: length };
-    io::copy(&mut manifest(), out)?;
-    for step in ManifestReader::new(BufReader::new(manifest()))? {
+    io::copy(&mut offer.content().section(0), out)?;
+    for step in ManifestReader::new(BufReader::new(offer.content().section(0)))? {
         let (_, Step::File(entry)) = step? else { continue };
         if tree_bytes(&entry) > 0 {
             write_tree(&offer.path().join(entry.path.to_string()), &entry, trees, out, watch)?;
@@ -133,7 +132,7 @@ impl Sidecar {
     /// When it is none, or damaged where that shows without the trees.
     pub fn open(file: File) -> Result<Self, SidecarError> {
         let end = file.metadata()?.len();
-        let (item, body_at) = read_head(&mut Section { file: &file, at: 0, end })?;
+        let (item, body_at) = read_head(&mut Section::new(&file, 0, end))?;
         let body = end.checked_sub(body_at).ok_or(SidecarError::Damaged)?;
         let sidecar = Self { file, item, body_at, end };
         match sidecar.item.kind() {
@@ -168,7 +167,7 @@ impl Sidecar {
     /// When it is not.
     pub fn steps(&self) -> Result<Steps<'_>, SidecarError> {
         let section = self.manifest_section()?;
-        let tree_at = section.end;
+        let tree_at = section.end();
         Ok(Steps { reader: ManifestReader::new(BufReader::new(section))?, tree_at })
     }
 
@@ -189,7 +188,7 @@ impl Sidecar {
         let is_folder = matches!(self.item.kind(), ItemKind::Folder(_));
         let end = self.body_at.checked_add(self.item.pieces().length());
         let end = end.filter(|end| is_folder && *end <= self.end).ok_or(SidecarError::Damaged)?;
-        Ok(Section { file: &self.file, at: self.body_at, end })
+        Ok(Section::new(&self.file, self.body_at, end))
     }
 }
 
@@ -209,7 +208,7 @@ fn read_head(section: &mut Section<'_>) -> Result<(Item, u64), SidecarError> {
     if blake3::hash(&head).as_bytes() != &checksum {
         return Err(SidecarError::Damaged);
     }
-    Ok((Item::parse(&head[item_at..])?, section.at))
+    Ok((Item::parse(&head[item_at..])?, section.at()))
 }
 
 /// What is in a folder, and where the tree of each file is.
@@ -230,24 +229,6 @@ impl Iterator for Steps<'_> {
             self.tree_at = self.tree_at.saturating_add(tree_bytes(entry));
         }
         Some(step.map(|(_, step)| (step, tree)))
-    }
-}
-
-/// A part of a file, read from its start to its end; the file's own position does not count.
-#[derive(Debug)]
-struct Section<'f> {
-    file: &'f File,
-    at: u64,
-    end: u64,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let take = room.len().min(left);
-        read_exact_at(self.file, self.at, room.get_mut(..take).unwrap_or_default())?;
-        self.at += take as u64;
-        Ok(take)
     }
 }
 

@@ -10,6 +10,7 @@
 //! steps ([`Stamp::is_settled`]). A change made through a memory map is stamped late. What is given away then
 //! does not fit the root, and whoever fetches it notices.
 
+use super::position::{Section, read_exact_at};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io;
@@ -44,7 +45,7 @@ impl Stamp {
     /// Whether any change after `now` will show: the last one is longer ago than a step of the file system's clock.
     #[must_use]
     pub fn is_settled(&self, now: SystemTime) -> bool {
-        self.changed.max(self.modified).saturating_add(CLOCK_STEP_NANOS) < nanos(now)
+        self.changed.saturating_add(CLOCK_STEP_NANOS) < nanos(now)
     }
 }
 
@@ -102,6 +103,12 @@ impl Steady {
         &self.file
     }
 
+    /// Its bytes from `offset` to the end that it had; whether it changed, [`Steady::check`] says afterwards.
+    #[must_use]
+    pub const fn section(&self, offset: u64) -> Section<'_> {
+        Section::new(&self.file, offset, self.stamp.length)
+    }
+
     /// Fills `room` with what stands at `offset`, in bytes. Several threads may read at once.
     ///
     /// # Errors
@@ -148,48 +155,6 @@ fn system(metadata: &Metadata) -> Option<(i64, (u64, u64))> {
 #[cfg(not(unix))]
 fn system(_metadata: &Metadata) -> Option<(i64, (u64, u64))> {
     None
-}
-
-/// Fills `room` from `offset` on, whatever the file's own position is.
-#[cfg(unix)]
-pub(super) fn read_exact_at(file: &File, offset: u64, room: &mut [u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, room, offset)
-}
-
-/// Writes all of `bytes` at `offset`, whatever the file's own position is.
-#[cfg(unix)]
-pub(super) fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-/// Fills `room` from `offset` on.
-#[cfg(windows)]
-pub(super) fn read_exact_at(file: &File, mut offset: u64, mut room: &mut [u8]) -> io::Result<()> {
-    while !room.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, room, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                room = room.get_mut(read..).unwrap_or_default();
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Writes all of `bytes` at `offset`.
-#[cfg(windows)]
-pub(super) fn write_all_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => {
-                bytes = bytes.get(written..).unwrap_or_default();
-                offset += written as u64;
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -263,6 +228,17 @@ mod tests {
         let (_folder, path) = file("content");
         let stamp = Steady::open(&path).unwrap().stamp();
         assert!(!stamp.is_settled(SystemTime::now()));
+        assert!(stamp.is_settled(SystemTime::now() + Duration::from_secs(4)));
+    }
+
+    /// What programs say of its date does not count: a date to come would never be over.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_dated_to_come_is_settled_all_the_same() {
+        let (_folder, path) = file("content");
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(1_000)).unwrap();
+        let stamp = Steady::open(&path).unwrap().stamp();
         assert!(stamp.is_settled(SystemTime::now() + Duration::from_secs(4)));
     }
 

@@ -70,6 +70,27 @@ fn a_folder_is_an_item_with_the_hash_of_its_manifest() {
     assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
 
+#[test]
+fn a_file_of_a_folder_is_found_by_the_place_of_its_record_and_its_root() {
+    let fixture = fixture();
+    let offer = Offer::make(&fixture.top, &fixture.trees, &|_| true).unwrap();
+    let mut places = Vec::new();
+    for step in ManifestReader::new(offer.content().section(0)).unwrap() {
+        if let (place, Step::File(file)) = step.unwrap() {
+            assert_eq!(offer.file_at(place, file.root).unwrap(), file);
+            assert!(offer.file_at(place, blake3::hash(b"another")).is_err());
+            places.push(place);
+        }
+    }
+    assert_eq!(places.len(), 4);
+    let root = blake3::hash(b"one");
+    for place in (0..offer.content().stamp().length + 2).chain([u64::MAX]) {
+        assert_eq!(offer.file_at(place, root).is_ok(), place == places[0], "{place}");
+    }
+    let file = Offer::make(&fixture.top.join("a"), &fixture.trees, &|_| true).unwrap();
+    assert!(file.file_at(places[0], root).is_err(), "it is no folder");
+}
+
 /// The name of the folder and the place where it lies do not count, and another offer of it
 /// takes nothing from the first.
 #[test]
