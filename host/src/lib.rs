@@ -7,6 +7,7 @@ pub mod chart;
 pub mod cli;
 pub mod clock;
 pub mod connection;
+pub mod content;
 pub mod crypto;
 pub mod demo;
 mod driver;
