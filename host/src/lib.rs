@@ -23,6 +23,7 @@ pub mod peers;
 pub mod place;
 pub mod provision;
 pub mod random;
+pub mod serve;
 mod storage;
 pub mod stream;
 pub mod telemetry;
