@@ -160,4 +160,4 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

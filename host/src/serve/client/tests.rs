@@ -14,24 +14,24 @@ use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
 
 /// A shelf with what a test put into its folder.
-struct Scene {
+pub(crate) struct Scene {
     folder: tempfile::TempDir,
     trees: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), trees: tempfile::tempdir().unwrap() }
     }
 
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         path
     }
 
-    fn shelf(&self, names: &[&str]) -> Arc<Shelf> {
+    pub(crate) fn shelf(&self, names: &[&str]) -> Arc<Shelf> {
         let trees = || Trees::open(self.trees.path()).unwrap();
         let mut shelf = Shelf::new(trees());
         for name in names {
@@ -40,6 +40,11 @@ impl Scene {
         }
         Arc::new(shelf)
     }
+}
+
+/// What a stream needs of its server.
+pub(crate) fn serving(shelf: Arc<Shelf>, phase: watch::Receiver<Phase>) -> Serving {
+    Serving { shelf, phase, throttle: Arc::new(Throttle::new(None)), bytes: Arc::default() }
 }
 
 /// The client's end of a stream.
@@ -67,9 +72,9 @@ enum Came {
 impl Wire {
     fn new(shelf: Arc<Shelf>) -> Self {
         let (here, there) = tokio::io::duplex(64 << 10);
-        let (phase, bytes) = (watch::Sender::default(), Arc::<AtomicU64>::default());
-        let throttle = Arc::new(Throttle::new(None));
-        let serving = Serving { shelf, phase: phase.subscribe(), throttle, bytes: bytes.clone() };
+        let phase = watch::Sender::default();
+        let serving = serving(shelf, phase.subscribe());
+        let bytes = serving.bytes.clone();
         let (recv, send) = tokio::io::split(there);
         let server = tokio::spawn(serve(recv, send, serving));
         let (reader, writer) = tokio::io::split(here);
@@ -129,7 +134,7 @@ impl Wire {
     }
 }
 
-fn noise(bytes: u64) -> Vec<u8> {
+pub(crate) fn noise(bytes: u64) -> Vec<u8> {
     let mut random = blake3::Hasher::new().finalize_xof();
     let mut noise = vec![0; bytes as usize];
     random.fill(&mut noise);
