@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod demo;
 mod driver;
 pub mod endpoint;
+pub mod fetch;
 pub mod home;
 pub mod human;
 pub mod identity;
