@@ -86,36 +86,35 @@ impl Partial {
         set_attributes(&file, attributes)?;
         file.sync_all()?;
         drop(file);
-        give_name(&self.folder, &self.temporary, &self.name, replace)?;
+        give_name((&self.folder, &self.temporary), (&self.folder, &self.name), replace)?;
         self.settled = true;
         sync_folder(&self.folder)
     }
 }
 
-/// Gives what is called `temporary` its own name. `AlreadyExists` if something has the name and is not
-/// to be replaced.
+/// Moves a file from its temporary name to its own, both in folders of one file system. `AlreadyExists`
+/// if something has the name and is not to be replaced.
 pub(crate) fn give_name(
-    folder: &Dir,
-    temporary: &str,
-    name: &str,
+    (from, temporary): (&Dir, &str),
+    (folder, name): (&Dir, &str),
     replace: Replace,
 ) -> io::Result<()> {
     if replace == Replace::Yes {
-        return folder.rename(temporary, folder, name);
+        return from.rename(temporary, folder, name);
     }
     // A rename would replace; a second name for the file does not.
-    match folder.hard_link(temporary, folder, name) {
+    match from.hard_link(temporary, folder, name) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             // A file system without hard links (FAT): look first, which leaves a moment's gap.
             if folder.symlink_metadata(name).is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            folder.rename(temporary, folder, name)
+            from.rename(temporary, folder, name)
         }
         linked => {
             linked?;
             // What cannot be removed keeps its temporary name too, which harms nobody.
-            let _ = folder.remove_file(temporary);
+            let _ = from.remove_file(temporary);
             Ok(())
         }
     }
@@ -204,7 +203,7 @@ pub(crate) fn sync_folder(folder: &Dir) -> io::Result<()> {
 }
 
 /// A folder's handle is good for finding what is in it; for the folder itself it is opened anew.
-fn as_file(folder: &Dir) -> io::Result<std::fs::File> {
+pub(crate) fn as_file(folder: &Dir) -> io::Result<std::fs::File> {
     Ok(folder.open(".")?.into_std())
 }
 

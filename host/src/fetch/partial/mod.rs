@@ -44,10 +44,12 @@ pub struct Content {
 }
 
 impl Content {
-    /// How many pieces there are.
+    /// How many pieces there are. An empty file is one piece of no bytes: that it is empty must be proved like
+    /// anything else.
     #[must_use]
     pub const fn pieces(&self) -> u64 {
-        self.length.div_ceil(self.piece_bytes as u64)
+        let pieces = self.length.div_ceil(self.piece_bytes as u64);
+        if pieces == 0 { 1 } else { pieces }
     }
 
     /// Where the piece lies in the file.
@@ -249,7 +251,7 @@ impl Partial {
         }
         set_attributes(&self.file, self.attributes)?;
         self.file.sync_all()?;
-        give_name(&self.folder, &self.temporary, &self.name, replace)?;
+        give_name((&self.folder, &self.temporary), (&self.folder, &self.name), replace)?;
         sync_folder(&self.folder)?;
         // A journal that stays is one of a file that is no more under way: the next one empties it.
         let _ = self.folder.remove_file(&self.journal_name);

@@ -1,24 +1,20 @@
 //! Opening a file under way: under a name that the next `get` finds again, by one at a time.
 //!
-//! The name is that of the target with a dot before it and `.ropewalk-get` behind it. A list from a peer
-//! may hold any plain name, so names that look like ours are refused as targets: else a file of such a
-//! list could be renamed onto what another file is being written to.
+//! The name is that of the target with a dot before it and `.ropewalk-get` behind it.
 
 use super::OpenError;
+use crate::fetch::reserved::{JOURNAL_TAIL, TAIL, is_reserved};
 use crate::transfer::safe_path::NAME_BYTES_MAX;
 use cap_std::fs::{Dir, OpenOptions};
 use std::fs::{File, TryLockError};
 use std::io;
 
-const TAIL: &str = ".ropewalk-get";
-const JOURNAL_TAIL: &str = ".ropewalk-get-journal";
 /// How often a file is opened anew because it was published between its opening and its locking.
 const TRIES: usize = 16;
 
 /// The names of a target's file under way and of its journal.
 pub(super) fn names(target: &str) -> Result<[String; 2], OpenError> {
-    let is_ours = target.ends_with(TAIL) || target.ends_with(JOURNAL_TAIL);
-    if is_ours || target.is_empty() {
+    if is_reserved(target) || target.is_empty() {
         return Err(OpenError::Reserved);
     }
     // What is cut off must still tell two names apart.
