@@ -109,6 +109,14 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         }
     }
 
+    /// `source` is to owe no more than this many works at once, such as one for each connection to a mirror
+    /// that answers one request at a time. One is the least.
+    pub fn limit_works(&mut self, source: SourceId, works: usize) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.works_max = works.clamp(1, source::WORKS_MAX);
+        }
+    }
+
     /// `bytes` of the work came from `source`.
     pub fn handle_bytes(&mut self, source: SourceId, work: WorkId, bytes: u32, now: Instant) {
         let entry = self.works.get_mut(&work);

@@ -91,6 +91,8 @@ pub(super) struct Source {
     pub(super) lacks: BTreeSet<u32>,
     /// It has to deliver something before it is trusted again.
     pub(super) on_trial: bool,
+    /// How many works it may owe.
+    pub(super) works_max: usize,
     round_trip: Option<Duration>,
     /// Since when nothing came that is owed.
     quiet_since: Instant,
@@ -111,6 +113,7 @@ impl Source {
             owed: 0,
             lacks: BTreeSet::new(),
             on_trial: false,
+            works_max: WORKS_MAX,
             round_trip: None,
             quiet_since: now,
             asked: None,
@@ -140,7 +143,7 @@ impl Source {
         let aim = self.rate.get().map_or(OWED_AT_FIRST, |rate| ahead.bytes_at(rate));
         self.is_live()
             && !self.on_trial
-            && self.queue.len() < WORKS_MAX
+            && self.queue.len() < self.works_max
             && self.owed < aim.min(owed_max)
     }
 

@@ -1,5 +1,6 @@
 //! The schedule against servers that do what servers do: the numbers, and any bad luck.
 
+mod any_order;
 mod numbers;
 mod world;
 

@@ -274,3 +274,23 @@ fn a_liar_is_not_taken_back_and_what_was_kept_of_it_is_thrown_away() {
     schedule.handle_added(SourceId(1), now);
     assert_eq!(ask(&mut schedule, SourceId(1), now), Some(request));
 }
+
+#[test]
+fn one_that_answers_one_request_at_a_time_is_asked_so() {
+    let mut schedule = Schedule::new(pieces(0, 16 * MIB).into_iter());
+    let (mirror, mut now) = (SourceId(0), Instant::ZERO);
+    schedule.handle_added(mirror, now);
+    schedule.limit_works(mirror, 2);
+    for _ in 0..8 {
+        let asked: Vec<_> = core::iter::from_fn(|| ask(&mut schedule, mirror, now)).collect();
+        assert_eq!(asked.len(), 2);
+        for request in asked {
+            for _ in 0..4 {
+                now += Duration::from_millis(20);
+                schedule.handle_bytes(mirror, request.work.id, request.work.bytes / 4, now);
+            }
+            schedule.handle_done(mirror, request.work.id);
+        }
+    }
+    assert!(schedule.is_idle());
+}
