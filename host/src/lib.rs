@@ -12,6 +12,7 @@ pub mod crypto;
 pub mod demo;
 mod driver;
 pub mod endpoint;
+pub mod fetch;
 pub mod get;
 pub mod home;
 pub mod human;

@@ -136,6 +136,14 @@ impl Root {
         Ok(Self { folder: Dir::open_ambient_dir(path, ambient_authority())? })
     }
 
+    /// The folder itself.
+    ///
+    /// # Errors
+    /// When the system has no more handles.
+    pub fn handle(&self) -> io::Result<Dir> {
+        self.folder.try_clone()
+    }
+
     /// The folder in which `path` lies.
     ///
     /// # Errors
