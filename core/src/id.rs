@@ -115,9 +115,9 @@ pub enum Mode {
     Bulk,
     /// A random path for each packet; for demonstration and tests.
     Spread,
-    /// One active path and a hot spare. Not implemented yet.
+    /// One active path and a hot spare.
     Backup,
-    /// Every packet on every path, the first copy wins. Not implemented yet.
+    /// Every packet on every path, the first copy wins.
     Redundant,
     /// Bulk, plus forward error correction on another path.
     Repair,

@@ -4,7 +4,7 @@ use crate::image::Board;
 use core::time::Duration;
 use defmt_decoder::{DecodeError, Table};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -85,7 +85,7 @@ impl Machine {
             reader: Some(reader),
             monitor: None,
         };
-        machine.monitor = Some(Monitor::attach(&monitor));
+        machine.monitor = Monitor::attach(&monitor, &mut machine.process);
         machine
     }
 
@@ -135,7 +135,7 @@ impl Machine {
 
     /// Cuts or mends a cable so that both ends see it.
     pub(crate) fn set_link(&mut self, link: usize, up: bool) {
-        let monitor = self.monitor.as_mut().expect("attached at the start");
+        let monitor = self.monitor.as_mut().expect("the board ended before its monitor was there");
         monitor.call(&format!(
             r#"{{"execute":"set_link","arguments":{{"name":"n{link}","up":{up}}}}}"#
         ));
@@ -143,7 +143,7 @@ impl Machine {
 
     /// The pseudo-terminal of this serial line.
     pub(crate) fn terminal(&mut self, number: usize) -> PathBuf {
-        let monitor = self.monitor.as_mut().expect("attached at the start");
+        let monitor = self.monitor.as_mut().expect("the board ended before its monitor was there");
         let answer = monitor.call(r#"{"execute":"query-chardev"}"#);
         let answer: Value = serde_json::from_str(&answer).expect("the emulator speaks JSON");
         let label = format!("serial{number}");
@@ -268,38 +268,63 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn attach(path: &Path) -> Self {
+    /// `None`: the board has ended already, as one does that refuses to start.
+    fn attach(path: &Path, emulator: &mut Child) -> Option<Self> {
         // The emulator makes the socket a moment after its start; there is no event to wait for.
         let until = Instant::now() + Duration::from_secs(20);
         let stream = loop {
             match UnixStream::connect(path) {
                 Ok(stream) => break stream,
+                Err(_) if emulator.try_wait().expect("it was started").is_some() => return None,
                 Err(error) if Instant::now() > until => panic!("no monitor: {error}"),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         };
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
         let mut monitor = Self { stream: BufReader::new(stream) };
-        monitor.line();
-        monitor.call(r#"{"execute":"qmp_capabilities"}"#);
-        monitor
+        monitor.line()?;
+        monitor.ask(r#"{"execute":"qmp_capabilities"}"#)?;
+        Some(monitor)
     }
 
     fn call(&mut self, command: &str) -> String {
-        self.stream.get_mut().write_all(command.as_bytes()).expect("the emulator runs");
+        self.ask(command).expect("the emulator runs")
+    }
+
+    /// `None`: the emulator has ended.
+    fn ask(&mut self, command: &str) -> Option<String> {
+        self.stream.get_mut().write_all(command.as_bytes()).ok()?;
         loop {
-            let line = self.line();
+            let line = self.line()?;
             assert!(!line.contains("\"error\""), "{command}: {line}");
             // Events come between.
             if line.contains("\"return\"") {
-                return line;
+                return Some(line);
             }
         }
     }
 
-    fn line(&mut self) -> String {
+    fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the emulator answers");
-        line
+        match self.stream.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("the monitor is silent: {error}"),
+        }
     }
+}
+
+#[test]
+fn a_monitor_that_is_gone_before_it_spoke_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("monitor");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut emulator = Command::new("true").spawn().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(listener.accept().unwrap()));
+        assert!(Monitor::attach(&path, &mut emulator).is_none());
+    });
+    emulator.wait().unwrap();
+    assert!(Monitor::attach(&folder.path().join("none"), &mut emulator).is_none());
 }
