@@ -19,8 +19,9 @@ pub mod send;
 pub mod store;
 pub mod walk;
 
+pub(crate) mod partial;
+
 mod ledger;
-mod partial;
 mod source;
 
 use core::time::Duration;

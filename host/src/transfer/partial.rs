@@ -25,8 +25,10 @@ pub(super) struct Partial {
 
 /// Whether publishing may replace what has the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Replace {
+pub enum Replace {
+    /// What was there is gone then.
     Yes,
+    /// What is there stays, and publishing fails.
     No,
 }
 
@@ -84,29 +86,36 @@ impl Partial {
         set_attributes(&file, attributes)?;
         file.sync_all()?;
         drop(file);
-        match replace {
-            Replace::Yes => {
-                self.folder.rename(&self.temporary, &self.folder, &self.name)?;
-                self.settled = true;
-            }
-            Replace::No => self.link()?,
-        }
+        give_name((&self.folder, &self.temporary), (&self.folder, &self.name), replace)?;
+        self.settled = true;
         sync_folder(&self.folder)
     }
+}
 
-    /// A rename would replace; a second name for the file does not. The temporary one goes in `drop`.
-    fn link(&mut self) -> io::Result<()> {
-        match self.folder.hard_link(&self.temporary, &self.folder, &self.name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                // A file system without hard links (FAT): look first, which leaves a moment's gap.
-                if self.folder.symlink_metadata(&self.name).is_ok() {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                self.folder.rename(&self.temporary, &self.folder, &self.name)?;
-                self.settled = true;
-                Ok(())
+/// Moves a file from its temporary name to its own, both in folders of one file system. `AlreadyExists`
+/// if something has the name and is not to be replaced.
+pub(crate) fn give_name(
+    (from, temporary): (&Dir, &str),
+    (folder, name): (&Dir, &str),
+    replace: Replace,
+) -> io::Result<()> {
+    if replace == Replace::Yes {
+        return from.rename(temporary, folder, name);
+    }
+    // A rename would replace; a second name for the file does not.
+    match from.hard_link(temporary, folder, name) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without hard links (FAT): look first, which leaves a moment's gap.
+            if folder.symlink_metadata(name).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
-            linked => linked,
+            from.rename(temporary, folder, name)
+        }
+        linked => {
+            linked?;
+            // What cannot be removed keeps its temporary name too, which harms nobody.
+            let _ = from.remove_file(temporary);
+            Ok(())
         }
     }
 }
@@ -120,7 +129,8 @@ impl Drop for Partial {
     }
 }
 
-fn set_attributes(file: &std::fs::File, attributes: Attributes) -> io::Result<()> {
+/// Gives a file the permission bits and the time.
+pub(crate) fn set_attributes(file: &std::fs::File, attributes: Attributes) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(mode) = attributes.mode {
         use std::os::unix::fs::PermissionsExt;
@@ -188,12 +198,12 @@ fn temporary_name(name: &str, random: u32) -> String {
 }
 
 /// Makes a folder's list of names durable, where the system can.
-fn sync_folder(folder: &Dir) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Dir) -> io::Result<()> {
     if cfg!(unix) { as_file(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// A folder's handle is good for finding what is in it; for the folder itself it is opened anew.
-fn as_file(folder: &Dir) -> io::Result<std::fs::File> {
+pub(crate) fn as_file(folder: &Dir) -> io::Result<std::fs::File> {
     Ok(folder.open(".")?.into_std())
 }
 

@@ -10,7 +10,9 @@
 use super::TransferError;
 use serde::{Deserialize, Serialize};
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter,
+};
 
 /// Most bytes of content in a frame.
 pub const CHUNK_BYTES_MAX: usize = 128 << 10;
@@ -142,6 +144,17 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         let room = core::mem::take(&mut self.control);
         self.control = read_body(&mut self.inner, room, length, CONTROL_BYTES_MAX).await?;
         Ok(Frame::Control(&self.control))
+    }
+
+    /// The next frame, or `None` if the stream ends here, between frames.
+    ///
+    /// # Errors
+    /// As [`FrameReader::next`].
+    pub async fn next_or_end(&mut self) -> Result<Option<Frame<'_>>, TransferError> {
+        if self.inner.fill_buf().await.map_err(TransferError::Lost)?.is_empty() {
+            return Ok(None);
+        }
+        self.next().await.map(Some)
     }
 
     /// Reads on to the stream's end, after its last frame. Whoever lets go of a stream before tells

@@ -9,6 +9,7 @@ use super::protocol::PATH_BYTES_MAX;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, FileType};
 use core::fmt;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -135,6 +136,14 @@ impl Root {
         Ok(Self { folder: Dir::open_ambient_dir(path, ambient_authority())? })
     }
 
+    /// The folder itself.
+    ///
+    /// # Errors
+    /// When the system has no more handles.
+    pub fn handle(&self) -> io::Result<Dir> {
+        self.folder.try_clone()
+    }
+
     /// The folder in which `path` lies.
     ///
     /// # Errors
@@ -153,6 +162,19 @@ impl Root {
     /// As for [`Root::parent`].
     pub fn folder(&self, path: &SafePath) -> io::Result<Dir> {
         step(&self.parent(path)?, path.name())
+    }
+
+    /// Opens the regular file at `path` for reading.
+    ///
+    /// # Errors
+    /// As for [`Root::parent`], and when something else is there.
+    pub fn read(&self, path: &SafePath) -> io::Result<File> {
+        let parent = self.parent(path)?;
+        if !parent.symlink_metadata(path.name())?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        // Should it become a link just now: none leads out of its folder.
+        Ok(parent.open(path.name())?.into_std())
     }
 
     /// Makes the folder at `path`, whose own folder must be there, for its owner alone for now.

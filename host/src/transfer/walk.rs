@@ -111,7 +111,8 @@ fn member(wire: &str, entry: &DirEntry, each: &mut dyn FnMut(Step) -> GoOn) -> G
     }
 }
 
-fn top_name(path: &Path) -> io::Result<String> {
+/// The name by which `path` is known to others.
+pub(crate) fn top_name(path: &Path) -> io::Result<String> {
     let absolute;
     let name = match path.file_name() {
         Some(name) => name,

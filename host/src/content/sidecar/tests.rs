@@ -1,0 +1,139 @@
+//! Sidecars there and back, and damaged ones.
+
+use super::super::piece::{Node, hash_piece};
+use super::super::proven::{Known, ProvenTree};
+use super::super::tree::tests::pattern;
+use super::*;
+use proptest::prelude::*;
+use std::fs;
+
+const MIB: usize = 1 << 20;
+
+/// A folder of three files, and trees beside it.
+fn fixture() -> (tempfile::TempDir, Trees) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("top/b")).unwrap();
+    let contents = [("top/a", 2 * MIB + 3), ("top/b/x", 5), ("top/c", 3 * MIB)];
+    for (name, length) in contents {
+        fs::write(folder.path().join(name), pattern(length)).unwrap();
+    }
+    let trees = Trees::open(folder.path().join("trees")).unwrap();
+    (folder, trees)
+}
+
+fn written(path: &Path, trees: &Trees) -> Vec<u8> {
+    let offer = Offer::make(path, trees, &|_| true).unwrap();
+    let mut bytes = Vec::new();
+    write(&offer, trees, &mut bytes, &|_| true).unwrap();
+    bytes
+}
+
+fn opened(bytes: &[u8]) -> Result<Sidecar, SidecarError> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Sidecar::open(file)
+}
+
+/// Proves every piece of `content` with nothing but its root and the sidecar.
+fn prove_all(
+    sidecar: &Sidecar,
+    tree: TreeAt,
+    root: blake3::Hash,
+    content: &[u8],
+) -> Result<(), String> {
+    let pieces = Pieces::of(content.len() as u64).unwrap();
+    let mut proven = ProvenTree::new(root, pieces, 4);
+    for piece in 0..pieces.count() {
+        let range = pieces.range(piece).unwrap();
+        let bytes = &content[range.start as usize..range.end as usize];
+        let node: Node = loop {
+            match proven.piece(piece).unwrap() {
+                Known::Node(node) => break node,
+                Known::Missing(id) => {
+                    let group = sidecar.group(tree, proven.shape(), id).unwrap().unwrap();
+                    proven.add(id, &group).map_err(|error| error.to_string())?;
+                }
+            }
+        };
+        assert_eq!(hash_piece(pieces, piece, bytes), Some(node));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_file_is_proven_by_its_sidecar() {
+    let (folder, trees) = fixture();
+    let bytes = written(&folder.path().join("top/a"), &trees);
+    let sidecar = opened(&bytes).unwrap();
+    let content = pattern(2 * MIB + 3);
+    assert_eq!(sidecar.item().name(), "a");
+    assert_eq!(sidecar.item().root(), blake3::hash(&content));
+    prove_all(&sidecar, sidecar.tree(), sidecar.item().root(), &content).unwrap();
+    assert!(sidecar.steps().is_err(), "it is no folder");
+}
+
+#[test]
+fn each_file_of_a_folder_is_proven_by_its_sidecar() {
+    let (folder, trees) = fixture();
+    let sidecar = opened(&written(&folder.path().join("top"), &trees)).unwrap();
+    let mut steps = sidecar.steps().unwrap();
+    let mut files = 0;
+    for step in steps.by_ref() {
+        if let (Step::File(entry), tree) = step.unwrap() {
+            let content = pattern(entry.length as usize);
+            prove_all(&sidecar, tree, entry.root, &content).unwrap();
+            files += 1;
+        }
+    }
+    assert_eq!(files, 3);
+    assert_eq!(steps.tree_at, sidecar.end);
+}
+
+#[test]
+fn a_file_that_changed_since_has_no_sidecar() {
+    let (folder, trees) = fixture();
+    let offer = Offer::make(&folder.path().join("top"), &trees, &|_| true).unwrap();
+    fs::write(folder.path().join("top/c"), vec![1; 3 * MIB]).unwrap();
+    let error = write(&offer, &trees, &mut Vec::new(), &|_| true).unwrap_err();
+    assert!(matches!(&error, SidecarError::Changed(path) if path == "c"), "{error}");
+}
+
+#[test]
+fn what_is_no_sidecar_is_said() {
+    let whole = b"ropewalk sidecar 2\nand so on and so on";
+    assert!(matches!(opened(whole), Err(SidecarError::NotOne)));
+    assert!(opened(b"").is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A damaged one is refused, or what is damaged does not prove; nothing wrong is believed.
+    #[test]
+    fn no_damage_is_believed(at: prop::sample::Index, flip in 1_u8.., cut: bool, is_folder: bool) {
+        let (folder, trees) = fixture();
+        let mut bytes = written(&folder.path().join(if is_folder { "top" } else { "top/a" }), &trees);
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= flip;
+        }
+        let Ok(sidecar) = opened(&bytes) else { return Ok(()) };
+        if !is_folder {
+            let proof = prove_all(&sidecar, sidecar.tree(), sidecar.item().root(), &pattern(2 * MIB + 3));
+            prop_assert!(proof.is_err());
+            return Ok(());
+        }
+        let mut wrong = 0;
+        for step in sidecar.steps().unwrap() {
+            let (Step::File(entry), tree) = step.unwrap() else { continue };
+            let readable = tree.0 + tree_bytes(&entry) <= sidecar.end;
+            let content = pattern(entry.length as usize);
+            if !readable || prove_all(&sidecar, tree, entry.root, &content).is_err() {
+                wrong += 1;
+            }
+        }
+        prop_assert!(wrong > 0);
+    }
+}

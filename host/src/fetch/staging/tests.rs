@@ -1,0 +1,183 @@
+//! Small files: never seen half-written or before they are durable, whatever is killed when.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// A folder to fetch into, with the folders `a` and `b` in it.
+fn scene() -> (tempfile::TempDir, Root) {
+    let at = tempfile::tempdir().unwrap();
+    let root = Root::open(at.path()).unwrap();
+    for folder in ["a", "b"] {
+        root.make_folder(&path(folder)).unwrap();
+    }
+    (at, root)
+}
+
+fn path(text: &str) -> SafePath {
+    SafePath::parse(text.as_bytes()).unwrap()
+}
+
+/// The folders of small files.
+fn stagings(at: &tempfile::TempDir) -> usize {
+    let entries = std::fs::read_dir(at.path()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(STAGING_HEAD)).count()
+}
+
+fn put(staging: &mut Staging, name: &str, content: &[u8]) {
+    staging.put(path(name), content, Attributes::default()).unwrap();
+}
+
+/// What a kill does: the lock goes, everything else stays.
+fn kill(staging: Staging) {
+    staging.lock.unlock().unwrap();
+    core::mem::forget(staging);
+}
+
+#[test]
+fn files_have_their_names_after_one_publishing_and_are_settled_after_the_next() {
+    let (at, root) = scene();
+    let mut staging = Staging::open(&root).unwrap();
+    put(&mut staging, "a/one", b"1");
+    put(&mut staging, "two", b"2");
+    assert!(!at.path().join("a/one").exists());
+    let mut settled = Vec::new();
+    let mut note =
+        |path: &SafePath, how: io::Result<()>| settled.push((path.to_string(), how.is_ok()));
+    staging.publish(&root, Replace::No, &mut note).unwrap();
+    assert_eq!(std::fs::read(at.path().join("a/one")).unwrap(), b"1");
+    put(&mut staging, "b/three", b"");
+    staging.finish(&root, Replace::No, &mut note).unwrap();
+    assert_eq!(settled, ["a/one", "two", "b/three"].map(|path| (path.to_owned(), true)));
+    assert_eq!(stagings(&at), 0);
+}
+
+#[test]
+fn one_that_cannot_have_its_name_is_alone_with_that() {
+    let (at, root) = scene();
+    std::fs::write(at.path().join("there"), "old").unwrap();
+    for (replace, expected) in [(Replace::No, &b"old"[..]), (Replace::Yes, b"new")] {
+        let mut staging = Staging::open(&root).unwrap();
+        for name in ["there", "missing/file", "a/fine"] {
+            put(&mut staging, name, b"new");
+        }
+        let mut failed = Vec::new();
+        let mut note = |path: &SafePath, how: io::Result<()>| {
+            failed.extend(how.err().map(|error| (path.to_string(), error.kind())));
+        };
+        staging.finish(&root, replace, &mut note).unwrap();
+        assert_eq!(std::fs::read(at.path().join("there")).unwrap(), expected);
+        let missing = ("missing/file".to_owned(), io::ErrorKind::NotFound);
+        if replace == Replace::No {
+            assert_eq!(failed, [("there".to_owned(), io::ErrorKind::AlreadyExists), missing]);
+            std::fs::remove_file(at.path().join("a/fine")).unwrap();
+        } else {
+            assert_eq!(failed, [missing]);
+        }
+    }
+}
+
+#[test]
+fn leftovers_go_and_what_is_in_use_stays() {
+    let (at, root) = scene();
+    let mut killed = Staging::open(&root).unwrap();
+    put(&mut killed, "a/lost", b"lost");
+    kill(killed);
+    // Killed before it had a lock; and no folder at all.
+    std::fs::create_dir(at.path().join(".ropewalk-get-0")).unwrap();
+    std::fs::write(at.path().join(".ropewalk-get-file"), "").unwrap();
+    assert_eq!(stagings(&at), 3);
+    let mut first = Staging::open(&root).unwrap();
+    assert_eq!(stagings(&at), 2);
+    put(&mut first, "a/kept", b"kept");
+    let second = Staging::open(&root).unwrap();
+    assert_eq!(stagings(&at), 3);
+    first.finish(&root, Replace::No, &mut |_, how| how.unwrap()).unwrap();
+    drop(second);
+    assert_eq!(stagings(&at), 1);
+    assert!(at.path().join("a/kept").exists() && !at.path().join("a/lost").exists());
+}
+
+#[test]
+fn names_like_our_own_are_refused() {
+    let (_at, root) = scene();
+    let mut staging = Staging::open(&root).unwrap();
+    for name in [".ropewalk-get-1/lock", "a/.x.ropewalk-get", ".ropewalk-get-journal"] {
+        let refused = staging.put(path(name), b"", Attributes::default());
+        assert!(matches!(refused, Err(OpenError::Reserved)), "{name}");
+    }
+}
+
+#[test]
+fn a_batch_is_full_by_files_or_by_bytes() {
+    let (_at, root) = scene();
+    let mut staging = Staging::open(&root).unwrap();
+    for file in 0..FILES_MAX {
+        assert!(!staging.is_full());
+        put(&mut staging, &format!("a/{file}"), b"x");
+    }
+    assert!(staging.is_full());
+    staging.publish(&root, Replace::No, &mut |_, how| how.unwrap()).unwrap();
+    assert!(!staging.is_full());
+    let mebibyte = vec![1; 1 << 20];
+    for file in 0..64 {
+        assert!(!staging.is_full());
+        put(&mut staging, &format!("b/{file}"), &mebibyte);
+    }
+    assert!(staging.is_full());
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put { name: u8, content: Vec<u8> },
+    Publish,
+    Kill,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let content = prop::collection::vec(any::<u8>(), 0..50);
+    let put = (0_u8..6, content).prop_map(|(name, content)| Op::Put { name, content });
+    prop::collection::vec(prop_oneof![6 => put, 1 => Just(Op::Publish), 1 => Just(Op::Kill)], 0..30)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_seen_is_whole_and_what_is_settled_stays(ops in ops()) {
+        let (at, root) = scene();
+        let mut staging = Staging::open(&root).unwrap();
+        // What was ever put under a name; what was published last; and what must be seen.
+        let mut put_once: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut settled: Vec<String> = Vec::new();
+        for op in ops {
+            match op {
+                Op::Put { name, content } => {
+                    put(&mut staging, &format!("a/{name}"), &content);
+                    put_once.entry(name).or_default().push(content);
+                }
+                Op::Publish => staging
+                    .publish(&root, Replace::Yes, &mut |path, how| {
+                        how.unwrap();
+                        settled.push(path.to_string());
+                    })
+                    .unwrap(),
+                Op::Kill => {
+                    kill(staging);
+                    staging = Staging::open(&root).unwrap();
+                }
+            }
+            prop_assert_eq!(stagings(&at), 1);
+            for path in &settled {
+                prop_assert!(at.path().join(path).exists(), "{} was settled", path);
+            }
+            for entry in std::fs::read_dir(at.path().join("a")).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let there = std::fs::read(at.path().join("a").join(&name)).unwrap();
+                let whole = put_once[&name.parse::<u8>().unwrap()].contains(&there);
+                prop_assert!(whole, "a/{} holds what was never put", name);
+            }
+        }
+    }
+}

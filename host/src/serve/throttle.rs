@@ -1,0 +1,67 @@
+//! A limit on a rate that several share: whoever sends first takes his turn, and the next waits for it to be over.
+
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// A rate in bytes a second, or none.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    rate: Option<NonZeroU64>,
+    /// When all that was taken so far has gone at that rate.
+    free: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// So many bytes a second; as many as there are, if that is not said.
+    #[must_use]
+    pub(super) const fn new(rate: Option<NonZeroU64>) -> Self {
+        Self { rate, free: Mutex::new(None) }
+    }
+
+    /// Waits until `bytes` more may go.
+    pub(super) async fn take(&self, bytes: usize) {
+        let Some(rate) = self.rate else { return };
+        let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate.get());
+        let lasts = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let turn = {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            // What was not used is not saved up.
+            let turn = free.map_or(now, |free| free.max(now));
+            *free = Some(turn + lasts);
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn several_share_the_rate_and_nothing_is_saved_up() {
+        let throttle = Throttle::new(NonZeroU64::new(1_000));
+        let start = Instant::now();
+        let all = async {
+            for _ in 0..5 {
+                throttle.take(100).await;
+            }
+        };
+        let others = async {
+            for _ in 0..5 {
+                throttle.take(100).await;
+            }
+        };
+        tokio::join!(all, others);
+        assert_eq!(start.elapsed(), Duration::from_millis(900), "the last one's turn begins then");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let start = Instant::now();
+        throttle.take(500).await;
+        throttle.take(1).await;
+        assert_eq!(start.elapsed(), Duration::from_millis(500));
+        Throttle::new(None).take(usize::MAX).await;
+    }
+}
