@@ -1,9 +1,13 @@
-//! Fetching a file or a folder from many sources at once.
+//! Fetching a file from many sources at once.
 //!
 //! | part | what it is |
 //! |---|---|
 //! | [`peer`] | a ropewalk server as a source |
+//! | [`plan`] | the works of a file, each group of hashes before the pieces that it proves |
+//! | [`mod@file`] | one file: events of sources in, requests out, proved pieces onto the disk |
 //!
-//! What is asked of whom, and what becomes of it on the disk, is not here yet.
+//! Which connections lead to sources, and when one that broke is tried again, is not here yet.
 
+pub mod file;
 pub mod peer;
+pub mod plan;
