@@ -83,7 +83,7 @@ fn links_flap_and_not_a_byte_is_lost() {
 }
 
 #[test]
-#[ignore = "a minute or as long as one likes: ./ci.sh soak"]
+#[ignore = "as long as one likes: ROPEWALK_SOAK_SECONDS=3600 cargo test ... --ignored an_idle"]
 fn an_idle_connection_lasts() {
     let (image, _turn) = image_or_skip!(Board::Mps2);
     let mut board = Rig::mps2(&image, &[]);
