@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 /// What an emulated UART carries: a little more than 115,200 baud.
 const BYTES_A_SECOND: u64 = 12_000;
+/// What is kept for an end that does not read; its terminal holds 4 KiB more.
+const HELD_BYTES: usize = 8_192;
 const STEP: Duration = Duration::from_millis(1);
 
 /// Two ends, each a symbolic link to a pseudo-terminal, and the thread that carries between them.
@@ -118,6 +120,8 @@ impl Shared {
 
     fn pump(&self) {
         let mut waiting = [VecDeque::new(), VecDeque::new()];
+        // Carried, and not yet taken: a machine that does other work keeps the far end from reading.
+        let mut held = [VecDeque::<u8>::new(), VecDeque::new()];
         let mut since = Instant::now();
         let mut bytes = [0; 4_096];
         while !self.stop.load(Ordering::Relaxed) {
@@ -127,7 +131,7 @@ impl Shared {
             let time = now.duration_since(core::mem::replace(&mut since, now));
             let most = (time.as_nanos() as u64 * BYTES_A_SECOND / 1_000_000_000) as usize;
             let Some(masters) = masters.as_ref() else {
-                waiting.iter_mut().for_each(VecDeque::clear);
+                waiting.iter_mut().chain(&mut held).for_each(VecDeque::clear);
                 continue;
             };
             if self.deaf.load(Ordering::Relaxed) {
@@ -137,10 +141,14 @@ impl Shared {
                 while let Ok(count @ 1..) = rustix::io::read(&masters[side], &mut bytes) {
                     waiting.extend(&bytes[..count]);
                 }
-                let out: Vec<u8> = waiting.drain(..most.min(waiting.len())).collect();
+                let held = &mut held[side];
+                let carried = most.min(waiting.len());
+                held.extend(waiting.drain(..carried));
+                let taken = rustix::io::write(&masters[1 - side], held.make_contiguous());
+                held.drain(..taken.unwrap_or(0));
                 // Whoever does not listen misses it, as on a line.
-                let _ = rustix::io::write(&masters[1 - side], &out);
-                self.carried.fetch_add(out.len(), Ordering::Relaxed);
+                held.drain(..held.len().saturating_sub(HELD_BYTES));
+                self.carried.fetch_add(carried, Ordering::Relaxed);
                 self.waited_most.fetch_max(waiting.len(), Ordering::Relaxed);
             }
         }
