@@ -96,12 +96,6 @@ impl Plan {
         let id = WorkId { file: self.file, part: Part::Piece(piece) };
         works.listed.push_back(Work { id, bytes: (range.end - range.start) as u32 });
     }
-
-    /// Whether all pieces are listed.
-    #[must_use]
-    pub fn is_complete(&self, tree: &ProvenTree) -> bool {
-        self.next >= tree.shape().pieces().count()
-    }
 }
 
 /// The group that must come before anything is known of the piece.

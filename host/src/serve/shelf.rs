@@ -16,7 +16,6 @@ use crate::content::tree::GroupId;
 use crate::transfer::safe_path::Root;
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 /// The offers of one server, or of several.
 #[derive(Debug)]
@@ -46,22 +45,22 @@ pub enum ShelfError {
 }
 
 /// Content that was asked for and found, open.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Found<'s> {
     bytes: Bytes<'s>,
     tree: Tree<'s>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Bytes<'s> {
     Item(&'s Steady),
-    Entry(Arc<Steady>),
+    Entry(Steady),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Tree<'s> {
     Item(&'s Outboard),
-    Entry(Arc<Outboard>),
+    Entry(Outboard),
     /// One piece: its hash is the root.
     None(Node),
 }
@@ -143,9 +142,9 @@ impl Shelf {
             if outboard.root() != root {
                 return Err(Reason::Changed);
             }
-            Tree::Entry(Arc::new(outboard))
+            Tree::Entry(outboard)
         };
-        Ok(Found { bytes: Bytes::Entry(Arc::new(file)), tree })
+        Ok(Found { bytes: Bytes::Entry(file), tree })
     }
 }
 

@@ -105,6 +105,54 @@ pub(crate) struct Seen {
     pub(crate) gap_max: Duration,
 }
 
+/// Bytes on their way to the board and back.
+struct Echo {
+    stream: StreamId,
+    noise: Vec<u8>,
+    written: usize,
+    back: usize,
+}
+
+impl Echo {
+    fn new(stream: StreamId, bytes: usize) -> Self {
+        let mut random = fastrand::Rng::with_seed(3);
+        let noise = (0..bytes).map(|_| random.u8(..)).collect();
+        Self { stream, noise, written: 0, back: 0 }
+    }
+
+    /// Writes what is taken, and finishes after the last byte. Whether anything was.
+    fn write(&mut self, peer: &mut Peer) -> bool {
+        let before = self.written;
+        while self.written < self.noise.len()
+            && let Ok(len) = peer.rope.stream(self.stream).write(&self.noise[self.written..])
+        {
+            self.written += len;
+            if self.written == self.noise.len() {
+                peer.rope.stream(self.stream).finish().unwrap();
+            }
+        }
+        self.written > before
+    }
+
+    /// Reads what is back and compares it; `each` hears how much that is. Whether it is the end.
+    fn read(&mut self, peer: &mut Peer, mut each: impl FnMut(&mut Peer, usize)) -> bool {
+        let mut room = [0; 4_096];
+        loop {
+            match peer.rope.stream(self.stream).read(&mut room) {
+                Ok(len) => {
+                    let at = self.back;
+                    assert_eq!(room[..len], self.noise[at..at + len], "at byte {at}");
+                    self.back += len;
+                    each(peer, self.back);
+                }
+                Err(ReadError::Blocked) => return false,
+                Err(ReadError::Finished) => return true,
+                Err(error) => panic!("the stream broke: {error:?}"),
+            }
+        }
+    }
+}
+
 impl Peer {
     /// Calls board `node` at these addresses, with this ticket or by our key, which is `key`'s.
     pub(crate) fn dial(
@@ -315,81 +363,43 @@ impl Peer {
         mut progress: impl FnMut(&mut Self, usize),
         mut turn: impl FnMut(&mut Self),
     ) -> Seen {
-        let mut random = fastrand::Rng::with_seed(3);
-        let noise: Vec<u8> = (0..bytes).map(|_| random.u8(..)).collect();
         let stream = self.open_turning(echo::SERVICE, &mut turn);
-        let (mut written, mut back) = (0, 0);
+        let mut echo = Echo::new(stream, bytes);
         let (start, mut last, mut gap_max) = (Instant::now(), None, Duration::ZERO);
         self.until("all bytes to be back", PATIENCE * 3, |peer| {
             turn(peer);
-            while written < bytes
-                && let Ok(len) = peer.rope.stream(stream).write(&noise[written..])
-            {
-                written += len;
-                if written == bytes {
-                    peer.rope.stream(stream).finish().unwrap();
+            echo.write(peer);
+            echo.read(peer, |peer, back| {
+                let now = Instant::now();
+                if let Some(before) = last.replace(now) {
+                    gap_max = gap_max.max(now.duration_since(before));
                 }
-            }
-            let mut room = [0; 4_096];
-            loop {
-                match peer.rope.stream(stream).read(&mut room) {
-                    Ok(len) => {
-                        assert_eq!(room[..len], noise[back..back + len], "at byte {back}");
-                        back += len;
-                        let now = Instant::now();
-                        if let Some(before) = last.replace(now) {
-                            gap_max = gap_max.max(now.duration_since(before));
-                        }
-                        progress(peer, back);
-                    }
-                    Err(ReadError::Blocked) => return false,
-                    Err(ReadError::Finished) => return true,
-                    Err(error) => panic!("the stream broke: {error:?}"),
-                }
-            }
+                progress(peer, back);
+            })
         });
-        assert_eq!(back, bytes);
+        assert_eq!(echo.back, bytes);
         Seen { time: start.elapsed(), gap_max }
     }
 
     /// Writes to a stream that the board echoes and reads none of it, until nothing is taken any
     /// more; calls `full`; then reads all of it.
     pub(crate) fn echo_late(&mut self, bytes: usize, full: impl FnOnce(&mut Self)) {
-        let noise: Vec<u8> = (0..bytes).map(|n| (n ^ (n >> 8) ^ (n >> 16)) as u8).collect();
-        let stream = self.open(echo::SERVICE);
-        let (mut written, mut progress) = (0, Instant::now());
+        let mut echo = Echo::new(self.open(echo::SERVICE), bytes);
+        let mut progress = Instant::now();
         self.until("a full window", PATIENCE, |peer| {
-            while let Ok(len) = peer.rope.stream(stream).write(&noise[written..]) {
-                (written, progress) = (written + len, Instant::now());
-                assert!(written < bytes, "all of it was taken, though nobody reads");
+            if echo.write(peer) {
+                progress = Instant::now();
             }
+            assert!(echo.written < bytes, "all of it was taken, though nobody reads");
             progress.elapsed() > Duration::from_secs(1)
         });
-        eprintln!("{written} bytes written, and no more taken");
+        eprintln!("{} bytes written, and no more taken", echo.written);
         full(self);
-        let (mut back, mut room) = (0, [0; 4_096]);
         self.until("all bytes to be back", PATIENCE, |peer| {
-            while written < bytes
-                && let Ok(len) = peer.rope.stream(stream).write(&noise[written..])
-            {
-                written += len;
-                if written == bytes {
-                    peer.rope.stream(stream).finish().unwrap();
-                }
-            }
-            loop {
-                match peer.rope.stream(stream).read(&mut room) {
-                    Ok(len) => {
-                        assert_eq!(room[..len], noise[back..back + len], "at byte {back}");
-                        back += len;
-                    }
-                    Err(ReadError::Blocked) => return false,
-                    Err(ReadError::Finished) => return true,
-                    Err(error) => panic!("the stream broke: {error:?}"),
-                }
-            }
+            echo.write(peer);
+            echo.read(peer, |_, _| {})
         });
-        assert_eq!(back, bytes);
+        assert_eq!(echo.back, bytes);
     }
 
     /// Lets time pass.

@@ -13,12 +13,10 @@
 //! uses it.
 
 use super::runs::Runs;
+use crate::content::tree::GROUP_BYTES_MAX;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-
-/// Most bytes of a group: 256 hashes.
-pub const GROUP_BYTES_MAX: usize = 256 * 32;
 
 /// What the journal was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ mod open;
 mod runs;
 
 pub use crate::transfer::partial::Replace;
-pub use journal::{Found, GROUP_BYTES_MAX, Journal};
+pub use journal::{Found, Journal};
 
 use crate::transfer::partial::{give_name, set_attributes, sync_folder};
 use crate::transfer::protocol::Attributes;

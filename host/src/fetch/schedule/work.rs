@@ -3,8 +3,10 @@
 //! Ten thousand small files and the million pieces of a large one are the same here: a row of works
 //! in the order in which they are wanted.
 
+use crate::content::piece::PIECE_BYTES;
+
 /// Most bytes of one work: a piece of content.
-pub const WORK_BYTES_MAX: u32 = 1 << 20;
+pub const WORK_BYTES_MAX: u32 = PIECE_BYTES as u32;
 
 /// Names a work. Files come in order; within one, hashes come before the pieces that they prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -78,6 +78,14 @@ impl Fleet {
         self.join(source, here)
     }
 
+    /// Honest servers, all of them asked by the job.
+    fn staff(&mut self, job: &mut FileJob, sources: core::ops::Range<u32>) {
+        for source in sources {
+            let asker = self.serve(source);
+            job.add(SourceId(source), asker, self.now());
+        }
+    }
+
     /// One that gives hashes and pieces right but for one piece.
     fn lie(&mut self, source: u32, about: u64) -> Asker {
         let (here, there) = tokio::io::duplex(256 << 10);
@@ -172,10 +180,7 @@ async fn a_file_comes_from_four_servers_and_is_right() {
     for bytes in [0, 1, MIB, MIB + 1, 20 * MIB + 7] {
         let mut fleet = Fleet::new(noise(bytes));
         let mut job = fleet.job(Leftover::Resume).unwrap();
-        for source in 0..4 {
-            let asker = fleet.serve(source);
-            job.add(SourceId(source), asker, fleet.now());
-        }
+        fleet.staff(&mut job, 0..4);
         let seen = fleet.drive(&mut job, |_, _, _| false).await;
         assert_eq!(seen.had, bytes);
         assert_eq!(job.had_bytes(), bytes);
@@ -192,18 +197,12 @@ async fn more_than_one_group_of_hashes() {
     }
     let mut fleet = Fleet::new(content);
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    for source in 0..2 {
-        let asker = fleet.serve(source);
-        job.add(SourceId(source), asker, fleet.now());
-    }
+    fleet.staff(&mut job, 0..2);
     let _ = fleet.drive(&mut job, |_, _, seen| seen.had > 200 * MIB).await;
     // Taken up again, with the hashes in the journal; nobody is asked for what is there.
     drop(job);
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    for source in 2..4 {
-        let asker = fleet.serve(source);
-        job.add(SourceId(source), asker, fleet.now());
-    }
+    fleet.staff(&mut job, 2..4);
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
     assert!(seen.had < 60 * MIB, "{} bytes again", seen.had);
     fleet.is_right(job);
@@ -213,10 +212,7 @@ async fn more_than_one_group_of_hashes() {
 async fn servers_that_die_leave_their_work_to_the_others() {
     let mut fleet = Fleet::new(noise(30 * MIB));
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    for source in 0..3 {
-        let asker = fleet.serve(source);
-        job.add(SourceId(source), asker, fleet.now());
-    }
+    fleet.staff(&mut job, 0..3);
     let mut killed = 0;
     let seen = fleet
         .drive(&mut job, |fleet, _, seen| {
@@ -235,14 +231,12 @@ async fn servers_that_die_leave_their_work_to_the_others() {
 async fn all_die_and_one_comes_back() {
     let mut fleet = Fleet::new(noise(12 * MIB));
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    let asker = fleet.serve(0);
-    job.add(SourceId(0), asker, fleet.now());
+    fleet.staff(&mut job, 0..1);
     let before = fleet.drive(&mut job, |_, _, seen| seen.had >= 4 * MIB).await;
     fleet.kill(0);
     let is_away = |job: &FileJob| job.sources().all(|source| source.standing == Standing::Away);
     let between = fleet.drive(&mut job, |_, job, _| is_away(job)).await;
-    let asker = fleet.serve(0);
-    job.add(SourceId(0), asker, fleet.now());
+    fleet.staff(&mut job, 0..1);
     let after = fleet.drive(&mut job, |_, _, _| false).await;
     assert_eq!(before.had + between.had + after.had, 12 * MIB);
     fleet.is_right(job);
@@ -257,8 +251,7 @@ async fn a_liar_is_found_dropped_and_named_and_the_file_is_right() {
     let seen = fleet.drive(&mut job, |_, _, seen| !seen.lied.is_empty()).await;
     assert_eq!(seen.lied, [SourceId(9)]);
     assert!(seen.had < 24 * MIB);
-    let asker = fleet.serve(0);
-    job.add(SourceId(0), asker, fleet.now());
+    fleet.staff(&mut job, 0..1);
     let liar = fleet.lie(9, 3);
     job.add(SourceId(9), liar, fleet.now());
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
@@ -270,10 +263,7 @@ async fn a_liar_is_found_dropped_and_named_and_the_file_is_right() {
 async fn a_server_that_pauses_gives_its_work_away_and_is_used_again() {
     let mut fleet = Fleet::new(noise(40 * MIB));
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    for source in 0..2 {
-        let asker = fleet.serve(source);
-        job.add(SourceId(source), asker, fleet.now());
-    }
+    fleet.staff(&mut job, 0..2);
     let mut step = 0;
     let seen = fleet
         .drive(&mut job, |fleet, _, seen| {
@@ -294,8 +284,7 @@ async fn a_server_that_pauses_gives_its_work_away_and_is_used_again() {
 async fn a_file_that_nobody_has_any_more_is_said() {
     let mut fleet = Fleet::new(noise(8 * MIB));
     let mut job = fleet.job(Leftover::Resume).unwrap();
-    let asker = fleet.serve(0);
-    job.add(SourceId(0), asker, fleet.now());
+    fleet.staff(&mut job, 0..1);
     let _ = fleet.drive(&mut job, |_, _, seen| seen.had > MIB).await;
     fleet.scene.file("film", b"another");
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
