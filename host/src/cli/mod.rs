@@ -8,6 +8,7 @@ pub mod exit;
 pub mod explain;
 pub mod generate;
 pub mod interrupt;
+pub mod line;
 pub mod links;
 pub mod peers;
 pub mod plot;

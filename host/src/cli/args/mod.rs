@@ -1,0 +1,220 @@
+//! What can be said on the command line. The names here are an interface: scripts depend on them.
+
+mod bench;
+mod connect;
+mod provision;
+mod transfer;
+
+pub use bench::{Amount, Bench, BenchBulk, BenchEcho, BenchMessages, BenchServe};
+pub use connect::{Connect, LinkChoice, Listen, Mode};
+pub use provision::Provision;
+pub use transfer::{Recv, Send};
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  ropewalk demo                       see it work on this machine alone
+  ropewalk recv --out inbox           on one machine: prints a ticket, and waits
+  ropewalk send rope1... film.mkv     on the other: sends over every link at once
+  ropewalk links                      what it would use here
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 peer unreachable, 4 refused,
+5 verification failed, 6 stopped but resumable, 130 Ctrl-C.
+A peer that falls silent on every link is waited for, 30 s at most.
+
+ROPEWALK_HOME moves the folder of the key, the known peers and the tickets' secret.";
+
+/// Sends over every link that two machines share at once: their rates add up, and when a link fails
+/// the transfer goes on.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ropewalk", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Tell on standard error what happens inside; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Append what happens to FILE, one JSON object a line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// The main job on this machine alone: three emulated links, one of which fails half-way
+    #[command(after_help = "\
+Two nodes in one process, three loopback links with different rates and delays. Sends FILE, or
+256 MiB that it makes, cuts one link half-way and brings it back, and verifies what arrived.
+Exits with 0 only if every byte is right and no gap was longer than a second.
+
+Examples:
+  ropewalk demo
+  ropewalk demo film.mkv")]
+    Demo(Demo),
+
+    /// Print this node's public key
+    #[command(after_help = "\
+The key is made on first use and kept in the configuration folder, which ROPEWALK_HOME moves.
+
+Example, to let this node into another without a ticket:
+  there:  ropewalk peers trust laptop $(ssh laptop ropewalk id)")]
+    Id,
+
+    /// Who may connect, and by which name we call them
+    #[command(subcommand)]
+    Peers(Peers),
+
+    /// The links it would use, and those it leaves out, with the reason
+    #[command(after_help = "\
+Examples:
+  ropewalk links
+  ropewalk links --json
+  ropewalk links --serial /dev/ttyUSB0     a serial line is used when it is named")]
+    Links(Links),
+
+    /// Print a ticket, wait, and receive files and folders
+    #[command(after_help = "\
+Prints a ticket on standard output; all else goes to standard error. A file is verified by its
+BLAKE3 hash before it gets its name; until then it is called .NAME.ropewalk-part-XXXXXXXX.
+
+Examples:
+  ropewalk recv                            into this folder, until Ctrl-C
+  ropewalk recv --out inbox --once         one transfer; the ticket dies with it
+  ropewalk recv --once --out - | tar x     one file to standard output
+  ropewalk recv --trusted                  known peers only, no ticket")]
+    Recv(Recv),
+
+    /// Send files, folders, standard input (-) or a message
+    #[command(after_help = "\
+PEER is a known name, a ticket, @FILE holding a ticket, KEY@HOST:PORT, or KEY@serial for a node
+at the other end of a serial line (--serial).
+
+Examples:
+  ropewalk send rope1... film.mkv photos/
+  ropewalk send @ticket.txt report.pdf
+  tar c src | ropewalk send attic -
+  ropewalk send attic --message 'the door is open'
+  ropewalk send attic --message 'one word a packet' --mode spread --explain")]
+    Send(Send),
+
+    /// Measure what the links carry together
+    #[command(subcommand)]
+    Bench(Bench),
+
+    /// Write the settings of a board: its key, its addresses and whom it knows; print its ticket
+    #[command(after_help = "\
+Prints the board's ticket on standard output; all else goes to standard error. F holds the board's
+secret key: whoever reads it can be the board.
+
+ADDRESSING, once for each of the board's network links in its order:
+  link-local           IPv6 within the link alone; what a link has that is not named
+  dhcp                 IPv4 from a DHCP server
+  10.0.0.5/24          this address; 10.0.0.5/24,via=10.0.0.1 names the way to other networks
+  off                  the link is not used
+
+A PEER may come in without a ticket, and the board dials it if it is known where it is: a known name,
+a ticket (@FILE), KEY@HOST:PORT, or KEY@serial for one at the board's serial line. What it answers
+with is its own affair: give the board a ticket of it, or let it trust the board's key.
+
+Examples:
+  ropewalk provision --out board.rope --link 192.168.7.2/24        then dial the board
+  ropewalk bench bulk rope1... --seconds 5
+
+  ropewalk recv --ticket-file pc.txt                               Ctrl-C; its ticket stays good
+  ropewalk provision --out board.rope --link dhcp --peer @pc.txt   then the board dials
+  ropewalk recv --json                                             and its telemetry is printed
+
+  ropewalk provision --out board.rope --link off                   over a serial line alone
+  ropewalk bench bulk rope1... --seconds 5 --serial /dev/ttyACM0")]
+    Provision(Provision),
+
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = "\
+Examples:
+  ropewalk completions bash > ~/.local/share/bash-completion/completions/ropewalk
+  ropewalk completions zsh > ~/.zfunc/_ropewalk
+  ropewalk completions fish > ~/.config/fish/completions/ropewalk.fish")]
+    Completions(Completions),
+
+    /// Write a man page for each command
+    #[command(after_help = "\
+Example:
+  ropewalk man --out ~/.local/share/man/man1")]
+    Man(Man),
+}
+
+/// `completions`.
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Clone, Debug, Args)]
+pub struct Man {
+    /// Where to put the pages
+    #[arg(long, value_name = "DIR", default_value = "man")]
+    pub out: PathBuf,
+}
+
+/// `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// What to send; 256 MiB of noise if nothing is named
+    pub file: Option<PathBuf>,
+}
+
+/// `peers`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Peers {
+    /// List the known peers: name, key, addresses
+    List,
+    /// Let the node with KEY connect without a ticket, and call it NAME
+    #[command(after_help = "\
+Example:
+  ropewalk peers trust attic KEY 192.168.1.20:4433 attic.example:4433")]
+    Trust {
+        /// What to call it
+        name: String,
+        /// What `ropewalk id` prints there
+        key: String,
+        /// Where it is, if it is to be dialled by name: HOST:PORT, or serial
+        #[arg(value_name = "ADDRESS")]
+        addresses: Vec<String>,
+    },
+    /// Call a known peer by another name
+    Rename {
+        /// Its name
+        from: String,
+        /// Its new name
+        to: String,
+    },
+    /// Forget a known peer
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Make every ticket given out so far worthless
+    Revoke,
+}
+
+/// `links`.
+#[derive(Clone, Debug, Args)]
+pub struct Links {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Which links.
+    #[command(flatten)]
+    pub choice: LinkChoice,
+}
+
+#[cfg(test)]
+mod tests;
