@@ -1,13 +1,28 @@
-//! Fetching a file from many sources at once.
+//! Fetching files and folders from many sources at once.
 //!
 //! | part | what it is |
 //! |---|---|
 //! | [`peer`] | a ropewalk server as a source |
-//! | [`plan`] | the works of a file, each group of hashes before the pieces that it proves |
-//! | [`mod@file`] | one file: events of sources in, requests out, proved pieces onto the disk |
-//!
-//! Which connections lead to sources, and when one that broke is tried again, is not here yet.
+//! | [`exchange`] | what is asked of which source, and what came of it |
+//! | [`plan`], [`works`] | the works of a file, each group of hashes before the pieces that it proves |
+//! | [`mod@file`] | one file: proved pieces onto the disk |
+//! | [`folder`] | which files a folder has |
+//! | [`job`] | many files, each into its place |
+//! | [`choice`] | which of all that is offered is meant |
+//! | [`source`], [`retry`] | the way to a source, and when it is tried again |
+//! | [`run`] | all of it, from beginning to end |
+//! | [`status`] | how it stands |
 
+pub mod choice;
+mod contacts;
+pub mod exchange;
 pub mod file;
+pub mod folder;
+pub mod job;
 pub mod peer;
 pub mod plan;
+pub mod retry;
+pub mod run;
+pub mod source;
+pub mod status;
+pub mod works;

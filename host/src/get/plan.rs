@@ -7,35 +7,12 @@
 //!
 //! A file of a TiB has a million pieces; those of one group or two are listed at once.
 
+use super::works::Works;
 use crate::content::proven::{Known, ProvenTree};
 use crate::content::tree::{FAN_OUT, GroupId, HASH_BYTES};
 use crate::fetch::schedule::{Part, Work, WorkId};
 use core::ops::Range;
-use std::collections::{BTreeSet, VecDeque};
-
-/// Works that are known and not taken yet.
-#[derive(Debug, Default)]
-pub struct Works {
-    listed: VecDeque<Work>,
-}
-
-impl Works {
-    /// Whether more need not be listed for now.
-    #[must_use]
-    pub fn is_plenty(&self) -> bool {
-        self.listed.len() >= PLENTY
-    }
-}
-
-/// More than all sources together are ever asked for at once, of pieces.
-const PLENTY: usize = 64;
-
-impl Iterator for Works {
-    type Item = Work;
-    fn next(&mut self) -> Option<Work> {
-        self.listed.pop_front()
-    }
-}
+use std::collections::BTreeSet;
 
 /// How far the list of works has come.
 #[derive(Debug)]
@@ -71,7 +48,7 @@ impl Plan {
         if self.asked.insert(id) {
             let part = Part::Group { level: id.level, index: id.index };
             let bytes = (children * HASH_BYTES) as u32;
-            works.listed.push_back(Work { id: WorkId { file: self.file, part }, bytes });
+            works.list(Work { id: WorkId { file: self.file, part }, bytes });
         }
     }
 
@@ -94,7 +71,7 @@ impl Plan {
     pub fn list_piece(&self, tree: &ProvenTree, piece: u64, works: &mut Works) {
         let Some(range) = tree.shape().pieces().range(piece) else { return };
         let id = WorkId { file: self.file, part: Part::Piece(piece) };
-        works.listed.push_back(Work { id, bytes: (range.end - range.start) as u32 });
+        works.list(Work { id, bytes: (range.end - range.start) as u32 });
     }
 }
 

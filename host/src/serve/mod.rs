@@ -18,7 +18,7 @@ pub mod protocol;
 pub mod shelf;
 
 mod answers;
-mod throttle;
+pub(crate) mod throttle;
 
 use crate::connection::Connection;
 use crate::transfer::TransferError;

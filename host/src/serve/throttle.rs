@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// A rate in bytes a second, or none.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     rate: Option<NonZeroU64>,
     /// When all that was taken so far has gone at that rate.
     free: Mutex<Option<Instant>>,
@@ -16,12 +16,12 @@ pub(super) struct Throttle {
 impl Throttle {
     /// So many bytes a second; as many as there are, if that is not said.
     #[must_use]
-    pub(super) const fn new(rate: Option<NonZeroU64>) -> Self {
+    pub(crate) const fn new(rate: Option<NonZeroU64>) -> Self {
         Self { rate, free: Mutex::new(None) }
     }
 
     /// Waits until `bytes` more may go.
-    pub(super) async fn take(&self, bytes: usize) {
+    pub(crate) async fn take(&self, bytes: usize) {
         let Some(rate) = self.rate else { return };
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate.get());
         let lasts = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

@@ -118,7 +118,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn count(&mut self, outcome: &Outcome) {
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
         let counter = match outcome {
             Outcome::Stored => &mut self.stored,
             Outcome::Already => &mut self.already,

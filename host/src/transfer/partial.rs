@@ -143,12 +143,12 @@ pub(crate) fn set_attributes(file: &std::fs::File, attributes: Attributes) -> io
 }
 
 /// Gives a folder the permission bits and the time, where the system can.
-pub(super) fn set_folder_attributes(folder: &Dir, attributes: Attributes) -> io::Result<()> {
+pub(crate) fn set_folder_attributes(folder: &Dir, attributes: Attributes) -> io::Result<()> {
     if cfg!(unix) { set_attributes(&as_file(folder)?, attributes) } else { Ok(()) }
 }
 
 /// The BLAKE3 hash of a file's content.
-pub(super) fn hash_file(file: &mut File) -> io::Result<[u8; 32]> {
+pub(crate) fn hash_file(file: &mut File) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
     let mut room = vec![0; 128 << 10];
     loop {

@@ -160,6 +160,14 @@ impl Partial {
         &self.temporary
     }
 
+    /// The file itself, for whoever reads it when it is whole.
+    ///
+    /// # Errors
+    /// When the system has no more handles.
+    pub fn content(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// The groups of hashes that were proved.
     pub const fn journal(&mut self) -> &mut Journal {
         &mut self.journal

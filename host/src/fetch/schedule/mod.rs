@@ -186,9 +186,13 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             }
             self.wait_unless_owed(work);
         }
-        let may_have = |other: &Source| {
-            other.standing != Standing::Dropped && !other.lacks.contains(&work.file)
-        };
+        self.may_have(work.file)
+    }
+
+    /// Whether any source that is known may have the file.
+    pub fn may_have(&self, file: u32) -> bool {
+        let may_have =
+            |source: &Source| source.standing != Standing::Dropped && !source.lacks.contains(&file);
         self.sources.values().any(may_have)
     }
 

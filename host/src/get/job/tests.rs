@@ -1,15 +1,18 @@
-//! A file from several servers over pipes in memory: servers that die, lie, go and come.
+//! Files from several servers over pipes in memory: servers that die, lie, go and come.
 
 use super::*;
 use crate::content::catalog::Item;
-use crate::fetch::schedule::Standing;
-use crate::get::peer;
+use crate::content::piece::PIECE_BYTES;
+use crate::fetch::schedule::{SourceReport, Standing as Answers};
+use crate::get::peer::{self, Asker, Event};
 use crate::serve::client::tests::{Scene, noise, serving};
 use crate::serve::client::{Phase, serve};
 use crate::serve::protocol::{Answer, Request as Asked};
 use crate::serve::shelf::Shelf;
+use crate::transfer::protocol::Attributes;
 use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
 use core::time::Duration;
+use ropewalk_core::time::Instant;
 use std::sync::Arc;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
@@ -31,8 +34,23 @@ struct Fleet {
 #[derive(Debug, Default)]
 struct Seen {
     had: u64,
+    found: u64,
     lied: Vec<SourceId>,
-    nobody: bool,
+    ended: Vec<(String, Outcome)>,
+}
+
+type List = Box<dyn Iterator<Item = Result<Wanted, JobError>> + Send>;
+
+/// A job and its exchange.
+struct Fetch {
+    exchange: Exchange,
+    job: Job<List>,
+}
+
+impl Fetch {
+    fn sources(&self) -> Vec<SourceReport> {
+        self.exchange.sources().collect()
+    }
 }
 
 impl Fleet {
@@ -54,17 +72,20 @@ impl Fleet {
         self.shelf.catalog().items()[0].clone()
     }
 
-    fn job(&self, leftover: Leftover) -> Result<FileJob, OpenError> {
+    fn job(&self, leftover: Leftover) -> Fetch {
         let item = self.item();
-        let folder = Dir::open_ambient_dir(self.out.path(), cap_std::ambient_authority()).unwrap();
-        let wanted = Wanted {
-            of: Content::Item(*item.root().as_bytes()),
-            root: item.root(),
-            pieces: item.pieces(),
-            name: "film".into(),
-            attributes: Attributes::default(),
-        };
-        FileJob::open(folder, wanted, leftover)
+        let whose =
+            Whose { root: item.root(), pieces: item.pieces(), attributes: Attributes::default() };
+        let of = Content::Item(*item.root().as_bytes());
+        let path = SafePath::parse(b"film").unwrap();
+        self.fetch(leftover, None, vec![Wanted { of, whose, path }])
+    }
+
+    fn fetch(&self, leftover: Leftover, staging: Option<Staging>, list: Vec<Wanted>) -> Fetch {
+        let root = Arc::new(Root::open(self.out.path()).unwrap());
+        let how = How { replace: Replace::No, leftover };
+        let list: List = Box::new(list.into_iter().map(Ok));
+        Fetch { exchange: Exchange::default(), job: Job::new(root, how, staging, list) }
     }
 
     /// An honest server.
@@ -79,10 +100,10 @@ impl Fleet {
     }
 
     /// Honest servers, all of them asked by the job.
-    fn staff(&mut self, job: &mut FileJob, sources: core::ops::Range<u32>) {
+    fn staff(&mut self, fetch: &mut Fetch, sources: core::ops::Range<u32>) {
         for source in sources {
             let asker = self.serve(source);
-            job.add(SourceId(source), asker, self.now());
+            fetch.exchange.add(SourceId(source), asker, self.now());
         }
     }
 
@@ -122,41 +143,42 @@ impl Fleet {
         peer::open(recv, send, SourceId(source), self.told.clone())
     }
 
-    /// Drives the job until it is whole, nobody has the file, or `stop` says so.
+    /// Drives the job until it is done, or `stop` says so.
     async fn drive(
         &mut self,
-        job: &mut FileJob,
-        mut stop: impl FnMut(&mut Self, &FileJob, &Seen) -> bool,
+        fetch: &mut Fetch,
+        mut stop: impl FnMut(&mut Self, &Fetch, &Seen) -> bool,
     ) -> Seen {
         let mut seen = Seen::default();
         let patience = self.start.elapsed() + Duration::from_secs(60);
-        while !job.is_whole() && !seen.nobody && !stop(self, job, &seen) {
-            assert!(
-                self.start.elapsed() < patience,
-                "{seen:?}, {:?}",
-                job.sources().collect::<Vec<_>>()
-            );
+        loop {
+            assert!(self.start.elapsed() < patience, "{seen:?}, {:?}", fetch.sources());
+            fetch.job.fill(&mut fetch.exchange).unwrap();
+            seen.take(fetch.job.notices());
+            if fetch.job.is_done() || stop(self, fetch, &seen) {
+                break;
+            }
             let now = self.now();
-            job.ask(now);
-            let due = job.poll_timeout().map_or(Duration::from_secs(1), |due| {
+            fetch.exchange.ask(now);
+            let due = fetch.exchange.poll_timeout().map_or(Duration::from_secs(1), |due| {
                 Duration::from_micros(due.since(now).as_micros())
             });
             let event = tokio::time::timeout(due, self.events.recv()).await;
             let now = self.now();
             match event {
-                Err(_) => job.handle_timeout(now),
+                Err(_) => fetch.exchange.handle_timeout(now),
                 Ok(None) => panic!("the channel is ours"),
                 Ok(Some((source, event))) => {
-                    for notice in job.handle(source, event, now).unwrap() {
-                        match notice {
-                            Notice::Had(bytes) => seen.had += bytes,
-                            Notice::Lied(source) => seen.lied.push(source),
-                            Notice::NobodyHasIt => seen.nobody = true,
-                            Notice::Refused(..) => {}
-                        }
+                    if let Some(came) = fetch.exchange.handle(source, event, now) {
+                        fetch.job.take(came, false, &mut fetch.exchange).unwrap();
                     }
                 }
             }
+            seen.take(fetch.job.notices());
+        }
+        if fetch.job.is_done() {
+            fetch.job.finish().unwrap();
+            seen.take(fetch.job.notices());
         }
         seen
     }
@@ -165,11 +187,26 @@ impl Fleet {
         self.servers.remove(&SourceId(source)).unwrap().0.abort();
     }
 
-    fn is_right(&self, job: FileJob) {
-        job.publish(Replace::No).unwrap();
+    fn is_right(&self, fetch: Fetch) {
+        assert!(fetch.job.is_done());
+        drop(fetch);
         assert!(std::fs::read(self.out.path().join("film")).unwrap() == self.content);
         let left: Vec<_> = std::fs::read_dir(self.out.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
+    }
+}
+
+impl Seen {
+    fn take(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            match notice {
+                Notice::Had(bytes) => self.had += bytes,
+                Notice::Found(bytes) => self.found += bytes,
+                Notice::Lied(source) => self.lied.push(source),
+                Notice::Refused(..) => {}
+                Notice::Ended(report) => self.ended.push((report.path, report.outcome)),
+            }
+        }
     }
 }
 
@@ -179,11 +216,11 @@ const MIB: u64 = PIECE_BYTES;
 async fn a_file_comes_from_four_servers_and_is_right() {
     for bytes in [0, 1, MIB, MIB + 1, 20 * MIB + 7] {
         let mut fleet = Fleet::new(noise(bytes));
-        let mut job = fleet.job(Leftover::Resume).unwrap();
+        let mut job = fleet.job(Leftover::Resume);
         fleet.staff(&mut job, 0..4);
         let seen = fleet.drive(&mut job, |_, _, _| false).await;
         assert_eq!(seen.had, bytes);
-        assert_eq!(job.had_bytes(), bytes);
+        assert_eq!(seen.ended, [("film".to_owned(), Outcome::Stored)]);
         fleet.is_right(job);
     }
 }
@@ -196,12 +233,12 @@ async fn more_than_one_group_of_hashes() {
         content[(piece * MIB) as usize] = 1 + (piece % 200) as u8;
     }
     let mut fleet = Fleet::new(content);
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 0..2);
     let _ = fleet.drive(&mut job, |_, _, seen| seen.had > 200 * MIB).await;
     // Taken up again, with the hashes in the journal; nobody is asked for what is there.
     drop(job);
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 2..4);
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
     assert!(seen.had < 60 * MIB, "{} bytes again", seen.had);
@@ -211,7 +248,7 @@ async fn more_than_one_group_of_hashes() {
 #[tokio::test]
 async fn servers_that_die_leave_their_work_to_the_others() {
     let mut fleet = Fleet::new(noise(30 * MIB));
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 0..3);
     let mut killed = 0;
     let seen = fleet
@@ -230,11 +267,11 @@ async fn servers_that_die_leave_their_work_to_the_others() {
 #[tokio::test]
 async fn all_die_and_one_comes_back() {
     let mut fleet = Fleet::new(noise(12 * MIB));
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 0..1);
     let before = fleet.drive(&mut job, |_, _, seen| seen.had >= 4 * MIB).await;
     fleet.kill(0);
-    let is_away = |job: &FileJob| job.sources().all(|source| source.standing == Standing::Away);
+    let is_away = |job: &Fetch| job.sources().iter().all(|source| source.standing == Answers::Away);
     let between = fleet.drive(&mut job, |_, job, _| is_away(job)).await;
     fleet.staff(&mut job, 0..1);
     let after = fleet.drive(&mut job, |_, _, _| false).await;
@@ -245,15 +282,15 @@ async fn all_die_and_one_comes_back() {
 #[tokio::test]
 async fn a_liar_is_found_dropped_and_named_and_the_file_is_right() {
     let mut fleet = Fleet::new(noise(24 * MIB));
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     let liar = fleet.lie(9, 3);
-    job.add(SourceId(9), liar, fleet.now());
+    job.exchange.add(SourceId(9), liar, fleet.now());
     let seen = fleet.drive(&mut job, |_, _, seen| !seen.lied.is_empty()).await;
     assert_eq!(seen.lied, [SourceId(9)]);
     assert!(seen.had < 24 * MIB);
     fleet.staff(&mut job, 0..1);
     let liar = fleet.lie(9, 3);
-    job.add(SourceId(9), liar, fleet.now());
+    job.exchange.add(SourceId(9), liar, fleet.now());
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
     assert_eq!(seen.lied, [], "it is not asked again");
     fleet.is_right(job);
@@ -262,7 +299,7 @@ async fn a_liar_is_found_dropped_and_named_and_the_file_is_right() {
 #[tokio::test]
 async fn a_server_that_pauses_gives_its_work_away_and_is_used_again() {
     let mut fleet = Fleet::new(noise(40 * MIB));
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 0..2);
     let mut step = 0;
     let seen = fleet
@@ -283,17 +320,26 @@ async fn a_server_that_pauses_gives_its_work_away_and_is_used_again() {
 #[tokio::test]
 async fn a_file_that_nobody_has_any_more_is_said() {
     let mut fleet = Fleet::new(noise(8 * MIB));
-    let mut job = fleet.job(Leftover::Resume).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
     fleet.staff(&mut job, 0..1);
     let _ = fleet.drive(&mut job, |_, _, seen| seen.had > MIB).await;
     fleet.scene.file("film", b"another");
     let seen = fleet.drive(&mut job, |_, _, _| false).await;
-    assert!(seen.nobody && !job.is_whole());
+    assert!(matches!(seen.ended[..], [(_, Outcome::Failed(_))]), "{seen:?}");
 }
 
 #[tokio::test]
 async fn two_cannot_fetch_one_file_into_one_folder() {
-    let fleet = Fleet::new(noise(2 * MIB));
-    let _first = fleet.job(Leftover::Resume).unwrap();
-    assert!(matches!(fleet.job(Leftover::Resume), Err(OpenError::Busy)));
+    let mut fleet = Fleet::new(noise(2 * MIB));
+    let mut first = fleet.job(Leftover::Resume);
+    first.job.fill(&mut first.exchange).unwrap();
+    let mut second = fleet.job(Leftover::Resume);
+    let seen = fleet.drive(&mut second, |_, _, _| false).await;
+    assert!(
+        matches!(&seen.ended[..], [(_, Outcome::Refused(why))] if why.contains("another get")),
+        "{seen:?}"
+    );
+    fleet.staff(&mut first, 0..1);
+    let _ = fleet.drive(&mut first, |_, _, _| false).await;
+    fleet.is_right(first);
 }

@@ -1,0 +1,235 @@
+//! All sources of a fetch: dials those that are due, and passes on what those that are up say.
+//!
+//! ```text
+//!   due ── reach, a task each ──> Tiding::Up ── Tiding::Event ... ──> Tiding::Down ──> due again, by Retry
+//! ```
+//!
+//! Nothing here knows what is fetched.
+
+use super::peer::{Asker, Event};
+use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, lost, reach};
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::endpoint::Endpoint;
+use crate::fetch::schedule::SourceId;
+use crate::random;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// What happens to sources.
+#[derive(Debug)]
+pub(super) enum Tiding {
+    /// It can be asked.
+    Up(SourceId, Asker),
+    /// It says something. Its end is told as [`Tiding::Down`] alone.
+    Event(SourceId, Event),
+    /// It cannot be asked any more, or could not be reached.
+    Down(SourceId),
+    /// Time has passed.
+    Quiet,
+}
+
+/// Chunks of all sources that wait to be taken: 4 MiB.
+const EVENTS_MAX: usize = 32;
+/// How often somebody looks whether a link has come up.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The sources.
+pub(super) struct Contacts {
+    endpoint: Arc<Endpoint>,
+    all: Vec<Contact>,
+    reaching: JoinSet<(SourceId, Result<Reached, Unreached>)>,
+    told: mpsc::Sender<(Visit, Event)>,
+    events: mpsc::Receiver<(Visit, Event)>,
+    clock: Clock,
+    links: BTreeSet<(String, SocketAddr)>,
+    looked: Duration,
+}
+
+impl Contacts {
+    pub(super) fn new(endpoint: Arc<Endpoint>, clock: Clock) -> Self {
+        let (told, events) = mpsc::channel(EVENTS_MAX);
+        Self {
+            endpoint,
+            all: Vec::new(),
+            reaching: JoinSet::new(),
+            told,
+            events,
+            clock,
+            links: BTreeSet::new(),
+            looked: Duration::ZERO,
+        }
+    }
+
+    /// One more source; `None` if it is there already, by its key. Then more ways to it are known.
+    pub(super) fn add(&mut self, source: Source) -> Option<SourceId> {
+        let known = self.all.iter_mut().find(|known| known.source.peer.key == source.peer.key);
+        if let Some(known) = known {
+            for place in source.peer.places {
+                if !known.source.peer.places.contains(&place) {
+                    known.source.peer.places.push(place);
+                }
+            }
+            known.source.peer.ticket = source.peer.ticket.or(known.source.peer.ticket);
+            return None;
+        }
+        let id = SourceId(u32::try_from(self.all.len()).ok()?);
+        self.all.push(Contact::new(source));
+        Some(id)
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        Duration::from_micros(self.clock.now().as_micros())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SourceId, &Contact)> {
+        (0..).map(SourceId).zip(&self.all)
+    }
+
+    pub(super) fn get(&self, source: SourceId) -> Option<&Contact> {
+        self.all.get(source.0 as usize)
+    }
+
+    /// Whether any may still be of use.
+    pub(super) fn any_left(&self) -> bool {
+        self.all.iter().any(|contact| contact.standing != Standing::Gone)
+    }
+
+    /// Whether any can be asked now.
+    pub(super) fn any_up(&self) -> bool {
+        self.all.iter().any(Contact::is_up)
+    }
+
+    /// It is not tried any more.
+    pub(super) fn drop_for_good(&mut self, source: SourceId, why: &str) {
+        let now = self.now();
+        if let Some(contact) = self.all.get_mut(source.0 as usize) {
+            contact.go_down(Unreached { why: why.into(), for_good: true }, now, 0);
+        }
+    }
+
+    /// Whether something waits to be taken.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The next thing that happens, or that `until` has come.
+    pub(super) async fn next(&mut self, until: Duration) -> Tiding {
+        self.dial_due();
+        let now = self.now();
+        let retries = self.all.iter().filter(|contact| contact.standing == Standing::Waiting);
+        let due = retries.filter_map(|contact| contact.retry.next()).chain([until]).min();
+        let wait = due.unwrap_or(until).saturating_sub(now);
+        let happened = tokio::select! {
+            biased;
+            Some(event) = self.events.recv() => Ok(event),
+            Some(Ok(reached)) = self.reaching.join_next() => Err(Some(reached)),
+            () = tokio::time::sleep(wait) => Err(None),
+        };
+        match happened {
+            Ok((visit, event)) => self.on_event(visit, event),
+            Err(Some((source, reached))) => self.on_reached(source, reached),
+            Err(None) => Tiding::Quiet,
+        }
+    }
+
+    /// Sources that wait are tried at once when a link or an address has come.
+    pub(super) fn look_at_links(&mut self) {
+        let now = self.now();
+        if now.saturating_sub(self.looked) < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        let links = self.endpoint.links().into_iter();
+        let links: BTreeSet<_> = links
+            .flat_map(|link| {
+                let name = link.name.clone();
+                link.addresses.into_iter().map(move |address| (name.clone(), address))
+            })
+            .collect();
+        if !links.is_subset(&self.links) {
+            for contact in &mut self.all {
+                contact.retry.hurry(now);
+            }
+        }
+        self.links = links;
+    }
+
+    fn dial_due(&mut self) {
+        let now = self.now();
+        for (number, contact) in self.all.iter_mut().enumerate() {
+            if !contact.is_due(now) {
+                continue;
+            }
+            contact.standing = Standing::Dialling;
+            contact.retry.begin(now);
+            contact.visit += 1;
+            let source = SourceId(number as u32);
+            let visit = Visit { source, number: contact.visit };
+            let (endpoint, peer) = (self.endpoint.clone(), contact.source.peer.clone());
+            let (before, told) = (contact.connection.take(), self.told.clone());
+            self.reaching
+                .spawn(async move { (source, reach(endpoint, peer, before, visit, told).await) });
+        }
+    }
+
+    fn on_reached(&mut self, source: SourceId, reached: Result<Reached, Unreached>) -> Tiding {
+        let now = self.now();
+        let Some(contact) = self.all.get_mut(source.0 as usize) else { return Tiding::Quiet };
+        // It was dropped meanwhile.
+        if contact.standing != Standing::Dialling {
+            return Tiding::Quiet;
+        }
+        match reached {
+            Ok(Reached { connection, asker }) => {
+                contact.go_up(connection, now);
+                Tiding::Up(source, asker)
+            }
+            Err(unreached) => {
+                contact.go_down(unreached, now, dice());
+                Tiding::Down(source)
+            }
+        }
+    }
+
+    fn on_event(&mut self, visit: Visit, event: Event) -> Tiding {
+        let now = self.now();
+        let Some(contact) = self.all.get_mut(visit.source.0 as usize) else { return Tiding::Quiet };
+        if contact.visit != visit.number || contact.standing == Standing::Gone {
+            return Tiding::Quiet;
+        }
+        match event {
+            Event::Closing => {
+                let why = "it closed".into();
+                contact.go_down(Unreached { why, for_good: false }, now, dice());
+                Tiding::Down(visit.source)
+            }
+            Event::Lost(error) => {
+                contact.go_down(lost(&error), now, dice());
+                Tiding::Down(visit.source)
+            }
+            event => {
+                match event {
+                    Event::Paused => contact.standing = Standing::Paused,
+                    Event::Resumed => contact.standing = Standing::Up,
+                    _ => {}
+                }
+                Tiding::Event(visit.source, event)
+            }
+        }
+    }
+
+    /// The connection to a source, if there is one.
+    pub(super) fn connection(&self, source: SourceId) -> Option<&Connection> {
+        self.get(source)?.connection.as_ref()
+    }
+}
+
+fn dice() -> u8 {
+    let [dice] = random::bytes();
+    dice
+}

@@ -1,0 +1,274 @@
+//! What is asked of which source, and what came of it: the schedule's decisions put into requests, and chunks put
+//! together into works.
+//!
+//! ```text
+//!   events of sources ──> bytes, put together by work ──> Came::Whole ──> proved by whoever knows the hashes
+//!                                                                          │
+//!   askers of sources <── Schedule <── first, another one's, or wrong <────┘
+//! ```
+//!
+//! It lasts as long as its sources, over any number of files one after another: rates and round trips that were
+//! measured for one are good for the next. It knows no hash and no disk.
+
+use super::peer::{Asker, Event};
+use super::works::Works;
+use crate::content::tree::GroupId;
+use crate::fetch::schedule::{Action, Part, Request, Schedule, SourceId, SourceReport, WorkId};
+use crate::serve::protocol::{Content, Reason};
+use ropewalk_core::time::Instant;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What an event came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Came {
+    /// A work has all its bytes, which are to be proved: [`Exchange::right`] or [`Exchange::wrong`] is told.
+    Whole {
+        /// Who sent them.
+        source: SourceId,
+        /// Which work.
+        work: WorkId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// A source has not got a work's file, or not any more.
+    Refused {
+        /// Who.
+        source: SourceId,
+        /// Which work.
+        work: WorkId,
+        /// Why.
+        reason: Reason,
+        /// Whether any other source that is known may have it.
+        elsewhere: bool,
+    },
+}
+
+/// Sources, and what is under way from each.
+#[derive(Debug)]
+pub struct Exchange {
+    schedule: Schedule<Works>,
+    sources: BTreeMap<SourceId, Link>,
+    /// What came of works that are not whole; kept while a source is away, since it goes on where it stopped.
+    bytes: HashMap<(SourceId, WorkId), Vec<u8>>,
+    /// Room that is free again.
+    spare: Vec<Vec<u8>>,
+    /// How each file is called at the sources.
+    contents: BTreeMap<u32, Content>,
+    next_file: u32,
+}
+
+#[derive(Debug)]
+struct Link {
+    asker: Asker,
+    /// Which work each request is about.
+    out: HashMap<u64, WorkId>,
+    /// What did not fit into the requests that a server allows.
+    backlog: VecDeque<Request>,
+}
+
+/// How many rooms of a piece are kept for the next one.
+const SPARE_MAX: usize = 16;
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::new(Works::default()),
+            sources: BTreeMap::new(),
+            bytes: HashMap::new(),
+            spare: Vec::new(),
+            contents: BTreeMap::new(),
+            next_file: 0,
+        }
+    }
+}
+
+impl Exchange {
+    /// A number for a file that the sources know as `content`.
+    pub fn begin(&mut self, content: Content) -> u32 {
+        let file = self.next_file;
+        self.next_file += 1;
+        self.contents.insert(file, content);
+        file
+    }
+
+    /// All works of the file are done.
+    pub fn finish(&mut self, file: u32) {
+        self.contents.remove(&file);
+    }
+
+    /// Nothing more of the file is wanted, whatever is under way.
+    pub fn end(&mut self, file: u32) {
+        self.schedule.abandon(file);
+        self.works_mut().forget(file);
+        self.contents.remove(&file);
+        self.bytes.retain(|(_, work), _| work.file != file);
+    }
+
+    /// The works that are listed and not asked for yet.
+    pub const fn works_mut(&mut self) -> &mut Works {
+        self.schedule.works_mut()
+    }
+
+    /// A connection to `source` has come about.
+    pub fn add(&mut self, source: SourceId, asker: Asker, now: Instant) {
+        let link = Link { asker, out: HashMap::new(), backlog: VecDeque::new() };
+        self.sources.insert(source, link);
+        self.schedule.handle_added(source, now);
+    }
+
+    /// What is known of each source.
+    pub fn sources(&self) -> impl Iterator<Item = SourceReport> {
+        self.schedule.sources()
+    }
+
+    /// When [`Exchange::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.schedule.poll_timeout()
+    }
+
+    /// Looks who fell silent. Whatever has come goes in before.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.schedule.handle_timeout(now);
+    }
+
+    /// Whether any source that is known may have the file.
+    #[must_use]
+    pub fn anybody_may_have(&self, file: u32) -> bool {
+        self.schedule.may_have(file)
+    }
+
+    /// Takes what a source tells. What it offers is for whoever chooses.
+    pub fn handle(&mut self, source: SourceId, event: Event, now: Instant) -> Option<Came> {
+        match event {
+            Event::Chunk { number, bytes } => self.on_chunk(source, number, &bytes, now),
+            Event::Done(number) => return self.on_done(source, number),
+            Event::Cut(number) => return self.on_refused(source, number, Reason::Unreadable, now),
+            Event::No(number, reason) => return self.on_refused(source, number, reason, now),
+            Event::Paused | Event::Closing | Event::Lost(_) => self.lose(source),
+            Event::Resumed => self.schedule.handle_added(source, now),
+            Event::Item(_) | Event::ListEnd => {}
+        }
+        None
+    }
+
+    /// The work was proved. Whether it is the first: what comes second is of no use.
+    pub fn right(&mut self, source: SourceId, work: WorkId) -> bool {
+        self.schedule.handle_done(source, work)
+    }
+
+    /// The work is not what it should be: the source is not asked any more.
+    pub fn wrong(&mut self, source: SourceId) {
+        self.schedule.handle_bad(source);
+        self.lose(source);
+        self.sources.remove(&source);
+        self.bytes.retain(|(from, _), _| *from != source);
+    }
+
+    /// Room of a work that is done with.
+    pub fn reuse(&mut self, mut room: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX {
+            room.clear();
+            self.spare.push(room);
+        }
+    }
+
+    /// Asks every source for what is due.
+    pub fn ask(&mut self, now: Instant) {
+        let names: Vec<_> = self.sources.keys().copied().collect();
+        // What one is asked for may be taken from another.
+        let mut stirred = true;
+        while core::mem::take(&mut stirred) {
+            for source in &names {
+                while let Some(action) = self.schedule.poll_action(*source, now) {
+                    self.act(*source, action);
+                    stirred = true;
+                }
+            }
+        }
+        for source in names {
+            self.flush(source);
+        }
+    }
+
+    fn act(&mut self, source: SourceId, action: Action) {
+        let Some(link) = self.sources.get_mut(&source) else { return };
+        match action {
+            Action::Cancel(work) => {
+                link.backlog.retain(|request| request.work.id != work);
+                let number = link.out.iter().find(|(_, about)| **about == work).map(|(n, _)| *n);
+                if let Some(number) = number {
+                    link.out.remove(&number);
+                    link.asker.cancel(number);
+                }
+                if let Some(room) = self.bytes.remove(&(source, work)) {
+                    self.reuse(room);
+                }
+            }
+            Action::Ask(request) => {
+                let kept = self.bytes.entry((source, request.work.id));
+                let kept = kept.or_insert_with(|| self.spare.pop().unwrap_or_default());
+                kept.truncate(request.from as usize);
+                debug_assert_eq!(kept.len(), request.from as usize, "what came before is here");
+                kept.reserve_exact((request.work.bytes - request.from) as usize);
+                link.backlog.push_back(request);
+            }
+        }
+    }
+
+    /// Says what waits to be said.
+    fn flush(&mut self, source: SourceId) {
+        let Some(link) = self.sources.get_mut(&source) else { return };
+        while let Some(request) = link.backlog.front() {
+            let Some(of) = self.contents.get(&request.work.id.file).copied() else {
+                link.backlog.pop_front();
+                continue;
+            };
+            let asked = match request.work.id.part {
+                Part::Group { level, index } => link.asker.group(of, GroupId { level, index }),
+                Part::Piece(piece) => link.asker.piece(of, piece, request.from),
+            };
+            let Some(number) = asked else { return };
+            link.out.insert(number, request.work.id);
+            link.backlog.pop_front();
+        }
+    }
+
+    fn on_chunk(&mut self, source: SourceId, number: u64, bytes: &[u8], now: Instant) {
+        // What was cancelled may come all the same.
+        let link = self.sources.get(&source);
+        let Some(work) = link.and_then(|link| link.out.get(&number)).copied() else { return };
+        self.bytes.entry((source, work)).or_default().extend_from_slice(bytes);
+        self.schedule.handle_bytes(source, work, bytes.len() as u32, now);
+    }
+
+    fn on_done(&mut self, source: SourceId, number: u64) -> Option<Came> {
+        let work = self.sources.get_mut(&source)?.out.remove(&number)?;
+        let bytes = self.bytes.remove(&(source, work)).unwrap_or_default();
+        Some(Came::Whole { source, work, bytes })
+    }
+
+    /// The source goes away; what came of it so far stays.
+    pub fn lose(&mut self, source: SourceId) {
+        self.schedule.handle_lost(source);
+        if let Some(link) = self.sources.get_mut(&source) {
+            for number in link.out.drain().map(|(number, _)| number) {
+                link.asker.cancel(number);
+            }
+            link.backlog.clear();
+        }
+    }
+
+    fn on_refused(
+        &mut self,
+        source: SourceId,
+        number: u64,
+        reason: Reason,
+        now: Instant,
+    ) -> Option<Came> {
+        let work = self.sources.get_mut(&source)?.out.remove(&number)?;
+        self.bytes.remove(&(source, work));
+        let elsewhere = self.schedule.handle_refused(source, work, now);
+        Some(Came::Refused { source, work, reason, elsewhere })
+    }
+}

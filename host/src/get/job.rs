@@ -1,0 +1,485 @@
+//! Files that are wanted, one after another or ten thousand at once: each is listed, fetched, proved and put in its
+//! place.
+//!
+//! ```text
+//!   list of files ──> there already, or something else is there ──────────────────────────> Ended
+//!        │             └ neither: large ──> FileUnderWay ── whole ──> publish ──────────────^
+//!        │                        small ──> a work ── proved ──> staging ── a batch at once ^
+//!        └ taken from as the exchange has room: no file waits a round trip of its own
+//! ```
+//!
+//! It is told what came ([`Job::take`]) and never waits. It blocks on the disk: it belongs into a thread of its own.
+
+use super::exchange::{Came, Exchange};
+use super::file::{FileUnderWay, Whose};
+use crate::content::piece::{Node, hash_piece};
+use crate::fetch::partial::{Leftover, OpenError, Replace};
+use crate::fetch::schedule::{Part, SourceId, Work, WorkId};
+use crate::fetch::staging::Staging;
+use crate::serve::protocol::{Content, Reason};
+use crate::transfer::partial::hash_file;
+use crate::transfer::safe_path::{Root, SafePath};
+use crate::transfer::store::reason as words_of;
+use crate::transfer::{FileReport, Outcome, shown};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant as Clock;
+
+/// A file that is wanted.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// As sources know it.
+    pub of: Content,
+    /// What it is.
+    pub whose: Whose,
+    /// Where it belongs, below the output folder. Its own folder is there.
+    pub path: SafePath,
+}
+
+/// Why a job cannot go on. What is there stays, for another one to take up.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The disk takes or gives no more.
+    #[error("cannot go on with {path}: {why}; what is there is kept: make room, and do the same again", why = words_of(cause))]
+    Disk {
+        /// The file, fit to be shown.
+        path: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A folder has nothing under a path that was picked.
+    #[error("{folder} has no {path} in it")]
+    NoSuchPath {
+        /// The folder.
+        folder: String,
+        /// What was picked.
+        path: String,
+    },
+    /// The list of files is none.
+    #[error(transparent)]
+    List(#[from] crate::content::manifest::ManifestError),
+}
+
+/// What happens to a job.
+#[derive(Debug)]
+pub enum Notice {
+    /// So many bytes more are there and proved.
+    Had(u64),
+    /// So many bytes were there from before.
+    Found(u64),
+    /// What this source sent was wrong; it is not asked any more.
+    Lied(SourceId),
+    /// This source has not got a file, or not any more.
+    Refused(SourceId, Reason),
+    /// A file is done with.
+    Ended(FileReport),
+}
+
+/// What to do with what is there.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// With other files of the same names.
+    pub replace: Replace,
+    /// With what an earlier one left under way.
+    pub leftover: Leftover,
+}
+
+/// Files under way.
+pub struct Job<L> {
+    root: Arc<Root>,
+    how: How,
+    list: L,
+    is_listed: bool,
+    files: BTreeMap<u32, File>,
+    /// Large files of which works are still to be listed.
+    unlisted: Vec<u32>,
+    /// Where small files go; none if all are to be resumable.
+    staging: Option<Staging>,
+    /// What is said of a small file when it is durable.
+    settling: HashMap<String, FileReport>,
+    notices: Vec<Notice>,
+    /// Files that nobody has who was asked, and what the last one said.
+    hopeless: BTreeMap<u32, Reason>,
+}
+
+enum File {
+    Large(Box<Large>),
+    Small(Box<Wanted>),
+}
+
+struct Large {
+    wanted: Wanted,
+    under_way: FileUnderWay,
+    began: Clock,
+}
+
+/// Large files that are open at once: so many hashes are waited for together.
+const LARGE_MAX: usize = 32;
+/// Files under way at once.
+const FILES_MAX: usize = 4096;
+
+impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
+    /// A job of what `list` says, below `root`. With `staging`, files of one piece go through that.
+    pub fn new(root: Arc<Root>, how: How, staging: Option<Staging>, list: L) -> Self {
+        Self {
+            root,
+            how,
+            list,
+            is_listed: false,
+            files: BTreeMap::new(),
+            unlisted: Vec::new(),
+            staging,
+            settling: HashMap::new(),
+            notices: Vec::new(),
+            hopeless: BTreeMap::new(),
+        }
+    }
+
+    /// What has happened since the last time.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        core::mem::take(&mut self.notices)
+    }
+
+    /// Whether every file is done with but for [`Job::finish`].
+    pub fn is_done(&self) -> bool {
+        self.is_listed && self.files.is_empty()
+    }
+
+    /// Makes durable what is not yet.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn finish(&mut self) -> Result<(), JobError> {
+        let Some(staging) = self.staging.take() else { return Ok(()) };
+        let (settling, notices) = (&mut self.settling, &mut self.notices);
+        let mut settled = |path: &SafePath, ended| settle(settling, notices, path, ended);
+        let finished = staging.finish(&self.root, self.how.replace, &mut settled);
+        finished.map_err(|cause| disk("the small files", cause))
+    }
+
+    /// Lists works as the exchange has room for them.
+    ///
+    /// # Errors
+    /// When the list is none, or the disk fails.
+    pub fn fill(&mut self, exchange: &mut Exchange) -> Result<(), JobError> {
+        for number in core::mem::take(&mut self.unlisted) {
+            self.list_works(number, exchange)?;
+        }
+        while !exchange.works_mut().is_plenty()
+            && self.unlisted.len() < LARGE_MAX
+            && self.files.len() < FILES_MAX
+            && !self.is_listed
+        {
+            match self.list.next() {
+                None => self.is_listed = true,
+                Some(wanted) => self.begin(wanted?, exchange)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what came. `hope`: a source that nobody has asked yet may have what the others have not.
+    ///
+    /// # Errors
+    /// When the disk fails: what is there stays.
+    pub fn take(
+        &mut self,
+        came: Came,
+        hope: bool,
+        exchange: &mut Exchange,
+    ) -> Result<(), JobError> {
+        match came {
+            Came::Whole { source, work, bytes } => {
+                let taken = self.on_whole(source, work, &bytes, exchange);
+                exchange.reuse(bytes);
+                taken
+            }
+            Came::Refused { source, work, reason, elsewhere } => {
+                self.notices.push(Notice::Refused(source, reason));
+                if !elsewhere && hope {
+                    self.hopeless.insert(work.file, reason);
+                } else if !elsewhere {
+                    self.give_up(work.file, reason, exchange);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives up what nobody who was asked has: nobody else will come.
+    pub fn give_up_hopeless(&mut self, exchange: &mut Exchange) {
+        for (number, reason) in core::mem::take(&mut self.hopeless) {
+            if !exchange.anybody_may_have(number) {
+                self.give_up(number, reason, exchange);
+            }
+        }
+    }
+
+    fn begin(&mut self, wanted: Wanted, exchange: &mut Exchange) -> Result<(), JobError> {
+        match self.look(&wanted) {
+            Ok(Standing::Free) => {}
+            Ok(Standing::There) => {
+                self.notices.push(Notice::Found(wanted.whose.pieces.length()));
+                self.end(&wanted, Outcome::Already);
+                return Ok(());
+            }
+            Ok(Standing::Taken(why)) => {
+                self.end(&wanted, Outcome::Refused(why.into()));
+                return Ok(());
+            }
+            Err(cause) => return self.disk_says(&wanted, cause),
+        }
+        if self.staging.is_some() && wanted.whose.pieces.count() <= 1 {
+            return self.begin_small(wanted, exchange);
+        }
+        let number = exchange.begin(wanted.of);
+        let opened = self.root.parent(&wanted.path).map_err(OpenError::Io).and_then(|folder| {
+            let name = wanted.path.name();
+            FileUnderWay::open(folder, name, &wanted.whose, number, self.how.leftover)
+        });
+        match opened {
+            Ok(under_way) => {
+                let large = Large { wanted, under_way, began: Clock::now() };
+                self.files.insert(number, File::Large(Box::new(large)));
+                self.list_works(number, exchange)
+            }
+            Err(OpenError::Io(cause)) => {
+                exchange.end(number);
+                self.disk_says(&wanted, cause)
+            }
+            Err(why) => {
+                exchange.end(number);
+                self.end(&wanted, Outcome::Refused(why.to_string()));
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_small(&mut self, wanted: Wanted, exchange: &mut Exchange) -> Result<(), JobError> {
+        if wanted.whose.pieces.length() == 0 {
+            // There is nothing to fetch, and one hash that it can have.
+            return match self.stage(&wanted, &[])? {
+                true => Ok(()),
+                false => {
+                    self.end(&wanted, Outcome::Failed("an empty file has another hash".into()));
+                    Ok(())
+                }
+            };
+        }
+        let number = exchange.begin(wanted.of);
+        let id = WorkId { file: number, part: Part::Piece(0) };
+        let bytes = wanted.whose.pieces.length() as u32;
+        exchange.works_mut().list(Work { id, bytes });
+        self.files.insert(number, File::Small(Box::new(wanted)));
+        Ok(())
+    }
+
+    /// What is there under a file's name.
+    fn look(&self, wanted: &Wanted) -> io::Result<Standing> {
+        let folder = self.root.parent(&wanted.path)?;
+        let there = match folder.symlink_metadata(wanted.path.name()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
+            there => there?,
+        };
+        if there.is_dir() {
+            return Ok(Standing::Taken("a folder of this name is there"));
+        }
+        if !there.is_file() {
+            return Ok(Standing::Taken("something that is no file has this name"));
+        }
+        if there.len() == wanted.whose.pieces.length() {
+            let mut file = folder.open(wanted.path.name())?;
+            if hash_file(&mut file)? == *wanted.whose.root.as_bytes() {
+                return Ok(Standing::There);
+            }
+        }
+        Ok(match self.how.replace {
+            Replace::Yes => Standing::Free,
+            Replace::No => Standing::Taken(EXISTS),
+        })
+    }
+
+    fn list_works(&mut self, number: u32, exchange: &mut Exchange) -> Result<(), JobError> {
+        let Some(File::Large(large)) = self.files.get_mut(&number) else { return Ok(()) };
+        let before = large.under_way.had_bytes();
+        let listed = large.under_way.list(exchange.works_mut());
+        listed.map_err(|cause| disk(&large.wanted.path.to_string(), cause))?;
+        let found = large.under_way.had_bytes() - before;
+        if found > 0 {
+            self.notices.push(Notice::Found(found));
+        }
+        if large.under_way.is_whole() {
+            self.publish(number, exchange)
+        } else {
+            if !large.under_way.is_listed() {
+                self.unlisted.push(number);
+            }
+            Ok(())
+        }
+    }
+
+    fn on_whole(
+        &mut self,
+        source: SourceId,
+        work: WorkId,
+        bytes: &[u8],
+        exchange: &mut Exchange,
+    ) -> Result<(), JobError> {
+        match self.files.get_mut(&work.file) {
+            // It is done with meanwhile.
+            None => drop(exchange.right(source, work)),
+            Some(File::Large(large)) => {
+                let failed = |cause| disk(&large.wanted.path.to_string(), cause);
+                if !large.under_way.take(work.part, bytes).map_err(failed)? {
+                    self.drop_liar(source, exchange);
+                } else if exchange.right(source, work)
+                    && let Part::Piece(piece) = work.part
+                {
+                    large.under_way.put(piece, bytes).map_err(failed)?;
+                    self.notices.push(Notice::Had(bytes.len() as u64));
+                    if large.under_way.is_whole() {
+                        return self.publish(work.file, exchange);
+                    }
+                }
+            }
+            Some(File::Small(wanted)) => {
+                let wanted = wanted.clone();
+                if !self.stage(&wanted, bytes)? {
+                    self.drop_liar(source, exchange);
+                } else if exchange.right(source, work) {
+                    self.files.remove(&work.file);
+                    exchange.finish(work.file);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_liar(&mut self, source: SourceId, exchange: &mut Exchange) {
+        exchange.wrong(source);
+        self.notices.push(Notice::Lied(source));
+    }
+
+    /// Whether the small file's content is right; then it is kept.
+    fn stage(&mut self, wanted: &Wanted, bytes: &[u8]) -> Result<bool, JobError> {
+        let Whose { root, pieces, attributes } = &wanted.whose;
+        if hash_piece(*pieces, 0, bytes) != Some(Node::Root(*root)) {
+            return Ok(false);
+        }
+        let Some(staging) = &mut self.staging else { return Ok(true) };
+        match staging.put(wanted.path.clone(), bytes, *attributes) {
+            Ok(()) => {
+                self.notices.push(Notice::Had(bytes.len() as u64));
+                let report = report(wanted, Outcome::Stored, core::time::Duration::ZERO);
+                self.settling.insert(wanted.path.to_string(), report);
+            }
+            Err(OpenError::Io(cause)) => self.disk_says(wanted, cause)?,
+            Err(why) => self.end(wanted, Outcome::Refused(why.to_string())),
+        }
+        self.publish_batch()?;
+        Ok(true)
+    }
+
+    fn publish_batch(&mut self) -> Result<(), JobError> {
+        let Some(staging) = self.staging.as_mut().filter(|staging| staging.is_full()) else {
+            return Ok(());
+        };
+        let (settling, notices) = (&mut self.settling, &mut self.notices);
+        let mut settled = |path: &SafePath, ended| settle(settling, notices, path, ended);
+        let published = staging.publish(&self.root, self.how.replace, &mut settled);
+        published.map_err(|cause| disk("the small files", cause))
+    }
+
+    fn publish(&mut self, number: u32, exchange: &mut Exchange) -> Result<(), JobError> {
+        let Some(File::Large(large)) = self.files.remove(&number) else { return Ok(()) };
+        exchange.end(number);
+        let Large { wanted, under_way, began } = *large;
+        match under_way.publish(self.how.replace) {
+            Ok(()) => {
+                let report = report(&wanted, Outcome::Stored, began.elapsed());
+                self.notices.push(Notice::Ended(report));
+                Ok(())
+            }
+            Err(cause) => self.disk_says(&wanted, cause),
+        }
+    }
+
+    /// Nobody that is known has the file.
+    fn give_up(&mut self, number: u32, reason: Reason, exchange: &mut Exchange) {
+        let Some(file) = self.files.remove(&number) else { return };
+        self.unlisted.retain(|unlisted| *unlisted != number);
+        exchange.end(number);
+        let wanted = match &file {
+            File::Large(large) => &large.wanted,
+            File::Small(wanted) => wanted,
+        };
+        self.end(wanted, Outcome::Failed(format!("no source has it: {reason}")));
+    }
+
+    /// What concerns one file is its end; what concerns the disk is everybody's.
+    fn disk_says(&mut self, wanted: &Wanted, cause: io::Error) -> Result<(), JobError> {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match cause.kind() {
+            StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge => {
+                Err(disk(&wanted.path.to_string(), cause))
+            }
+            io::ErrorKind::AlreadyExists => {
+                self.end(wanted, Outcome::Refused(EXISTS.into()));
+                Ok(())
+            }
+            _ => {
+                self.end(wanted, Outcome::Refused(words_of(&cause)));
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, wanted: &Wanted, outcome: Outcome) {
+        let report = report(wanted, outcome, core::time::Duration::ZERO);
+        self.notices.push(Notice::Ended(report));
+    }
+}
+
+/// What is under a name already.
+enum Standing {
+    Free,
+    There,
+    Taken(&'static str),
+}
+
+const EXISTS: &str = "a file of this name is there, with other content (--overwrite replaces it)";
+
+fn disk(path: &str, cause: io::Error) -> JobError {
+    JobError::Disk { path: shown(path), cause }
+}
+
+fn report(wanted: &Wanted, outcome: Outcome, time: core::time::Duration) -> FileReport {
+    FileReport {
+        path: shown(&wanted.path.to_string()),
+        bytes: wanted.whose.pieces.length(),
+        time,
+        blake3: Some(*wanted.whose.root.as_bytes()),
+        outcome,
+    }
+}
+
+fn settle(
+    settling: &mut HashMap<String, FileReport>,
+    notices: &mut Vec<Notice>,
+    path: &SafePath,
+    ended: io::Result<()>,
+) {
+    let Some(mut report) = settling.remove(&path.to_string()) else { return };
+    report.outcome = match ended {
+        Ok(()) => Outcome::Stored,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Outcome::Refused(EXISTS.into())
+        }
+        Err(error) => Outcome::Refused(words_of(&error)),
+    };
+    notices.push(Notice::Ended(report));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,572 @@
+//! A fetch from beginning to end, in a thread of its own.
+//!
+//! ```text
+//!   sources ── reached, listed ──> chosen ──> each item:  a file:    Job of one
+//!      ▲                                                  a folder:  its manifest, Job of one; then Job of all its files
+//!      └── lost, tried again, added while it runs
+//! ```
+//!
+//! What happens is told as it happens ([`Happened`]), how it stands whenever somebody looks ([`Status`]). What a person
+//! is shown of both is not for this file.
+
+use super::choice::{Chosen, Listing, Offered, Open, Wish, offered};
+use super::contacts::{Contacts, Tiding};
+use super::exchange::{Came, Exchange};
+use super::file::{FileUnderWay, Whose};
+use super::folder::{Folder, MANIFEST_BYTES_MAX};
+use super::job::{How, Job, JobError, Notice, Wanted};
+use super::peer::Event;
+use super::source::{Source, Standing};
+use super::status::{Meter, SourceStatus, Status, rate};
+use crate::clock::Clock;
+use crate::content::catalog::{Item, ItemKind};
+use crate::endpoint::Endpoint;
+use crate::fetch::partial::OpenError;
+use crate::fetch::schedule::{SourceId, Standing as Answers};
+use crate::fetch::staging::Staging;
+use crate::serve::protocol::{Content, Reason};
+use crate::serve::throttle::Throttle;
+use crate::transfer::safe_path::{Root, SafePath};
+use crate::transfer::{FileReport, Summary};
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What is to be fetched, from whom, where to and how.
+pub struct Order {
+    /// Whom to ask.
+    pub sources: Vec<Source>,
+    /// What.
+    pub wish: Wish,
+    /// Only say what is offered.
+    pub list: bool,
+    /// Where it goes.
+    pub into: Arc<Root>,
+    /// What to do with what is there.
+    pub how: How,
+    /// Bytes a second, at most.
+    pub rate_max: Option<NonZeroU64>,
+    /// Give up when nothing has come for this long; never, if it is not said.
+    pub give_up_after: Option<Duration>,
+}
+
+/// What happens.
+#[derive(Debug)]
+pub enum Happened {
+    /// A source can be asked.
+    Up(SourceId),
+    /// A source cannot be asked; it is tried again unless it is gone.
+    Down {
+        /// Which.
+        source: SourceId,
+        /// Why.
+        why: String,
+        /// Whether it is not tried any more.
+        gone: bool,
+    },
+    /// A source pauses.
+    Paused(SourceId),
+    /// It goes on.
+    Resumed(SourceId),
+    /// What is offered, and by whom.
+    Offered(Vec<Offered>),
+    /// This is fetched.
+    Began(Item),
+    /// A source gives the name of what is fetched to other content; it is not asked for it.
+    Differs {
+        /// Which.
+        source: SourceId,
+        /// The name.
+        name: String,
+        /// Its root there.
+        root: blake3::Hash,
+    },
+    /// No source can be asked. They are tried again.
+    AllDown,
+    /// Bytes come again, after this time.
+    Again(Duration),
+    /// A source sent what is wrong, and is not asked any more.
+    Lied(SourceId),
+    /// A source has not got a file, or not any more.
+    Refused(SourceId, Reason),
+    /// A file is done with.
+    Ended(FileReport),
+}
+
+/// Why a fetch ended before its end. What is there stays, and the same again goes on with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// It is not clear what is wanted, or that is not offered.
+    #[error("{0}")]
+    Open(Open, Vec<Offered>),
+    /// Every source is gone for good.
+    #[error("no source is left")]
+    NoSource,
+    /// Nothing came for as long as was allowed.
+    #[error("nothing came for {} s", .0.as_secs())]
+    GaveUp(Duration),
+    /// The list of a folder's files is longer than any.
+    #[error("the list of the files of {0} is too long: at most {MANIFEST_BYTES_MAX} bytes")]
+    ManifestTooLong(String),
+    /// Another one fetches it.
+    #[error(transparent)]
+    Busy(OpenError),
+    /// The disk, or the list of files.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// Whoever drives it said so.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// What can be said to a fetch while it runs.
+#[derive(Debug)]
+pub enum Control {
+    /// One more source, with the answer whether it is new.
+    Add(Source, tokio::sync::oneshot::Sender<bool>),
+    /// Enough.
+    Stop,
+}
+
+/// A fetch that runs.
+pub struct Running {
+    /// What happens, in order.
+    pub happened: mpsc::UnboundedReceiver<Happened>,
+    /// How it stands.
+    pub status: watch::Receiver<Status>,
+    /// What can be said to it.
+    pub control: mpsc::UnboundedSender<Control>,
+    /// How it ends.
+    pub ended: tokio::task::JoinHandle<Result<Summary, GetError>>,
+}
+
+/// Begins. To be called on a runtime with several threads, or one that is driven elsewhere.
+#[must_use]
+pub fn start(endpoint: Arc<Endpoint>, order: Order) -> Running {
+    let (tell, happened) = mpsc::unbounded_channel();
+    let (show, status) = watch::channel(Status::default());
+    let (control, controls) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Handle::current();
+    // It hashes and writes: a thread of its own keeps that from the packets.
+    let ended = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            let mut fetch = Fetch::new(endpoint, order, tell, show, controls);
+            let ended = fetch.run().await;
+            fetch.show();
+            ended
+        })
+    });
+    Running { happened, status, control, ended }
+}
+
+/// For how long other sources are waited for once the first has said what it offers.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often it is shown how things stand.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+
+struct Fetch {
+    order: Order,
+    contacts: Contacts,
+    exchange: Exchange,
+    listings: BTreeMap<SourceId, Listing>,
+    first_list: Option<Duration>,
+    throttle: Throttle,
+    clock: Clock,
+    tell: mpsc::UnboundedSender<Happened>,
+    show: watch::Sender<Status>,
+    controls: mpsc::UnboundedReceiver<Control>,
+    status: Status,
+    summary: Summary,
+    shown: Duration,
+    began: Duration,
+    meters: BTreeMap<Option<SourceId>, Meter>,
+    liars: BTreeSet<SourceId>,
+    /// When bytes came last.
+    heard: Duration,
+    down_since: Option<Duration>,
+}
+
+impl Fetch {
+    fn new(
+        endpoint: Arc<Endpoint>,
+        mut order: Order,
+        tell: mpsc::UnboundedSender<Happened>,
+        show: watch::Sender<Status>,
+        controls: mpsc::UnboundedReceiver<Control>,
+    ) -> Self {
+        let clock = Clock::new();
+        let mut contacts = Contacts::new(endpoint, clock);
+        for source in core::mem::take(&mut order.sources) {
+            contacts.add(source);
+        }
+        let now = contacts.now();
+        Self {
+            throttle: Throttle::new(order.rate_max),
+            order,
+            contacts,
+            exchange: Exchange::default(),
+            listings: BTreeMap::new(),
+            first_list: None,
+            clock,
+            tell,
+            show,
+            controls,
+            status: Status::default(),
+            summary: Summary::default(),
+            shown: Duration::ZERO,
+            began: now,
+            meters: BTreeMap::new(),
+            liars: BTreeSet::new(),
+            heard: now,
+            down_since: None,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Summary, GetError> {
+        let chosen = self.choose().await?;
+        for Chosen { item, picks } in chosen {
+            self.status.item = Some(item.name().to_owned());
+            self.happened(Happened::Began(item.clone()));
+            match item.kind() {
+                ItemKind::File(_) => self.file(&item).await?,
+                ItemKind::Folder(_) => self.folder(&item, picks).await?,
+            }
+        }
+        Ok(self.summary)
+    }
+
+    /// Waits until it is clear what is wanted.
+    async fn choose(&mut self) -> Result<Vec<Chosen>, GetError> {
+        loop {
+            let now = self.contacts.now();
+            let offers = offered(&self.listings);
+            let all_said = self.contacts.iter().all(|(id, contact)| {
+                let tried = contact.why.is_some();
+                tried || self.listings.get(&id).is_some_and(|listing| listing.is_whole)
+            });
+            let grace_over = self.first_list.is_some_and(|first| now >= first + GRACE);
+            let is_time = self.first_list.is_some() && (all_said || grace_over);
+            let chosen = self.order.wish.choose(&offers);
+            if self.order.list {
+                if is_time {
+                    self.happened(Happened::Offered(offers));
+                    return Ok(Vec::new());
+                }
+            } else {
+                match chosen {
+                    // A root says all.
+                    Ok(chosen) if is_time || self.order.wish.root.is_some() => {
+                        self.status.total = Some(chosen.iter().map(bytes_of).sum());
+                        return Ok(chosen);
+                    }
+                    // It may come yet.
+                    Ok(_) => {}
+                    Err(Open::Nothing | Open::NotOffered(_)) if !self.nobody_else_may_offer() => {}
+                    Err(open) if is_time => return Err(GetError::Open(open, offers)),
+                    Err(_) => {}
+                }
+            }
+            self.turn(now + Duration::from_millis(50)).await?;
+        }
+    }
+
+    /// Whether all that are not gone have said what they offer.
+    fn nobody_else_may_offer(&self) -> bool {
+        self.contacts.iter().all(|(id, contact)| {
+            contact.standing == Standing::Gone
+                || self.listings.get(&id).is_some_and(|listing| listing.is_whole)
+        })
+    }
+
+    async fn file(&mut self, item: &Item) -> Result<(), GetError> {
+        let ItemKind::File(attributes) = item.kind() else { return Ok(()) };
+        let wanted = Wanted {
+            of: Content::Item(*item.root().as_bytes()),
+            whose: Whose { root: item.root(), pieces: item.pieces(), attributes },
+            path: SafePath::parse(item.name().as_bytes())
+                .map_err(|error| JobError::List(error.into()))?,
+        };
+        let job =
+            Job::new(self.order.into.clone(), self.order.how, None, core::iter::once(Ok(wanted)));
+        self.work(job).await
+    }
+
+    async fn folder(&mut self, item: &Item, picks: Vec<String>) -> Result<(), GetError> {
+        if item.pieces().length() > MANIFEST_BYTES_MAX {
+            return Err(GetError::ManifestTooLong(item.name().into()));
+        }
+        let manifest = self.manifest(item).await?;
+        let folder = Folder { name: item.name().to_owned(), root: *item.root().as_bytes(), picks };
+        let root = self.order.into.clone();
+        let content = || manifest.content().map_err(|cause| disk(item, cause));
+        let files = folder.files(content()?, root.clone())?;
+        let staging = Staging::open(&root).map_err(|cause| disk(item, cause))?;
+        self.work(Job::new(root.clone(), self.order.how, Some(staging), files)).await?;
+        folder.set_attributes(content()?, &root)?;
+        // What stays of it is taken up, or thrown away, by the next one.
+        let _ = manifest.discard();
+        Ok(())
+    }
+
+    /// The list of a folder's files, under a name of ours.
+    async fn manifest(&mut self, item: &Item) -> Result<FileUnderWay, GetError> {
+        let number = self.exchange.begin(Content::Item(*item.root().as_bytes()));
+        let whose =
+            Whose { root: item.root(), pieces: item.pieces(), attributes: Default::default() };
+        let handle = self.order.into.handle().map_err(|cause| disk(item, cause))?;
+        let name = format!("{}.manifest", item.name());
+        let opened = FileUnderWay::open(handle, &name, &whose, number, self.order.how.leftover);
+        let mut under_way = opened.map_err(|error| match error {
+            OpenError::Io(cause) => disk(item, cause),
+            busy => GetError::Busy(busy),
+        })?;
+        while !under_way.is_whole() {
+            under_way.list(self.exchange.works_mut()).map_err(|cause| disk(item, cause))?;
+            if under_way.is_whole() {
+                break;
+            }
+            self.exchange.ask(self.clock.now());
+            let Some(came) = self.turn(Duration::MAX).await? else { continue };
+            match came {
+                Came::Whole { source, work, bytes } if work.file == number => {
+                    let took = under_way.take(work.part, &bytes);
+                    if !took.map_err(|cause| disk(item, cause))? {
+                        self.exchange.wrong(source);
+                        self.notice(Notice::Lied(source));
+                    } else if self.exchange.right(source, work)
+                        && let crate::fetch::schedule::Part::Piece(piece) = work.part
+                    {
+                        under_way.put(piece, &bytes).map_err(|cause| disk(item, cause))?;
+                    }
+                }
+                Came::Whole { .. } => {}
+                Came::Refused { source, reason, .. } => {
+                    self.notice(Notice::Refused(source, reason));
+                }
+            }
+        }
+        self.exchange.end(number);
+        Ok(under_way)
+    }
+
+    async fn work<L>(&mut self, mut job: Job<L>) -> Result<(), GetError>
+    where
+        L: Iterator<Item = Result<Wanted, JobError>>,
+    {
+        loop {
+            let filled = job.fill(&mut self.exchange);
+            self.notices(job.notices());
+            filled?;
+            if job.is_done() {
+                break;
+            }
+            self.exchange.ask(self.clock.now());
+            if let Some(came) = self.turn(Duration::MAX).await? {
+                let hope = self.somebody_may_come();
+                let taken = job.take(came, hope, &mut self.exchange);
+                self.notices(job.notices());
+                taken?;
+            }
+            if !self.somebody_may_come() {
+                job.give_up_hopeless(&mut self.exchange);
+            }
+        }
+        let finished = job.finish();
+        self.notices(job.notices());
+        Ok(finished?)
+    }
+
+    /// Whether a source that cannot be asked now may have what the others have not.
+    fn somebody_may_come(&self) -> bool {
+        self.contacts
+            .iter()
+            .any(|(_, contact)| !contact.is_up() && contact.standing != Standing::Gone)
+    }
+
+    /// Waits for the next thing that happens, at most until `until`.
+    async fn turn(&mut self, until: Duration) -> Result<Option<Came>, GetError> {
+        while let Ok(control) = self.controls.try_recv() {
+            match control {
+                Control::Stop => return Err(GetError::Stopped),
+                Control::Add(source, answer) => {
+                    let _ = answer.send(self.contacts.add(source).is_some());
+                }
+            }
+        }
+        let now = self.contacts.now();
+        if now >= self.shown + SHOW_EVERY {
+            self.shown = now;
+            self.contacts.look_at_links();
+            self.show();
+        }
+        if let Some(patience) = self.order.give_up_after
+            && now >= self.heard + patience
+        {
+            return Err(GetError::GaveUp(patience));
+        }
+        if !self.contacts.any_left() {
+            return Err(GetError::NoSource);
+        }
+        let due = self.exchange.poll_timeout();
+        let due = due.map_or(Duration::MAX, |due| Duration::from_micros(due.as_micros()));
+        let until = until.min(due).min(self.shown + SHOW_EVERY);
+        let tiding = self.contacts.next(until).await;
+        let came = self.on_tiding(tiding).await;
+        // Whatever has come goes in before.
+        if !self.contacts.is_busy() {
+            self.exchange.handle_timeout(self.clock.now());
+        }
+        Ok(came)
+    }
+
+    async fn on_tiding(&mut self, tiding: Tiding) -> Option<Came> {
+        let now = self.clock.now();
+        match tiding {
+            Tiding::Quiet => None,
+            Tiding::Up(source, asker) => {
+                self.listings.remove(&source);
+                asker.list();
+                self.exchange.add(source, asker, now);
+                self.happened(Happened::Up(source));
+                None
+            }
+            Tiding::Down(source) => {
+                self.on_down(source);
+                None
+            }
+            Tiding::Event(source, event) => {
+                if let Event::Chunk { bytes, .. } = &event {
+                    let length = bytes.len();
+                    self.hear();
+                    self.throttle.take(length).await;
+                }
+                self.on_event(source, &event);
+                self.exchange.handle(source, event, now)
+            }
+        }
+    }
+
+    fn on_down(&mut self, source: SourceId) {
+        self.exchange.lose(source);
+        if let Some(contact) = self.contacts.get(source) {
+            let gone = contact.standing == Standing::Gone;
+            let why = contact.why.clone().unwrap_or_default();
+            self.happened(Happened::Down { source, why, gone });
+        }
+        if !self.contacts.any_up() && self.down_since.is_none() {
+            self.down_since = Some(self.contacts.now());
+            self.happened(Happened::AllDown);
+        }
+    }
+
+    /// Bytes have come.
+    fn hear(&mut self) {
+        self.heard = self.contacts.now();
+        if let Some(since) = self.down_since.take() {
+            self.happened(Happened::Again(self.heard.saturating_sub(since)));
+        }
+    }
+
+    fn on_event(&mut self, source: SourceId, event: &Event) {
+        match event {
+            Event::Item(item) => {
+                let listing = self.listings.entry(source).or_default();
+                listing.items.push(item.clone());
+            }
+            Event::ListEnd => {
+                self.heard = self.contacts.now();
+                self.first_list.get_or_insert(self.heard);
+                self.listings.entry(source).or_default().is_whole = true;
+            }
+            Event::Paused => self.happened(Happened::Paused(source)),
+            Event::Resumed => self.happened(Happened::Resumed(source)),
+            _ => {}
+        }
+    }
+
+    fn notices(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            self.notice(notice);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Had(bytes) => self.status.had += bytes,
+            Notice::Found(bytes) => {
+                self.status.had += bytes;
+                self.status.found += bytes;
+            }
+            Notice::Lied(source) => {
+                self.liars.insert(source);
+                self.contacts.drop_for_good(source, "it sent what is wrong");
+                self.happened(Happened::Lied(source));
+            }
+            Notice::Refused(source, reason) => self.happened(Happened::Refused(source, reason)),
+            Notice::Ended(report) => {
+                self.summary.count(&report.outcome);
+                self.happened(Happened::Ended(report));
+            }
+        }
+    }
+
+    fn happened(&self, happened: Happened) {
+        // Whoever does not want to know hears nothing.
+        let _ = self.tell.send(happened);
+    }
+
+    /// Shows how things stand.
+    fn show(&mut self) {
+        let now = self.contacts.now();
+        self.status.time = now.saturating_sub(self.began);
+        let sources: Vec<_> = self.contacts.iter().map(|(id, _)| id).collect();
+        self.status.sources = sources.into_iter().filter_map(|id| self.source(id, now)).collect();
+        let fetched = self.status.sources.iter().map(|source| source.bytes).sum();
+        self.status.fetched = fetched;
+        self.status.wasted = self.status.sources.iter().map(|source| source.wasted).sum();
+        self.status.rate = self.meters.entry(None).or_default().look(fetched, now);
+        self.show.send_replace(self.status.clone());
+    }
+
+    fn source(&mut self, id: SourceId, now: Duration) -> Option<SourceStatus> {
+        let known = self.exchange.sources().find(|source| source.id == id);
+        let contact = self.contacts.get(id)?;
+        let counts = known.map(|known| known.counts).unwrap_or_default();
+        let meter = self.meters.entry(Some(id)).or_default();
+        Some(SourceStatus {
+            name: contact.source.name.clone(),
+            standing: contact.standing,
+            silent: known.is_some_and(|known| known.standing == Answers::Silent),
+            lied: self.liars.contains(&id),
+            why: contact.why.clone(),
+            bytes: counts.bytes,
+            wasted: counts.wasted,
+            pieces: counts.works,
+            failures: u64::from(contact.losses) + counts.silences + counts.refusals,
+            rate: meter.look(counts.bytes, now),
+            mean: rate(counts.bytes, contact.time_up(now)),
+            round_trip: known
+                .and_then(|known| known.round_trip)
+                .map(|time| Duration::from_micros(time.as_micros())),
+            paths: self
+                .contacts
+                .connection(id)
+                .map(|connection| connection.paths_now())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+fn bytes_of(chosen: &Chosen) -> u64 {
+    match chosen.item.kind() {
+        ItemKind::File(_) => chosen.item.pieces().length(),
+        ItemKind::Folder(totals) => totals.bytes,
+    }
+}
+
+fn disk(item: &Item, cause: std::io::Error) -> GetError {
+    JobError::Disk { path: item.name().to_owned(), cause }.into()
+}

@@ -1,0 +1,210 @@
+//! A source as the person named it, and the way to it.
+//!
+//! ```text
+//!            dial                  a stream of the service          it says, or is gone
+//!   Waiting ──────▶ Dialling ────────────────────────────▶ Up ───────────────────────┐
+//!     ▲  ▲             │ nobody answers                                              │
+//!     │  └─────────────┘                                                             │
+//!     └──────────────────────────────────────────────────────────────────────────────┘
+//!   Gone: it lied, serves nothing, or speaks another version. For good.
+//! ```
+//!
+//! A connection outlives the streams on it: a server that was restarted costs a stream, not a connection.
+
+use super::peer::{self, Asker, Event};
+use super::retry::Retry;
+use crate::connection::{CloseReason, Connection};
+use crate::endpoint::{ConnectError, Endpoint};
+use crate::fetch::schedule::SourceId;
+use crate::peer::PeerAddress;
+use crate::serve::protocol::SERVICE;
+use crate::transfer::TransferError;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A source as it was named.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What to call it.
+    pub name: String,
+    /// The peer to dial.
+    pub peer: PeerAddress,
+}
+
+/// Which stream of which source: what an earlier stream still has to say concerns nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The source.
+    pub source: SourceId,
+    /// Counts its streams.
+    pub number: u32,
+}
+
+/// Whether a source can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is tried again when the time has come.
+    Waiting,
+    /// It is being dialled.
+    Dialling,
+    /// It answers.
+    Up,
+    /// It answers, but gives nothing for now.
+    Paused,
+    /// It is not tried any more.
+    Gone,
+}
+
+/// What was reached.
+pub(super) struct Reached {
+    pub(super) connection: Connection,
+    pub(super) asker: Asker,
+}
+
+/// Why nothing was.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    pub(super) why: String,
+    /// Trying again is of no use.
+    pub(super) for_good: bool,
+}
+
+/// A source, and how it is reached.
+pub(super) struct Contact {
+    pub(super) source: Source,
+    pub(super) standing: Standing,
+    pub(super) retry: Retry,
+    pub(super) connection: Option<Connection>,
+    pub(super) visit: u32,
+    /// Why it is not up, if it was tried.
+    pub(super) why: Option<String>,
+    /// How often it was lost.
+    pub(super) losses: u32,
+    /// All streams of it together.
+    pub(super) time_up: Duration,
+    pub(super) up_since: Option<Duration>,
+}
+
+impl Contact {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            source,
+            standing: Standing::Waiting,
+            retry: Retry::default(),
+            connection: None,
+            visit: 0,
+            why: None,
+            losses: 0,
+            time_up: Duration::ZERO,
+            up_since: None,
+        }
+    }
+
+    /// Whether an attempt is due.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.standing == Standing::Waiting && self.retry.next().is_none_or(|next| next <= now)
+    }
+
+    /// Whether it answers.
+    pub(super) const fn is_up(&self) -> bool {
+        matches!(self.standing, Standing::Up | Standing::Paused)
+    }
+
+    pub(super) fn go_up(&mut self, connection: Connection, now: Duration) {
+        self.standing = Standing::Up;
+        self.retry.succeed();
+        (self.connection, self.why, self.up_since) = (Some(connection), None, Some(now));
+    }
+
+    /// It cannot be asked; it is tried again unless that is of no use.
+    pub(super) fn go_down(&mut self, down: Unreached, now: Duration, dice: u8) {
+        self.end_visit(now);
+        self.why = Some(down.why);
+        if down.for_good {
+            self.standing = Standing::Gone;
+            self.connection = None;
+        } else {
+            if self.standing != Standing::Dialling {
+                self.losses += 1;
+                // A server that is restarted may be back already.
+                self.retry.begin(now.saturating_sub(super::retry::EVERY));
+            }
+            self.standing = Standing::Waiting;
+            self.retry.fail(now, dice);
+        }
+    }
+
+    fn end_visit(&mut self, now: Duration) {
+        if let Some(since) = self.up_since.take() {
+            self.time_up += now.saturating_sub(since);
+        }
+    }
+
+    /// For how long it was up in all.
+    pub(super) fn time_up(&self, now: Duration) -> Duration {
+        self.time_up + self.up_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}
+
+/// A stream on the connection that there is, or on a new one.
+pub(super) async fn reach(
+    endpoint: Arc<Endpoint>,
+    peer: PeerAddress,
+    before: Option<Connection>,
+    visit: Visit,
+    told: mpsc::Sender<(Visit, Event)>,
+) -> Result<Reached, Unreached> {
+    let connection = match before {
+        Some(connection) if is_open(&connection).await => connection,
+        _ => dial(&endpoint, &peer).await?,
+    };
+    match connection.open(SERVICE).await {
+        Ok((send, recv)) => {
+            let asker = peer::open(recv, send, visit, told);
+            Ok(Reached { connection, asker })
+        }
+        Err(error) => Err(Unreached { why: error.to_string(), for_good: false }),
+    }
+}
+
+async fn is_open(connection: &Connection) -> bool {
+    tokio::time::timeout(Duration::ZERO, connection.closed()).await.is_err()
+}
+
+async fn dial(endpoint: &Endpoint, peer: &PeerAddress) -> Result<Connection, Unreached> {
+    let addresses = peer
+        .resolve()
+        .await
+        .map_err(|error| Unreached { why: error.to_string(), for_good: false })?;
+    let dialled = endpoint.connect(peer.key, peer.ticket, &addresses).await;
+    dialled.map_err(|ConnectError::Closed(reason)| match reason {
+        CloseReason::Unreachable { undecipherable: true } => Unreached {
+            why: "the ticket's secret is wrong; ask for a new ticket".into(),
+            for_good: true,
+        },
+        CloseReason::Unreachable { .. } => {
+            Unreached { why: "nobody answers".into(), for_good: false }
+        }
+        CloseReason::Refused => Unreached {
+            why: "it shares no protocol version or cipher with this one".into(),
+            for_good: true,
+        },
+        other => Unreached { why: other.to_string(), for_good: false },
+    })
+}
+
+/// Why a stream ended, and whether it is of any use to open another one.
+pub(super) fn lost(error: &TransferError) -> Unreached {
+    match error {
+        TransferError::Lost(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+            Unreached {
+                why: "it serves nothing; start `ropewalk serve` there".into(),
+                for_good: true,
+            }
+        }
+        TransferError::Lost(cause) => Unreached { why: cause.to_string(), for_good: false },
+        TransferError::Protocol(_) => Unreached { why: error.to_string(), for_good: true },
+    }
+}
