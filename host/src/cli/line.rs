@@ -190,6 +190,72 @@ pub enum Line<'l> {
         /// Keys of the peers that it dials without a ticket of theirs.
         must_trust: &'l [String],
     },
+    /// Something is offered.
+    Offered {
+        /// Its name.
+        name: &'l str,
+        /// `file` or `folder`.
+        kind: &'static str,
+        /// The bytes of it, or of all files in it.
+        bytes: u64,
+        /// Its root, in hexadecimal.
+        root: &'l str,
+        /// Who offers it.
+        sources: &'l [&'l str],
+    },
+    /// This is fetched now.
+    Fetching {
+        /// Its name.
+        name: &'l str,
+        /// `file` or `folder`.
+        kind: &'static str,
+        /// The bytes of it, or of all files in it.
+        bytes: u64,
+        /// Its root, in hexadecimal.
+        root: &'l str,
+    },
+    /// A source changed its state.
+    Source {
+        /// What it is called.
+        source: &'l str,
+        /// `up`, `down` (it is tried again), `paused`, `lacks`, `lied` or `gone` (it is not).
+        state: &'static str,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'l str>,
+    },
+    /// A source gives a name to other content than what is fetched.
+    Differs {
+        /// What it is called.
+        source: &'l str,
+        /// The name.
+        name: &'l str,
+        /// The root there.
+        root: &'l str,
+    },
+    /// No source can be asked.
+    AllDown,
+    /// Bytes come again.
+    Again {
+        /// After so long.
+        seconds: f64,
+    },
+    /// How a fetch stands.
+    Progress(&'l FetchLine),
+    /// A fetch is over.
+    Fetched {
+        /// Files that are there now.
+        stored: u64,
+        /// Files that were there before.
+        already: u64,
+        /// Files that this end would not take.
+        refused: u64,
+        /// Files that no source had.
+        failed: u64,
+        /// How it stood at the end.
+        #[serde(flatten)]
+        status: &'l FetchLine,
+    },
     /// The command fails.
     Error {
         /// The exit code.
@@ -197,6 +263,70 @@ pub enum Line<'l> {
         /// The thing, the cause and the next step.
         message: &'l str,
     },
+}
+
+/// A fetch at one moment, as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FetchLine {
+    /// What is fetched.
+    pub item: Option<String>,
+    /// What is there and proved.
+    pub bytes: u64,
+    /// What is wanted.
+    pub total: Option<u64>,
+    /// What was there before.
+    pub found: u64,
+    /// What came from sources.
+    pub fetched: u64,
+    /// Of this, what was of no use.
+    pub wasted: u64,
+    /// Since the beginning.
+    pub seconds: f64,
+    /// Over the last second.
+    pub mbit_s: f64,
+    /// Each source.
+    pub sources: Vec<SourceLine>,
+    /// What each link carried.
+    pub links: Vec<LinkShare>,
+}
+
+/// A source at one moment, as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceLine {
+    /// What it is called.
+    pub source: String,
+    /// What state it is in, in a word or two.
+    pub state: String,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What came from it.
+    pub bytes: u64,
+    /// Of this, what was of no use.
+    pub wasted: u64,
+    /// Pieces and groups of hashes that it delivered first.
+    pub pieces: u64,
+    /// How often it was lost, fell silent or refused.
+    pub failures: u64,
+    /// Over the last second.
+    pub mbit_s: f64,
+    /// While it was up.
+    pub mean_mbit_s: f64,
+    /// From a request to its first byte.
+    pub round_trip_ms: Option<f64>,
+    /// What each link carried from it.
+    pub links: Vec<LinkShare>,
+    /// How many paths lead to it.
+    pub paths: usize,
+}
+
+/// What a link carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkShare {
+    /// Its name.
+    pub link: String,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// One path that carried bytes both ways, as programs read it.

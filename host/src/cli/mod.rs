@@ -7,6 +7,7 @@ pub mod demo;
 pub mod exit;
 pub mod explain;
 pub mod generate;
+pub mod get;
 pub mod interrupt;
 pub mod line;
 pub mod links;
@@ -35,6 +36,7 @@ pub fn run(line: CommandLine) -> Code {
         Command::Links(links) => links.json,
         Command::Recv(recv) => recv.listen.json,
         Command::Send(send) => send.json,
+        Command::Get(get) => get.json,
         Command::Bench(Bench::Serve(serve)) => serve.listen.json,
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
         Command::Bench(Bench::Messages(messages)) => messages.json,
@@ -86,6 +88,7 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
             Command::Recv(args) => recv::recv(args, report, interrupt).await,
             Command::Provision(args) => provision::provision(args, &report).await,
             Command::Send(args) => send::send(args, report, interrupt).await,
+            Command::Get(args) => get::get(args, report, interrupt).await,
             Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
             Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
             Command::Bench(Bench::Messages(args)) => bench::messages(args, report, interrupt).await,

@@ -107,6 +107,17 @@ async fn bind_where_tickets_say(
     Ok(endpoint)
 }
 
+/// A node that only dials.
+///
+/// # Errors
+/// As the words say.
+pub async fn dialler(options: &Connect, home: &Home, report: &Report) -> Result<Endpoint, Failure> {
+    let config = config(options, home, &[]).await?;
+    let endpoint = Endpoint::bind(config).await.map_err(bind_failure)?;
+    tell_absent_lines(options, &endpoint, report);
+    Ok(endpoint)
+}
+
 /// A connection to `peer`, and the endpoint that holds it.
 ///
 /// # Errors

@@ -9,7 +9,6 @@
 use super::peer::{Asker, Event};
 use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, lost, reach};
 use crate::clock::Clock;
-use crate::connection::Connection;
 use crate::endpoint::Endpoint;
 use crate::fetch::schedule::SourceId;
 use crate::random;
@@ -94,6 +93,10 @@ impl Contacts {
         self.all.get(source.0 as usize)
     }
 
+    pub(super) fn get_mut(&mut self, source: SourceId) -> Option<&mut Contact> {
+        self.all.get_mut(source.0 as usize)
+    }
+
     /// Whether any may still be of use.
     pub(super) fn any_left(&self) -> bool {
         self.all.iter().any(|contact| contact.standing != Standing::Gone)
@@ -107,7 +110,7 @@ impl Contacts {
     /// It is not tried any more.
     pub(super) fn drop_for_good(&mut self, source: SourceId, why: &str) {
         let now = self.now();
-        if let Some(contact) = self.all.get_mut(source.0 as usize) {
+        if let Some(contact) = self.get_mut(source) {
             contact.go_down(Unreached { why: why.into(), for_good: true }, now, 0);
         }
     }
@@ -171,7 +174,7 @@ impl Contacts {
             let source = SourceId(number as u32);
             let visit = Visit { source, number: contact.visit };
             let (endpoint, peer) = (self.endpoint.clone(), contact.source.peer.clone());
-            let (before, told) = (contact.connection.take(), self.told.clone());
+            let (before, told) = (contact.connection.clone(), self.told.clone());
             self.reaching
                 .spawn(async move { (source, reach(endpoint, peer, before, visit, told).await) });
         }
@@ -179,14 +182,14 @@ impl Contacts {
 
     fn on_reached(&mut self, source: SourceId, reached: Result<Reached, Unreached>) -> Tiding {
         let now = self.now();
-        let Some(contact) = self.all.get_mut(source.0 as usize) else { return Tiding::Quiet };
+        let Some(contact) = self.get_mut(source) else { return Tiding::Quiet };
         // It was dropped meanwhile.
         if contact.standing != Standing::Dialling {
             return Tiding::Quiet;
         }
         match reached {
-            Ok(Reached { connection, asker }) => {
-                contact.go_up(connection, now);
+            Ok(Reached { connection, is_new, asker }) => {
+                contact.go_up(connection, is_new, now);
                 Tiding::Up(source, asker)
             }
             Err(unreached) => {
@@ -221,11 +224,6 @@ impl Contacts {
                 Tiding::Event(visit.source, event)
             }
         }
-    }
-
-    /// The connection to a source, if there is one.
-    pub(super) fn connection(&self, source: SourceId) -> Option<&Connection> {
-        self.get(source)?.connection.as_ref()
     }
 }
 

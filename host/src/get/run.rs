@@ -52,32 +52,41 @@ pub struct Order {
     pub give_up_after: Option<Duration>,
 }
 
+/// A source, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// Its number, in the order in which sources were named.
+    pub id: SourceId,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
 /// What happens.
 #[derive(Debug)]
 pub enum Happened {
     /// A source can be asked.
-    Up(SourceId),
+    Up(Who),
     /// A source cannot be asked; it is tried again unless it is gone.
     Down {
         /// Which.
-        source: SourceId,
+        source: Who,
         /// Why.
         why: String,
         /// Whether it is not tried any more.
         gone: bool,
     },
     /// A source pauses.
-    Paused(SourceId),
+    Paused(Who),
     /// It goes on.
-    Resumed(SourceId),
+    Resumed(Who),
     /// What is offered, and by whom.
-    Offered(Vec<Offered>),
+    Offered(Vec<(Item, Vec<Who>)>),
     /// This is fetched.
     Began(Item),
     /// A source gives the name of what is fetched to other content; it is not asked for it.
     Differs {
         /// Which.
-        source: SourceId,
+        source: Who,
         /// The name.
         name: String,
         /// Its root there.
@@ -88,9 +97,9 @@ pub enum Happened {
     /// Bytes come again, after this time.
     Again(Duration),
     /// A source sent what is wrong, and is not asked any more.
-    Lied(SourceId),
+    Lied(Who),
     /// A source has not got a file, or not any more.
-    Refused(SourceId, Reason),
+    Refused(Who, Reason),
     /// A file is done with.
     Ended(FileReport),
 }
@@ -101,7 +110,7 @@ pub enum Happened {
 pub enum GetError {
     /// It is not clear what is wanted, or that is not offered.
     #[error("{0}")]
-    Open(Open, Vec<Offered>),
+    Open(Open, Vec<(Item, Vec<Who>)>),
     /// Every source is gone for good.
     #[error("no source is left")]
     NoSource,
@@ -182,8 +191,14 @@ struct Fetch {
     summary: Summary,
     shown: Duration,
     began: Duration,
+    /// Of what is fetched now.
+    root: Option<blake3::Hash>,
     meters: BTreeMap<Option<SourceId>, Meter>,
     liars: BTreeSet<SourceId>,
+    /// Who has refused, and for which reason, as far as it was told.
+    refusers: BTreeSet<(SourceId, u8)>,
+    /// Why sources are down, as it was told.
+    told_down: BTreeMap<SourceId, String>,
     /// When bytes came last.
     heard: Duration,
     down_since: Option<Duration>,
@@ -218,8 +233,11 @@ impl Fetch {
             summary: Summary::default(),
             shown: Duration::ZERO,
             began: now,
+            root: None,
             meters: BTreeMap::new(),
             liars: BTreeSet::new(),
+            refusers: BTreeSet::new(),
+            told_down: BTreeMap::new(),
             heard: now,
             down_since: None,
         }
@@ -229,6 +247,7 @@ impl Fetch {
         let chosen = self.choose().await?;
         for Chosen { item, picks } in chosen {
             self.status.item = Some(item.name().to_owned());
+            self.root = Some(item.root());
             self.happened(Happened::Began(item.clone()));
             match item.kind() {
                 ItemKind::File(_) => self.file(&item).await?,
@@ -252,7 +271,7 @@ impl Fetch {
             let chosen = self.order.wish.choose(&offers);
             if self.order.list {
                 if is_time {
-                    self.happened(Happened::Offered(offers));
+                    self.happened(Happened::Offered(self.with_names(offers)));
                     return Ok(Vec::new());
                 }
             } else {
@@ -265,12 +284,22 @@ impl Fetch {
                     // It may come yet.
                     Ok(_) => {}
                     Err(Open::Nothing | Open::NotOffered(_)) if !self.nobody_else_may_offer() => {}
-                    Err(open) if is_time => return Err(GetError::Open(open, offers)),
+                    Err(open) if is_time => {
+                        return Err(GetError::Open(open, self.with_names(offers)));
+                    }
                     Err(_) => {}
                 }
             }
             self.turn(now + Duration::from_millis(50)).await?;
         }
+    }
+
+    fn with_names(&self, offers: Vec<Offered>) -> Vec<(Item, Vec<Who>)> {
+        let named = |offer: Offered| {
+            let sources = offer.sources.into_iter().map(|source| self.who(source));
+            (offer.item, sources.collect())
+        };
+        offers.into_iter().map(named).collect()
     }
 
     /// Whether all that are not gone have said what they offer.
@@ -428,9 +457,10 @@ impl Fetch {
             Tiding::Quiet => None,
             Tiding::Up(source, asker) => {
                 self.listings.remove(&source);
+                self.told_down.remove(&source);
                 asker.list();
                 self.exchange.add(source, asker, now);
-                self.happened(Happened::Up(source));
+                self.happened(Happened::Up(self.who(source)));
                 None
             }
             Tiding::Down(source) => {
@@ -454,7 +484,11 @@ impl Fetch {
         if let Some(contact) = self.contacts.get(source) {
             let gone = contact.standing == Standing::Gone;
             let why = contact.why.clone().unwrap_or_default();
-            self.happened(Happened::Down { source, why, gone });
+            // It is tried twice a second: what is the same as before is not said again.
+            if self.told_down.get(&source) != Some(&why) || gone {
+                self.told_down.insert(source, why.clone());
+                self.happened(Happened::Down { source: self.who(source), why, gone });
+            }
         }
         if !self.contacts.any_up() && self.down_since.is_none() {
             self.down_since = Some(self.contacts.now());
@@ -479,10 +513,19 @@ impl Fetch {
             Event::ListEnd => {
                 self.heard = self.contacts.now();
                 self.first_list.get_or_insert(self.heard);
-                self.listings.entry(source).or_default().is_whole = true;
+                let listing = self.listings.entry(source).or_default();
+                listing.is_whole = true;
+                let name = self.status.item.as_deref();
+                let other = listing
+                    .items
+                    .iter()
+                    .find(|item| Some(item.name()) == name && Some(item.root()) != self.root);
+                if let Some((name, root)) = other.map(|it| (it.name().to_owned(), it.root())) {
+                    self.happened(Happened::Differs { source: self.who(source), name, root });
+                }
             }
-            Event::Paused => self.happened(Happened::Paused(source)),
-            Event::Resumed => self.happened(Happened::Resumed(source)),
+            Event::Paused => self.happened(Happened::Paused(self.who(source))),
+            Event::Resumed => self.happened(Happened::Resumed(self.who(source))),
             _ => {}
         }
     }
@@ -503,14 +546,24 @@ impl Fetch {
             Notice::Lied(source) => {
                 self.liars.insert(source);
                 self.contacts.drop_for_good(source, "it sent what is wrong");
-                self.happened(Happened::Lied(source));
+                self.happened(Happened::Lied(self.who(source)));
             }
-            Notice::Refused(source, reason) => self.happened(Happened::Refused(source, reason)),
+            Notice::Refused(source, reason) => {
+                // Each of ten thousand files may be refused; once is enough to know.
+                if self.refusers.insert((source, reason as u8)) {
+                    self.happened(Happened::Refused(self.who(source), reason));
+                }
+            }
             Notice::Ended(report) => {
                 self.summary.count(&report.outcome);
                 self.happened(Happened::Ended(report));
             }
         }
+    }
+
+    fn who(&self, source: SourceId) -> Who {
+        let name = self.contacts.get(source).map(|contact| contact.source.name.clone());
+        Who { id: source, name: name.unwrap_or_default() }
     }
 
     fn happened(&self, happened: Happened) {
@@ -533,7 +586,8 @@ impl Fetch {
 
     fn source(&mut self, id: SourceId, now: Duration) -> Option<SourceStatus> {
         let known = self.exchange.sources().find(|source| source.id == id);
-        let contact = self.contacts.get(id)?;
+        let contact = self.contacts.get_mut(id)?;
+        let (paths, links) = contact.look();
         let counts = known.map(|known| known.counts).unwrap_or_default();
         let meter = self.meters.entry(Some(id)).or_default();
         Some(SourceStatus {
@@ -551,11 +605,8 @@ impl Fetch {
             round_trip: known
                 .and_then(|known| known.round_trip)
                 .map(|time| Duration::from_micros(time.as_micros())),
-            paths: self
-                .contacts
-                .connection(id)
-                .map(|connection| connection.paths_now())
-                .unwrap_or_default(),
+            paths,
+            links,
         })
     }
 }

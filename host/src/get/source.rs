@@ -13,13 +13,15 @@
 
 use super::peer::{self, Asker, Event};
 use super::retry::Retry;
-use crate::connection::{CloseReason, Connection};
+use crate::connection::{CloseReason, Connection, PathReport};
 use crate::endpoint::{ConnectError, Endpoint};
 use crate::fetch::schedule::SourceId;
 use crate::peer::PeerAddress;
 use crate::serve::protocol::SERVICE;
 use crate::transfer::TransferError;
 use core::time::Duration;
+use ropewalk_core::id::PathId;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ use tokio::sync::mpsc;
 #[derive(Clone, Debug)]
 pub struct Source {
     /// What to call it.
-    pub name: String,
+    pub name: Arc<str>,
     /// The peer to dial.
     pub peer: PeerAddress,
 }
@@ -60,6 +62,7 @@ pub enum Standing {
 /// What was reached.
 pub(super) struct Reached {
     pub(super) connection: Connection,
+    pub(super) is_new: bool,
     pub(super) asker: Asker,
 }
 
@@ -85,6 +88,10 @@ pub(super) struct Contact {
     /// All streams of it together.
     pub(super) time_up: Duration,
     pub(super) up_since: Option<Duration>,
+    /// What each link carried on connections that are no more.
+    carried: BTreeMap<String, u64>,
+    /// What each path of this connection had carried when it was last looked at; one that is gone stays.
+    seen: BTreeMap<PathId, (String, u64)>,
 }
 
 impl Contact {
@@ -99,6 +106,8 @@ impl Contact {
             losses: 0,
             time_up: Duration::ZERO,
             up_since: None,
+            carried: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -112,7 +121,10 @@ impl Contact {
         matches!(self.standing, Standing::Up | Standing::Paused)
     }
 
-    pub(super) fn go_up(&mut self, connection: Connection, now: Duration) {
+    pub(super) fn go_up(&mut self, connection: Connection, is_new: bool, now: Duration) {
+        if is_new {
+            self.forget_connection();
+        }
         self.standing = Standing::Up;
         self.retry.succeed();
         (self.connection, self.why, self.up_since) = (Some(connection), None, Some(now));
@@ -124,7 +136,7 @@ impl Contact {
         self.why = Some(down.why);
         if down.for_good {
             self.standing = Standing::Gone;
-            self.connection = None;
+            self.forget_connection();
         } else {
             if self.standing != Standing::Dialling {
                 self.losses += 1;
@@ -142,6 +154,31 @@ impl Contact {
         }
     }
 
+    /// The paths to it, and what each link has carried from it, over all its connections.
+    pub(super) fn look(&mut self) -> (Vec<PathReport>, BTreeMap<String, u64>) {
+        let paths = self.connection.as_ref().map(Connection::paths_now).unwrap_or_default();
+        for path in &paths {
+            self.seen.insert(path.id, (path.link_name.clone(), path.data_received));
+        }
+        (paths, self.links())
+    }
+
+    fn links(&self) -> BTreeMap<String, u64> {
+        let mut links = self.carried.clone();
+        for (link, bytes) in self.seen.values() {
+            *links.entry(link.clone()).or_default() += bytes;
+        }
+        links
+    }
+
+    /// The connection is no more.
+    fn forget_connection(&mut self) {
+        self.look();
+        self.carried = self.links();
+        self.seen.clear();
+        self.connection = None;
+    }
+
     /// For how long it was up in all.
     pub(super) fn time_up(&self, now: Duration) -> Duration {
         self.time_up + self.up_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
@@ -156,14 +193,14 @@ pub(super) async fn reach(
     visit: Visit,
     told: mpsc::Sender<(Visit, Event)>,
 ) -> Result<Reached, Unreached> {
-    let connection = match before {
-        Some(connection) if is_open(&connection).await => connection,
-        _ => dial(&endpoint, &peer).await?,
+    let (connection, is_new) = match before {
+        Some(connection) if is_open(&connection).await => (connection, false),
+        _ => (dial(&endpoint, &peer).await?, true),
     };
     match connection.open(SERVICE).await {
         Ok((send, recv)) => {
             let asker = peer::open(recv, send, visit, told);
-            Ok(Reached { connection, asker })
+            Ok(Reached { connection, is_new, asker })
         }
         Err(error) => Err(Unreached { why: error.to_string(), for_good: false }),
     }

@@ -3,6 +3,8 @@
 use super::source::Standing;
 use crate::connection::PathReport;
 use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A fetch at one moment.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +33,7 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub struct SourceStatus {
     /// What it is called.
-    pub name: String,
+    pub name: Arc<str>,
     /// Whether it can be asked.
     pub standing: Standing,
     /// Whether it owes something and delivers nothing.
@@ -56,6 +58,8 @@ pub struct SourceStatus {
     pub round_trip: Option<Duration>,
     /// The paths to it.
     pub paths: Vec<PathReport>,
+    /// Bytes that each link carried from it, by the link's name.
+    pub links: BTreeMap<String, u64>,
 }
 
 /// A rate over the last second or so, from a counter that is looked at every now and then.

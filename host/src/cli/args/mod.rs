@@ -2,11 +2,13 @@
 
 mod bench;
 mod connect;
+mod get;
 mod provision;
 mod transfer;
 
 pub use bench::{Amount, Bench, BenchBulk, BenchEcho, BenchMessages, BenchServe};
 pub use connect::{Connect, LinkChoice, Listen, Mode};
+pub use get::Get;
 pub use provision::Provision;
 pub use transfer::{Recv, Send};
 
@@ -102,6 +104,22 @@ Examples:
   ropewalk send attic --message 'the door is open'
   ropewalk send attic --message 'one word a packet' --mode spread --explain")]
     Send(Send),
+
+    /// Fetch a file or folder from many servers at once
+    #[command(after_help = "\
+SOURCE is a node that runs `ropewalk serve`: a known name, a ticket, KEY@HOST:PORT, or @FILE with
+one of these a line. Each piece is proved by its BLAKE3 hash, whoever it came from; a server that
+sends what is wrong is dropped. One that cannot be reached is tried again, every half second at
+first, for as long as you let it.
+
+What is under way is called .NAME.ropewalk-get; the same again goes on with it.
+
+Examples:
+  ropewalk get rope1...                              the one file that is offered
+  ropewalk get @tickets.txt --out films              from all of these at once
+  ropewalk get rope1... rope1... --list              what is offered, and by whom
+  ropewalk get attic cellar --pick photos/2026       a part of a folder")]
+    Get(Get),
 
     /// Measure what the links carry together
     #[command(subcommand)]
