@@ -2,6 +2,7 @@
 
 use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
 use core::net::IpAddr;
+use core::num::NonZeroU64;
 use ropewalk_core::application::settings::Addressing;
 
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -35,6 +36,11 @@ pub(super) fn message_size(text: &str) -> Result<usize, String> {
         size if size > most => Err(format!("a message has {most} bytes at most")),
         size => usize::try_from(size).map_err(|_| "that is too much".into()),
     }
+}
+
+/// Bytes a second.
+pub(super) fn bytes_a_second(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(size(text)?).ok_or_else(|| "it must be more than nothing".into())
 }
 
 pub(super) fn rate(text: &str) -> Result<f64, String> {
