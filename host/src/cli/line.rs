@@ -95,6 +95,18 @@ pub enum Line<'l> {
         /// Why.
         reason: &'l str,
     },
+    /// Something that is served.
+    Offered {
+        /// Its name.
+        name: &'l str,
+        /// Files and folders in it, if it is a folder.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        entries: Option<u64>,
+        /// Bytes of the file, or of all files in the folder.
+        bytes: u64,
+        /// The hash of the file, or of the folder's manifest.
+        root: &'l str,
+    },
     /// A message.
     Message {
         /// What it says.

@@ -18,6 +18,7 @@ pub mod provision;
 pub mod recv;
 pub mod report;
 pub mod send;
+pub mod serve;
 pub mod session;
 mod values;
 
@@ -37,6 +38,7 @@ pub fn run(line: CommandLine) -> Code {
         Command::Recv(recv) => recv.listen.json,
         Command::Send(send) => send.json,
         Command::Get(get) => get.json,
+        Command::Serve(serve) => serve.json,
         Command::Bench(Bench::Serve(serve)) => serve.listen.json,
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
         Command::Bench(Bench::Messages(messages)) => messages.json,
@@ -89,6 +91,7 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
             Command::Provision(args) => provision::provision(args, &report).await,
             Command::Send(args) => send::send(args, report, interrupt).await,
             Command::Get(args) => get::get(args, report, interrupt).await,
+            Command::Serve(args) => serve::serve(args, report, interrupt).await,
             Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
             Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,
             Command::Bench(Bench::Messages(args)) => bench::messages(args, report, interrupt).await,

@@ -18,6 +18,7 @@ use crate::link::wishes::Wishes;
 use crate::peer::PeerAddress;
 use crate::peers::Peers;
 use crate::place::Place;
+use crate::serve;
 use crate::ticket::{ADDRESSES_MAX, Ticket};
 use crate::tickets::{Tickets, Use};
 use crate::transfer::TransferError;
@@ -38,6 +39,7 @@ pub mod close_code {
     pub const TICKET_USED: u32 = 0x101;
     /// What the peer sent cannot be used, or we cannot go on; the words say which.
     pub const FAILED: u32 = 0x102;
+    // 0x103 is [`crate::serve::CLOSING`].
 }
 
 /// How long a peer may be silent on every link before a command gives it up.
@@ -407,6 +409,9 @@ fn close_failure(reason: &CloseReason) -> Failure {
             Code::Refused,
             "this ticket was good for one use and had it; ask for a new one",
         ),
+        CloseReason::Peer { code: serve::CLOSING, .. } => {
+            Failure::new(Code::Stopped, "the server was closed; do the same again when it is back")
+        }
         CloseReason::Peer { code: close_code::FAILED, reason } => {
             Failure::new(Code::Failed, format!("the peer gave up: {reason}"))
         }

@@ -471,7 +471,9 @@ impl Fetch {
                 if let Event::Chunk { bytes, .. } = &event {
                     let length = bytes.len();
                     self.hear();
-                    self.throttle.take(length).await;
+                    if let Some(turn) = self.throttle.turn(length) {
+                        tokio::time::sleep_until(turn).await;
+                    }
                 }
                 self.on_event(source, &event);
                 self.exchange.handle(source, event, now)

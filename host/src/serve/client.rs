@@ -7,6 +7,7 @@
 //! ```
 
 use super::answers::{self, CHUNKS_AHEAD, Cancelled, Output};
+use super::closing;
 use super::protocol::{Answer, REQUESTS_MAX, Request};
 use super::shelf::Shelf;
 use super::throttle::Throttle;
@@ -153,7 +154,14 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.serving.throttle.take(bytes.len()).await;
+        if let Some(turn) = self.serving.throttle.turn(bytes.len()) {
+            self.frames.flush().await?;
+            tokio::select! {
+                () = tokio::time::sleep_until(turn) => {}
+                // The client hears of it at once, in the middle of the answer.
+                () = closing(&mut self.serving.phase) => return Ok(()),
+            }
+        }
         self.serving.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.frames.content(bytes).await
     }

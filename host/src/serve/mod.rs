@@ -34,6 +34,9 @@ use std::time::Instant;
 use throttle::Throttle;
 use tokio::sync::watch;
 
+/// The code with which a server that goes away closes a connection.
+pub const CLOSING: u32 = 0x103;
+
 /// A server, behind one endpoint or several.
 #[derive(Debug)]
 pub struct Server {
@@ -105,18 +108,20 @@ impl Server {
     /// # Errors
     /// When the client breaks the protocol; a client that goes away is none.
     pub async fn serve(&self, connection: &Connection) -> Result<(), TransferError> {
-        while let Some((_, send, recv)) = connection.accept().await {
+        let mut phase = self.phase.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = connection.accept() => accepted,
+                () = closing(&mut phase) => return Ok(()),
+            };
+            let Some((_, send, recv)) = accepted else { return Ok(()) };
             let visit = self.enter(connection.peer());
             match client::serve(recv, send, visit.serving()).await {
                 Err(error @ TransferError::Protocol(_)) => return Err(error),
                 // The next stream, or the connection's end, says more.
                 Ok(()) | Err(TransferError::Lost(_)) => {}
             }
-            if self.phase() == Phase::Closing {
-                break;
-            }
         }
-        Ok(())
     }
 
     /// Whether it answers.
@@ -176,6 +181,14 @@ impl Server {
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until the server closes.
+async fn closing(phase: &mut watch::Receiver<Phase>) {
+    // A server that is gone closes nothing any more.
+    if phase.wait_for(|phase| *phase == Phase::Closing).await.is_err() {
+        core::future::pending().await
     }
 }
 

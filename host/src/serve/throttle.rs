@@ -20,20 +20,17 @@ impl Throttle {
         Self { rate, free: Mutex::new(None) }
     }
 
-    /// Waits until `bytes` more may go.
-    pub(crate) async fn take(&self, bytes: usize) {
-        let Some(rate) = self.rate else { return };
+    /// When `bytes` more may go; `None`: now.
+    pub(crate) fn turn(&self, bytes: usize) -> Option<Instant> {
+        let rate = self.rate?;
         let nanos = bytes as u128 * 1_000_000_000 / u128::from(rate.get());
         let lasts = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        let turn = {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            // What was not used is not saved up.
-            let turn = free.map_or(now, |free| free.max(now));
-            *free = Some(turn + lasts);
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // What was not used is not saved up.
+        let turn = free.map_or(now, |free| free.max(now));
+        *free = Some(turn + lasts);
+        (turn > now).then_some(turn)
     }
 }
 
@@ -41,27 +38,33 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    async fn take(throttle: &Throttle, bytes: usize) {
+        if let Some(turn) = throttle.turn(bytes) {
+            tokio::time::sleep_until(turn).await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn several_share_the_rate_and_nothing_is_saved_up() {
         let throttle = Throttle::new(NonZeroU64::new(1_000));
         let start = Instant::now();
         let all = async {
             for _ in 0..5 {
-                throttle.take(100).await;
+                take(&throttle, 100).await;
             }
         };
         let others = async {
             for _ in 0..5 {
-                throttle.take(100).await;
+                take(&throttle, 100).await;
             }
         };
         tokio::join!(all, others);
         assert_eq!(start.elapsed(), Duration::from_millis(900), "the last one's turn begins then");
         tokio::time::advance(Duration::from_secs(10)).await;
         let start = Instant::now();
-        throttle.take(500).await;
-        throttle.take(1).await;
+        take(&throttle, 500).await;
+        take(&throttle, 1).await;
         assert_eq!(start.elapsed(), Duration::from_millis(500));
-        Throttle::new(None).take(usize::MAX).await;
+        take(&Throttle::new(None), usize::MAX).await;
     }
 }

@@ -4,12 +4,14 @@ mod bench;
 mod connect;
 mod get;
 mod provision;
+mod serve;
 mod transfer;
 
 pub use bench::{Amount, Bench, BenchBulk, BenchEcho, BenchMessages, BenchServe};
 pub use connect::{Connect, LinkChoice, Listen, Mode};
 pub use get::Get;
 pub use provision::Provision;
+pub use serve::Serve;
 pub use transfer::{Recv, Send};
 
 use clap::{Args, Parser, Subcommand};
@@ -120,6 +122,18 @@ Examples:
   ropewalk get rope1... rope1... --list              what is offered, and by whom
   ropewalk get attic cellar --pick photos/2026       a part of a folder")]
     Get(Get),
+
+    /// Offer files and folders to whoever has the ticket, until Ctrl-C
+    #[command(after_help = "\
+Each file is read once before it is offered, and its hashes are kept in the configuration folder:
+the next time only what changed is read. Prints a ticket on standard output; all else goes to
+standard error. Nothing is ever written to what is offered.
+
+Examples:
+  ropewalk serve film.mkv
+  ropewalk serve photos/ notes.pdf --port 4433 --ticket-file t.txt
+  ropewalk serve photos/ --max-rate 10M")]
+    Serve(Serve),
 
     /// Measure what the links carry together
     #[command(subcommand)]

@@ -302,6 +302,34 @@ async fn a_pause_and_the_end_are_told() {
 }
 
 #[tokio::test]
+async fn the_end_is_told_at_once_where_content_waits_for_its_turn() {
+    let scene = Scene::new();
+    scene.file("film", &noise(PIECE_BYTES));
+    let (here, there) = tokio::io::duplex(64 << 10);
+    let phase = watch::Sender::default();
+    // Each chunk of 128 KiB waits for hours.
+    let throttle = Arc::new(Throttle::new(core::num::NonZeroU64::new(10)));
+    let serving = Serving { throttle, ..serving(scene.shelf(&["film"]), phase.subscribe()) };
+    let (recv, send) = tokio::io::split(there);
+    let server = tokio::spawn(serve(recv, send, serving));
+    let (reader, writer) = tokio::io::split(here);
+    let (mut reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));
+    let of = Content::Item(*blake3::hash(&noise(PIECE_BYTES)).as_bytes());
+    writer.control(&Request::Piece { number: 0, of, piece: 0, from: 0 }).await.unwrap();
+    writer.flush().await.unwrap();
+    let announced = reader.next().await.unwrap();
+    assert!(matches!(announced, Frame::Control(_)), "{announced:?}");
+    assert!(
+        matches!(reader.next().await.unwrap(), Frame::Content(_)),
+        "the first waits for nothing"
+    );
+    phase.send_replace(Phase::Closing);
+    let Frame::Control(body) = reader.next().await.unwrap() else { panic!("content first") };
+    assert_eq!(parse::<Answer<'_>>(body).unwrap(), Answer::Closing);
+    server.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_client_that_breaks_the_rules_is_let_go() {
     let scene = Scene::new();
     scene.file("film", &noise(4 * PIECE_BYTES));

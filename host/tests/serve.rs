@@ -1,0 +1,149 @@
+//! `ropewalk serve` as a process, and a client of it in this one.
+#![cfg(unix)]
+
+mod common;
+
+use common::{Node, Waiting, loopback, noise, signal, until};
+use core::time::Duration;
+use ropewalk::connection::{CloseReason, Connection};
+use ropewalk::content::catalog::Item;
+use ropewalk::endpoint::{Endpoint, EndpointConfig};
+use ropewalk::get::peer::{self, Asker, Event};
+use ropewalk::home::Home;
+use ropewalk::identity::Identity;
+use ropewalk::serve::CLOSING;
+use ropewalk::serve::protocol::{Content, SERVICE};
+use ropewalk::ticket::Ticket;
+use tokio::sync::mpsc;
+
+/// A client with a stream to one server.
+struct Client {
+    _home: tempfile::TempDir,
+    _endpoint: Endpoint,
+    connection: Connection,
+    asker: Asker,
+    told: mpsc::Receiver<((), Event)>,
+}
+
+impl Client {
+    async fn of(ticket: &str) -> Self {
+        let ticket: Ticket = ticket.parse().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let identity = Identity::load_or_create(&Home::at(home.path())).unwrap();
+        let config = EndpointConfig { only: vec![loopback()], ..EndpointConfig::new(identity) };
+        let endpoint = Endpoint::bind(config).await.unwrap();
+        let secret = Some((ticket.id, ticket.secret));
+        let connection = endpoint.connect(ticket.key, secret, &ticket.addresses).await.unwrap();
+        let (send, recv) = connection.open(SERVICE).await.unwrap();
+        let (tell, told) = mpsc::channel(64);
+        let asker = peer::open(recv, send, (), tell);
+        Self { _home: home, _endpoint: endpoint, connection, asker, told }
+    }
+
+    async fn next(&mut self) -> Event {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.told.recv());
+        next.await.expect("it says something").expect("it is there").1
+    }
+
+    async fn list(&mut self) -> Vec<Item> {
+        self.asker.list();
+        let mut items = Vec::new();
+        loop {
+            match self.next().await {
+                Event::Item(item) => items.push(item),
+                Event::ListEnd => return items,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The first piece of an item.
+    async fn piece(&mut self, item: &Item) -> Vec<u8> {
+        self.asker.piece(Content::Item(*item.root().as_bytes()), 0, 0).unwrap();
+        let mut content = Vec::new();
+        loop {
+            match self.next().await {
+                Event::Chunk { bytes, .. } => content.extend(bytes),
+                Event::Done(_) => return content,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn serving(node: &Node, arguments: &[&str]) -> Waiting {
+    node.wait_for_peers(&[&["serve"], arguments].concat())
+}
+
+#[tokio::test]
+async fn what_is_offered_is_listed_and_given_and_the_end_is_told() {
+    let node = Node::new();
+    let content = noise(700_000);
+    node.file("film", &content);
+    node.file("photos/a", b"a");
+    let waiting = serving(&node, &["film", "photos"]);
+    let offered = waiting.until("offered");
+    assert_eq!((&offered["name"], &offered["bytes"]), (&"film".into(), &700_000.into()));
+    assert_eq!(offered["root"], blake3::hash(&content).to_hex().as_str());
+    let mut client = Client::of(&waiting.ticket).await;
+    // One who asks for nothing hears of the end as well.
+    let idle = Client::of(&waiting.ticket).await;
+    let items = client.list().await;
+    assert_eq!(items.iter().map(Item::name).collect::<Vec<_>>(), ["film", "photos"]);
+    assert!(client.piece(&items[0]).await == content);
+    signal(&waiting.child, "INT");
+    assert!(matches!(client.next().await, Event::Closing));
+    for connection in [&client.connection, &idle.connection] {
+        let closed = connection.closed().await;
+        assert!(matches!(closed, CloseReason::Peer { code: CLOSING, .. }), "{closed:?}");
+    }
+    let (code, _, words) = waiting.ended();
+    assert_eq!(code, Some(130), "{words}");
+    assert!(words.contains("700 kB given"), "{words}");
+}
+
+#[test]
+fn a_ticket_stays_good_when_the_server_comes_back() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let port_of = |ticket: &str| ticket.parse::<Ticket>().unwrap().addresses[0].port();
+    let first = serving(&node, &["a", "--ticket-file", "t"]);
+    let (ticket, port) = (first.ticket.clone(), port_of(&first.ticket));
+    assert_eq!(node.read("t").unwrap(), format!("{ticket}\n").as_bytes());
+    first.interrupted();
+    let second = serving(&node, &["a"]);
+    assert_eq!(port_of(&second.ticket), port);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let items = runtime.block_on(async { Client::of(&ticket).await.list().await });
+    assert_eq!(items.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_offered_is_named() {
+    let node = Node::new();
+    node.file("a/same", b"1");
+    node.file("b/same", b"2");
+    let output = node.run(&["serve", "nothing"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(common::said(&output).contains("cannot offer nothing: "), "{}", common::said(&output));
+    let output = node.run(&["serve", "a/same", "b/same"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(common::said(&output).contains("cannot offer b/same: two items"));
+    let output = node.run(&["serve", "/dev/null"]);
+    assert!(common::said(&output).contains("neither a file nor a folder"));
+}
+
+#[test]
+fn ctrl_c_ends_hashing() {
+    let node = Node::new();
+    // Holes are read like anything else, and for minutes.
+    let file = std::fs::File::create(node.files.path().join("long")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let mut serving = node.command(&["serve", "long"]);
+    let mut serving = serving.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let trees = node.home.path().join("trees");
+    until("it begins to hash", || trees.read_dir().is_ok_and(|mut inside| inside.next().is_some()));
+    signal(&serving, "INT");
+    assert_eq!(serving.wait().unwrap().code(), Some(130));
+    assert_eq!(trees.read_dir().unwrap().count(), 0, "nothing half-done stays");
+}
