@@ -202,8 +202,8 @@ pub enum Line<'l> {
         /// Keys of the peers that it dials without a ticket of theirs.
         must_trust: &'l [String],
     },
-    /// Something is offered.
-    Offered {
+    /// A source or several offer this.
+    Listed {
         /// Its name.
         name: &'l str,
         /// `file` or `folder`.

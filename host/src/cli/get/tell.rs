@@ -242,7 +242,7 @@ fn lines_of(report: &Report, offers: &[(Item, Vec<Who>)]) {
         let sources: Vec<&str> = sources.iter().map(|who| &*who.name).collect();
         let root = item.root().to_hex();
         let name = item.name();
-        report.line(&Line::Offered { name, kind, bytes, root: &root, sources: &sources });
+        report.line(&Line::Listed { name, kind, bytes, root: &root, sources: &sources });
     }
 }
 
