@@ -102,11 +102,6 @@ impl Contacts {
         self.all.iter().any(|contact| contact.standing != Standing::Gone)
     }
 
-    /// Whether any can be asked now.
-    pub(super) fn any_up(&self) -> bool {
-        self.all.iter().any(Contact::is_up)
-    }
-
     /// It is not tried any more.
     pub(super) fn drop_for_good(&mut self, source: SourceId, why: &str) {
         let now = self.now();

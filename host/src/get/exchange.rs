@@ -13,7 +13,9 @@
 use super::peer::{Asker, Event};
 use super::works::Works;
 use crate::content::tree::GroupId;
-use crate::fetch::schedule::{Action, Part, Request, Schedule, SourceId, SourceReport, WorkId};
+use crate::fetch::schedule::{
+    Action, Part, Request, Schedule, SourceId, SourceReport, Standing, WorkId,
+};
 use crate::serve::protocol::{Content, Reason};
 use ropewalk_core::time::Instant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -119,6 +121,12 @@ impl Exchange {
     /// What is known of each source.
     pub fn sources(&self) -> impl Iterator<Item = SourceReport> {
         self.schedule.sources()
+    }
+
+    /// Whether any source answers, as far as one can tell.
+    #[must_use]
+    pub fn anybody_answers(&self) -> bool {
+        self.schedule.sources().any(|source| source.standing == Standing::Live)
     }
 
     /// When [`Exchange::handle_timeout`] is to be called.

@@ -176,6 +176,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often it is shown how things stand.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 
+/// That nobody answers is told when it has been so for this long: one may be back in a moment.
+const ALL_DOWN_TOLD: Duration = Duration::from_secs(1);
+
 struct Fetch {
     order: Order,
     contacts: Contacts,
@@ -429,6 +432,7 @@ impl Fetch {
         if now >= self.shown + SHOW_EVERY {
             self.shown = now;
             self.contacts.look_at_links();
+            self.look_who_answers();
             self.show();
         }
         if let Some(patience) = self.order.give_up_after
@@ -492,8 +496,16 @@ impl Fetch {
                 self.happened(Happened::Down { source: self.who(source), why, gone });
             }
         }
-        if !self.contacts.any_up() && self.down_since.is_none() {
-            self.down_since = Some(self.contacts.now());
+    }
+
+    /// Says so when nobody answers: all are gone, or fell silent, or cannot be reached.
+    fn look_who_answers(&mut self) {
+        let now = self.contacts.now();
+        if self.down_since.is_none()
+            && !self.exchange.anybody_answers()
+            && now >= self.heard + ALL_DOWN_TOLD
+        {
+            self.down_since = Some(self.heard);
             self.happened(Happened::AllDown);
         }
     }

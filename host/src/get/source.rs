@@ -158,7 +158,13 @@ impl Contact {
     pub(super) fn look(&mut self) -> (Vec<PathReport>, BTreeMap<String, u64>) {
         let paths = self.connection.as_ref().map(Connection::paths_now).unwrap_or_default();
         for path in &paths {
-            self.seen.insert(path.id, (path.link_name.clone(), path.data_received));
+            let now = (path.link_name.clone(), path.data_received);
+            // After a restart of the server paths count from zero.
+            if let Some((link, bytes)) = self.seen.insert(path.id, now)
+                && (bytes > path.data_received || link != path.link_name)
+            {
+                *self.carried.entry(link).or_default() += bytes;
+            }
         }
         (paths, self.links())
     }
@@ -240,6 +246,9 @@ pub(super) fn lost(error: &TransferError) -> Unreached {
                 why: "it serves nothing; start `ropewalk serve` there".into(),
                 for_good: true,
             }
+        }
+        TransferError::Lost(cause) if cause.kind() == io::ErrorKind::ConnectionReset => {
+            Unreached { why: "it was restarted".into(), for_good: false }
         }
         TransferError::Lost(cause) => Unreached { why: cause.to_string(), for_good: false },
         TransferError::Protocol(_) => Unreached { why: error.to_string(), for_good: true },

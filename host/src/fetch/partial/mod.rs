@@ -16,6 +16,7 @@
 //! Who opens it holds a lock; a second one is refused. It knows nothing of sources, and takes the caller's word
 //! that what is put was proved.
 
+mod flush;
 mod holes;
 mod journal;
 mod open;
@@ -28,6 +29,7 @@ use crate::transfer::partial::{give_name, set_attributes, sync_folder};
 use crate::transfer::protocol::Attributes;
 use cap_std::fs::Dir;
 use core::ops::Range;
+use flush::Flusher;
 use runs::Runs;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -109,6 +111,7 @@ pub struct Partial {
     content: Content,
     attributes: Attributes,
     had: Runs,
+    flusher: Flusher,
 }
 
 impl Partial {
@@ -134,6 +137,7 @@ impl Partial {
         // A hole at first, and no longer than it will be: a file of another content was here before, perhaps.
         file.set_len(content.length)?;
         let (name, had) = (name.to_owned(), Runs::default());
+        let flusher = Flusher::new(&file)?;
         Ok(Self {
             folder,
             name,
@@ -145,6 +149,7 @@ impl Partial {
             content,
             attributes,
             had,
+            flusher,
         })
     }
 
@@ -243,6 +248,7 @@ impl Partial {
         } else {
             self.file.seek(SeekFrom::Start(range.start))?;
             self.file.write_all(content)?;
+            self.flusher.wrote(content.len() as u64);
         }
         self.had.insert(piece);
         Ok(())
