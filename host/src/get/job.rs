@@ -21,6 +21,7 @@ use crate::transfer::partial::hash_file;
 use crate::transfer::safe_path::{Root, SafePath};
 use crate::transfer::store::reason as words_of;
 use crate::transfer::{FileReport, Outcome, shown};
+use cap_std::fs::Dir;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -99,6 +100,8 @@ pub struct Job<L> {
     /// What is said of a small file when it is durable.
     settling: HashMap<String, FileReport>,
     notices: Vec<Notice>,
+    /// The folder that was looked into last.
+    folder: Option<(Vec<String>, Dir)>,
     /// Files that nobody has who was asked, and what the last one said.
     hopeless: BTreeMap<u32, Reason>,
 }
@@ -132,6 +135,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
             staging,
             settling: HashMap::new(),
             notices: Vec::new(),
+            folder: None,
             hopeless: BTreeMap::new(),
         }
     }
@@ -275,9 +279,21 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         Ok(())
     }
 
+    /// The folder of a file. Those of one folder come one after another.
+    fn folder(&mut self, path: &SafePath) -> io::Result<&Dir> {
+        let same = |(names, _): &(Vec<String>, Dir)| path.folders().eq(names);
+        if !self.folder.as_ref().is_some_and(same) {
+            self.folder = None;
+            let names = path.folders().map(str::to_owned).collect();
+            self.folder = Some((names, self.root.parent(path)?));
+        }
+        let folder = self.folder.as_ref().map(|(_, folder)| folder);
+        folder.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// What is there under a file's name.
-    fn look(&self, wanted: &Wanted) -> io::Result<Standing> {
-        let folder = self.root.parent(&wanted.path)?;
+    fn look(&mut self, wanted: &Wanted) -> io::Result<Standing> {
+        let folder = self.folder(&wanted.path)?;
         let there = match folder.symlink_metadata(wanted.path.name()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
             there => there?,

@@ -102,6 +102,12 @@ pub(crate) fn give_name(
     if replace == Replace::Yes {
         return from.rename(temporary, folder, name);
     }
+    #[cfg(target_os = "linux")]
+    match rename_to_free((from, temporary), (folder, name)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        renamed => return renamed,
+    }
     // A rename would replace; a second name for the file does not.
     match from.hard_link(temporary, folder, name) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -118,6 +124,13 @@ pub(crate) fn give_name(
             Ok(())
         }
     }
+}
+
+/// In one step, where the file system can.
+#[cfg(target_os = "linux")]
+fn rename_to_free((from, temporary): (&Dir, &str), (folder, name): (&Dir, &str)) -> io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+    Ok(renameat_with(from, temporary, folder, name, RenameFlags::NOREPLACE)?)
 }
 
 impl Drop for Partial {
