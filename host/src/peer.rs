@@ -24,6 +24,8 @@ pub struct PeerAddress {
     pub places: Vec<Place>,
     /// The ticket that lets us in, if it does not know us.
     pub ticket: Option<(TicketId, Secret)>,
+    /// What its ticket is for, if that is one file or folder.
+    pub root: Option<blake3::Hash>,
 }
 
 /// Why PEER cannot be dialled.
@@ -76,11 +78,11 @@ impl PeerAddress {
         }
         if let Some((key, place)) = text.split_once('@') {
             let (key, place) = (key_text::parse(key)?, place.parse()?);
-            return Ok(Self { key, places: vec![place], ticket: None });
+            return Ok(Self { key, places: vec![place], ticket: None, root: None });
         }
         let peers = Peers::load(home)?;
         let peer = peers.find(text).ok_or_else(|| PeersError::UnknownName(text.into()))?;
-        Ok(Self { key: peer.key, places: peer.addresses.clone(), ticket: None })
+        Ok(Self { key: peer.key, places: peer.addresses.clone(), ticket: None, root: None })
     }
 
     /// The addresses to dial. A name that cannot be found is an error only if nothing else is left.
@@ -109,6 +111,7 @@ impl From<Ticket> for PeerAddress {
             key: ticket.key,
             places: ticket.addresses.into_iter().map(Place::from).collect(),
             ticket: Some((ticket.id, ticket.secret)),
+            root: ticket.root,
         }
     }
 }
@@ -133,7 +136,13 @@ mod tests {
 
     fn ticket() -> Ticket {
         let addresses = vec!["10.0.0.1:7".parse().unwrap()];
-        Ticket { key: PublicKey([1; 32]), id: [2; 8], secret: [3; 32], addresses }
+        Ticket {
+            key: PublicKey([1; 32]),
+            id: [2; 8],
+            secret: [3; 32],
+            addresses,
+            root: Some([4; 32].into()),
+        }
     }
 
     #[tokio::test]
@@ -143,6 +152,7 @@ mod tests {
         let text = ticket().to_string();
         let by_ticket = PeerAddress::parse(&text, &home).unwrap();
         assert_eq!(by_ticket.ticket, Some(([2; 8], [3; 32])));
+        assert_eq!(by_ticket.root, Some([4; 32].into()));
         assert_eq!(by_ticket.resolve().await.unwrap(), ["10.0.0.1:7".parse().unwrap()]);
 
         let file = folder.path().join("ticket");

@@ -92,7 +92,7 @@ impl Board {
             invitations: heapless::Vec::from_iter([(id, secret)]),
         };
         let (key, addresses) = (self.identity.public(), self.addresses());
-        Ok((settings, Ticket { key, id, secret, addresses }))
+        Ok((settings, Ticket { key, id, secret, addresses, root: None }))
     }
 
     /// Where it will be, as far as that is known now.

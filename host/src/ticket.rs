@@ -4,14 +4,14 @@
 //! The length in it tells a ticket that was cut short from one with a wrong character, so that the
 //! error says what to do.
 
-pub use ropewalk_core::application::ticket::{ADDRESSES_MAX, Secret};
+pub use ropewalk_core::application::ticket::{ADDRESSES_MAX, Secret, addresses_max};
 pub use ropewalk_core::wire::TicketId;
 
 use crate::base32;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
-use ropewalk_core::application::ticket::{FIXED_BYTES, PREFIX, TicketText, checksum};
+use ropewalk_core::application::ticket::{FIXED_BYTES, PREFIX, ROOT_BYTES, TicketText, checksum};
 use ropewalk_core::id::PublicKey;
 
 const CHECK_BYTES: usize = 4;
@@ -27,8 +27,10 @@ pub struct Ticket {
     pub id: TicketId,
     /// What the bearer must know.
     pub secret: Secret,
-    /// Where the node is.
+    /// Where the node is; its text names the first [`addresses_max`].
     pub addresses: Vec<SocketAddr>,
+    /// What it is for, if that is one file or folder: the hash of the file, or of the folder's manifest.
+    pub root: Option<blake3::Hash>,
 }
 
 /// Why a text is not a ticket.
@@ -76,17 +78,18 @@ pub fn looks_like_one(text: &str) -> bool {
 
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, id, secret, addresses } = self;
-        TicketText { key, id, secret, addresses }.fmt(f)
+        let Self { key, id, secret, addresses, root } = self;
+        let root = root.as_ref().map(blake3::Hash::as_bytes);
+        TicketText { key, id, secret, addresses, root }.fmt(f)
     }
 }
 
 /// The secret stays out of logs.
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, id, addresses, .. } = self;
+        let Self { key, id, addresses, root, .. } = self;
         let mut debug = f.debug_struct("Ticket");
-        debug.field("key", key).field("id", id).field("addresses", addresses);
+        debug.field("key", key).field("id", id).field("addresses", addresses).field("root", root);
         debug.finish_non_exhaustive()
     }
 }
@@ -132,9 +135,13 @@ fn parse_body(body: &[u8]) -> Option<Ticket> {
     let (key, rest) = fixed.split_first_chunk::<32>()?;
     let (id, secret) = rest.split_first_chunk::<8>()?;
     let (addresses, rest) = postcard::take_from_bytes::<Vec<SocketAddr>>(listed).ok()?;
-    let whole = rest.is_empty() && addresses.len() <= ADDRESSES_MAX;
+    let root = match rest {
+        [] => None,
+        root => Some(blake3::Hash::from(<[u8; ROOT_BYTES]>::try_from(root).ok()?)),
+    };
+    let fits = addresses.len() <= addresses_max(root.is_some());
     let secret = secret.try_into().ok()?;
-    whole.then_some(Ticket { key: PublicKey(*key), id: *id, secret, addresses })
+    fits.then_some(Ticket { key: PublicKey(*key), id: *id, secret, addresses, root })
 }
 
 #[cfg(test)]
@@ -151,6 +158,7 @@ mod tests {
                 "192.168.1.20:4433".parse().unwrap(),
                 "[2001:db8::7]:4433".parse().unwrap(),
             ],
+            root: None,
         }
     }
 
@@ -215,14 +223,52 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_eight_addresses_are_written() {
-        let many =
-            Ticket { addresses: vec!["[2001:db8::7]:4433".parse().unwrap(); 20], ..ticket() };
-        let read: Ticket = many.to_string().parse().unwrap();
-        assert_eq!(read.addresses.len(), ADDRESSES_MAX);
+    fn no_more_than_eight_addresses_are_written_and_one_less_with_a_root() {
+        let addresses = vec!["[2001:db8::7]:65535".parse().unwrap(); 20];
+        for (root, most) in [(None, 8), (Some([7; 32].into()), 7)] {
+            let many = Ticket { addresses: addresses.clone(), root, ..ticket() };
+            let read: Ticket = many.to_string().parse().unwrap();
+            assert_eq!((read.addresses.len(), read.root), (most, root));
+        }
+    }
+
+    #[test]
+    fn a_root_of_another_length_is_none() {
+        for extra in [1, 31, 33, 64] {
+            let text = Ticket { addresses: vec![], ..ticket() }.to_string();
+            let mut bytes = base32::decode(&text[PREFIX.len()..]).unwrap();
+            bytes.truncate(bytes.len() - CHECK_BYTES);
+            bytes.extend(core::iter::repeat_n(7, extra));
+            bytes[0] += extra as u8;
+            bytes.extend(checksum(&bytes));
+            let text = format!("{PREFIX}{}", base32::encode(&bytes));
+            assert_eq!(text.parse::<Ticket>(), Err(TicketError::Content), "{extra}");
+        }
+    }
+
+    prop_compose! {
+        fn any_ticket()(
+            key in any::<[u8; 32]>(),
+            id in any::<[u8; 8]>(),
+            secret in any::<[u8; 32]>(),
+            addresses in prop::collection::vec(any::<SocketAddr>(), 0..12),
+            root in any::<Option<[u8; 32]>>(),
+        ) -> Ticket {
+            // The text has no room for an IPv6 flow and scope.
+            let addresses = addresses.iter().map(|at| SocketAddr::new(at.ip(), at.port())).collect();
+            Ticket { key: PublicKey(key), id, secret, addresses, root: root.map(Into::into) }
+        }
     }
 
     proptest! {
+        #[test]
+        fn every_ticket_is_read_back_with_the_addresses_that_fit(ticket in any_ticket()) {
+            let read: Ticket = ticket.to_string().parse().unwrap();
+            let mut expected = ticket;
+            expected.addresses.truncate(addresses_max(expected.root.is_some()));
+            prop_assert_eq!(read, expected);
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "(rope1)?[a-z2-7ü ]{0,200}") {
             let _ = text.parse::<Ticket>();

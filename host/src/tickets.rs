@@ -11,9 +11,10 @@
 //! (the first bit); it is good as long as a file of its name stands in the folder, which goes with its use.
 
 use crate::base32;
+use crate::endpoint::Endpoint;
 use crate::home::{Home, HomeError};
 use crate::random;
-use crate::ticket::{Secret, TicketId};
+use crate::ticket::{Secret, Ticket, TicketId};
 use std::fs;
 use std::io;
 
@@ -60,6 +61,16 @@ impl Tickets {
             self.home.write(&once_file(&id), "")?;
         }
         Ok((id, secret))
+    }
+
+    /// A new ticket to `endpoint`, which is this node's.
+    ///
+    /// # Errors
+    /// As [`Self::issue`].
+    pub fn ticket_to(&self, endpoint: &Endpoint, good: Use) -> Result<Ticket, HomeError> {
+        let (id, secret) = self.issue(good)?;
+        let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
+        Ok(Ticket { key, id, secret, addresses, root: None })
     }
 
     /// The secret of the ticket `id`; `None` if it was never given out, revoked or used up.

@@ -82,6 +82,7 @@ async fn what_is_offered_is_listed_and_given_and_the_end_is_told() {
     node.file("film", &content);
     node.file("photos/a", b"a");
     let waiting = serving(&node, &["film", "photos"]);
+    assert_eq!(waiting.ticket.parse::<Ticket>().unwrap().root, None, "it is for two");
     let offered = waiting.until("offered");
     assert_eq!((&offered["name"], &offered["bytes"]), (&"film".into(), &700_000.into()));
     assert_eq!(offered["root"], blake3::hash(&content).to_hex().as_str());
@@ -112,6 +113,8 @@ fn a_ticket_stays_good_when_the_server_comes_back() {
     assert_eq!(node.read("t").unwrap(), format!("{ticket}\n").as_bytes());
     first.interrupted();
     let second = serving(&node, &["a"]);
+    let root = |ticket: &str| ticket.parse::<Ticket>().unwrap().root;
+    assert_eq!([root(&ticket), root(&second.ticket)], [Some(blake3::hash(b"a")); 2]);
     assert_eq!(port_of(&second.ticket), port);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let items = runtime.block_on(async { Client::of(&ticket).await.list().await });

@@ -174,7 +174,7 @@ impl<M: Storage + 'static> Node<M> {
             }
         }
         let key = &self.identity.public;
-        let ticket = TicketText { key, id, secret, addresses: &addresses };
+        let ticket = TicketText { key, id, secret, addresses: &addresses, root: None };
         #[cfg(feature = "defmt")]
         defmt::info!("ticket {}", defmt::Display2Format(&ticket));
         #[cfg(not(feature = "defmt"))]

@@ -19,7 +19,6 @@ use crate::peer::PeerAddress;
 use crate::peers::Peers;
 use crate::place::Place;
 use crate::serve;
-use crate::ticket::{ADDRESSES_MAX, Ticket};
 use crate::tickets::{Tickets, Use};
 use crate::transfer::TransferError;
 use core::net::SocketAddr;
@@ -300,10 +299,7 @@ pub fn hand_out_ticket(
     file: Option<&Path>,
     show: impl FnOnce(&str),
 ) -> Result<(), Failure> {
-    let (id, secret) = Tickets::new(home.clone()).issue(good)?;
-    let mut addresses = endpoint.addresses();
-    addresses.truncate(ADDRESSES_MAX);
-    let ticket = Ticket { key: endpoint.public_key(), id, secret, addresses }.to_string();
+    let ticket = Tickets::new(home.clone()).ticket_to(endpoint, good)?.to_string();
     keep_ticket(file, &ticket)?;
     show(&ticket);
     Ok(())

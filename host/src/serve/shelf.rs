@@ -92,6 +92,15 @@ impl Shelf {
         &self.catalog
     }
 
+    /// The root of what is offered, if that is one item: what a ticket to it names.
+    #[must_use]
+    pub fn only_root(&self) -> Option<blake3::Hash> {
+        match self.catalog.items() {
+            [item] => Some(item.root()),
+            _ => None,
+        }
+    }
+
     /// Opens what is asked for. Blocks; a file of a folder whose tree is gone from the disk is hashed anew.
     ///
     /// # Errors

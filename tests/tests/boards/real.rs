@@ -131,7 +131,8 @@ impl Desk {
         let (id, secret) = INVITATION;
         let at = |n: usize| SocketAddr::new([10, 0, n as u8, 2].into(), PORT);
         let addresses: Vec<_> = (0..self.cables.len()).map(at).collect();
-        TicketText { key: &key(1), id: &id, secret: &secret, addresses: &addresses }.to_string()
+        let (key, addresses) = (&key(1), &addresses);
+        TicketText { key, id: &id, secret: &secret, addresses, root: None }.to_string()
     }
 
     /// Waits until the board has sent so many more frames over the first cable.

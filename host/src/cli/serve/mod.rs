@@ -15,7 +15,8 @@ use crate::human;
 use crate::serve::protocol::SERVICE;
 use crate::serve::shelf::Shelf;
 use crate::serve::{CLOSING, Server};
-use crate::tickets::Use;
+use crate::ticket::Ticket;
+use crate::tickets::{Tickets, Use};
 use core::time::Duration;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -38,11 +39,11 @@ pub async fn serve(
     let filled = filling::fill(args.paths, &home, &report, &mut interrupt).await?;
     let admission = Admission::peers_and_tickets(home.clone());
     let endpoint = session::listen(&args.connect, &home, admission, SERVICES, &report).await?;
-    let file = args.ticket_file.as_deref();
-    session::hand_out_ticket(&home, &endpoint, Use::Lasting, file, |ticket| {
-        report.line(&Line::Ticket { ticket });
-        report.show(ticket);
-    })?;
+    let ticket = Tickets::new(home.clone()).ticket_to(&endpoint, Use::Lasting)?;
+    let ticket = Ticket { root: filled.shelf.only_root(), ..ticket }.to_string();
+    session::keep_ticket(args.ticket_file.as_deref(), &ticket)?;
+    report.line(&Line::Ticket { ticket: &ticket });
+    report.show(&ticket);
     filled.tell_left_out(&report);
     tell_offers(&filled.shelf, &report);
     report.say("serving; Ctrl-C ends it");

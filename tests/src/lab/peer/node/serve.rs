@@ -27,7 +27,7 @@ pub(super) async fn all() -> io::Result<()> {
     let endpoint = endpoint(&home, Mode::Bulk, Some(Arc::new(admit))).await?;
     let (id, secret) = Tickets::new(home).issue(Use::Lasting).map_err(io::Error::other)?;
     let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
-    let ticket = Ticket { key, id, secret, addresses }.to_string();
+    let ticket = Ticket { key, id, secret, addresses, root: None }.to_string();
     println!("{}", json!({ "event": "ticket", "ticket": ticket }));
     while let Some(connection) = endpoint.accept().await {
         tokio::spawn(each(connection, Instant::now()));
