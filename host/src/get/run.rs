@@ -111,6 +111,12 @@ pub enum GetError {
     /// It is not clear what is wanted, or that is not offered.
     #[error("{0}")]
     Open(Open, Vec<(Item, Vec<Who>)>),
+    /// Tickets are for different content, and it was not said which is wanted.
+    #[error(
+        "the tickets are not for the same thing; say which one you mean: --root HASH{}",
+        each_root(.0)
+    )]
+    TicketsDiffer(Vec<(blake3::Hash, Who)>),
     /// Every source is gone for good.
     #[error("no source is left")]
     NoSource,
@@ -247,6 +253,9 @@ impl Fetch {
     }
 
     async fn run(&mut self) -> Result<Summary, GetError> {
+        if self.order.wish.picks.is_empty() && self.order.wish.root.is_none() && !self.order.list {
+            self.order.wish.root = self.root_of_tickets()?;
+        }
         let chosen = self.choose().await?;
         for Chosen { item, picks } in chosen {
             self.status.item = Some(item.name().to_owned());
@@ -258,6 +267,20 @@ impl Fetch {
             }
         }
         Ok(self.summary)
+    }
+
+    /// A ticket for one thing says which.
+    fn root_of_tickets(&self) -> Result<Option<blake3::Hash>, GetError> {
+        let roots: Vec<_> = self
+            .contacts
+            .iter()
+            .filter_map(|(id, contact)| Some((contact.source.peer.root?.into(), self.who(id))))
+            .collect();
+        let first = roots.first().map(|(root, _)| *root);
+        match roots.iter().all(|(root, _)| Some(*root) == first) {
+            true => Ok(first),
+            false => Err(GetError::TicketsDiffer(roots)),
+        }
     }
 
     /// Waits until it is clear what is wanted.
@@ -623,6 +646,10 @@ impl Fetch {
             links,
         })
     }
+}
+
+fn each_root(roots: &[(blake3::Hash, Who)]) -> String {
+    roots.iter().map(|(root, who)| format!("\n  {root}  {}", who.name)).collect()
 }
 
 fn bytes_of(chosen: &Chosen) -> u64 {

@@ -136,7 +136,9 @@ fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
         GetError::Stopped => {
             Failure::new(Code::Interrupted, format!("interrupted{}", resumable(status)))
         }
-        GetError::Job(JobError::NoSuchPath { .. }) => Failure::usage(error),
+        GetError::Job(JobError::NoSuchPath { .. }) | GetError::TicketsDiffer(_) => {
+            Failure::usage(error)
+        }
         _ => Failure::new(Code::Failed, error),
     }
 }
