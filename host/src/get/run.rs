@@ -274,7 +274,7 @@ impl Fetch {
         let roots: Vec<_> = self
             .contacts
             .iter()
-            .filter_map(|(id, contact)| Some((contact.source.peer.root?.into(), self.who(id))))
+            .filter_map(|(id, contact)| Some((contact.source.peer.root?, self.who(id))))
             .collect();
         let first = roots.first().map(|(root, _)| *root);
         match roots.iter().all(|(root, _)| Some(*root) == first) {

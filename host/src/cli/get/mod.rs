@@ -70,7 +70,7 @@ pub async fn get(
     };
     let running = start(endpoint.clone(), order);
     let every = args.report.map(Duration::from_secs_f64);
-    let every = every.or(report.bars().is_none().then_some(REPORT_EVERY));
+    let every = every.or_else(|| report.bars().is_none().then_some(REPORT_EVERY));
     let teller = Teller::new(report.clone(), every);
     let (ended, status) = follow(running, &teller, &mut interrupt).await;
     if !args.list {
