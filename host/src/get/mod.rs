@@ -10,6 +10,7 @@
 //! | [`job`] | many files, each into its place |
 //! | [`choice`] | which of all that is offered is meant |
 //! | [`source`], [`retry`] | the way to a source, and when it is tried again |
+//! | [`order`], [`happened`] | what a fetch is told, and what it tells |
 //! | [`run`] | all of it, from beginning to end |
 //! | [`status`] | how it stands |
 
@@ -18,7 +19,9 @@ mod contacts;
 pub mod exchange;
 pub mod file;
 pub mod folder;
+pub mod happened;
 pub mod job;
+pub mod order;
 pub mod peer;
 pub mod plan;
 pub mod retry;

@@ -9,14 +9,16 @@
 //! What happens is told as it happens ([`Happened`]), how it stands whenever somebody looks ([`Status`]). What a person
 //! is shown of both is not for this file.
 
-use super::choice::{Chosen, Listing, Offered, Open, Wish, offered};
+use super::choice::{Chosen, Listing, Offered, Open, offered};
 use super::contacts::{Contacts, Tiding};
 use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
 use super::folder::{Folder, MANIFEST_BYTES_MAX};
-use super::job::{How, Job, JobError, Notice, Wanted};
+use super::happened::{GetError, Happened, Who};
+use super::job::{Job, JobError, Notice, Wanted};
+use super::order::{Control, Order};
 use super::peer::Event;
-use super::source::{Source, Standing};
+use super::source::Standing;
 use super::status::{Meter, SourceStatus, Status, rate};
 use crate::clock::Clock;
 use crate::content::catalog::{Item, ItemKind};
@@ -24,127 +26,14 @@ use crate::endpoint::Endpoint;
 use crate::fetch::partial::OpenError;
 use crate::fetch::schedule::{SourceId, Standing as Answers};
 use crate::fetch::staging::Staging;
-use crate::serve::protocol::{Content, Reason};
+use crate::serve::protocol::Content;
 use crate::serve::throttle::Throttle;
-use crate::transfer::safe_path::{Root, SafePath};
-use crate::transfer::{FileReport, Summary};
-use core::num::NonZeroU64;
+use crate::transfer::Summary;
+use crate::transfer::safe_path::SafePath;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-
-/// What is to be fetched, from whom, where to and how.
-pub struct Order {
-    /// Whom to ask.
-    pub sources: Vec<Source>,
-    /// What.
-    pub wish: Wish,
-    /// Only say what is offered.
-    pub list: bool,
-    /// Where it goes.
-    pub into: Arc<Root>,
-    /// What to do with what is there.
-    pub how: How,
-    /// Bytes a second, at most.
-    pub rate_max: Option<NonZeroU64>,
-    /// Give up when nothing has come for this long; never, if it is not said.
-    pub give_up_after: Option<Duration>,
-}
-
-/// A source, and what it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
-    /// Its number, in the order in which sources were named.
-    pub id: SourceId,
-    /// Its name.
-    pub name: Arc<str>,
-}
-
-/// What happens.
-#[derive(Debug)]
-pub enum Happened {
-    /// A source can be asked.
-    Up(Who),
-    /// A source cannot be asked; it is tried again unless it is gone.
-    Down {
-        /// Which.
-        source: Who,
-        /// Why.
-        why: String,
-        /// Whether it is not tried any more.
-        gone: bool,
-    },
-    /// A source pauses.
-    Paused(Who),
-    /// It goes on.
-    Resumed(Who),
-    /// What is offered, and by whom.
-    Offered(Vec<(Item, Vec<Who>)>),
-    /// This is fetched.
-    Began(Item),
-    /// A source gives the name of what is fetched to other content; it is not asked for it.
-    Differs {
-        /// Which.
-        source: Who,
-        /// The name.
-        name: String,
-        /// Its root there.
-        root: blake3::Hash,
-    },
-    /// No source can be asked. They are tried again.
-    AllDown,
-    /// Bytes come again, after this time.
-    Again(Duration),
-    /// A source sent what is wrong, and is not asked any more.
-    Lied(Who),
-    /// A source has not got a file, or not any more.
-    Refused(Who, Reason),
-    /// A file is done with.
-    Ended(FileReport),
-}
-
-/// Why a fetch ended before its end. What is there stays, and the same again goes on with it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GetError {
-    /// It is not clear what is wanted, or that is not offered.
-    #[error("{0}")]
-    Open(Open, Vec<(Item, Vec<Who>)>),
-    /// Tickets are for different content, and it was not said which is wanted.
-    #[error(
-        "the tickets are not for the same thing; say which one you mean: --root HASH{}",
-        each_root(.0)
-    )]
-    TicketsDiffer(Vec<(blake3::Hash, Who)>),
-    /// Every source is gone for good.
-    #[error("no source is left")]
-    NoSource,
-    /// Nothing came for as long as was allowed.
-    #[error("nothing came for {} s", .0.as_secs())]
-    GaveUp(Duration),
-    /// The list of a folder's files is longer than any.
-    #[error("the list of the files of {0} is too long: at most {MANIFEST_BYTES_MAX} bytes")]
-    ManifestTooLong(String),
-    /// Another one fetches it.
-    #[error(transparent)]
-    Busy(OpenError),
-    /// The disk, or the list of files.
-    #[error(transparent)]
-    Job(#[from] JobError),
-    /// Whoever drives it said so.
-    #[error("stopped")]
-    Stopped,
-}
-
-/// What can be said to a fetch while it runs.
-#[derive(Debug)]
-pub enum Control {
-    /// One more source, with the answer whether it is new.
-    Add(Source, tokio::sync::oneshot::Sender<bool>),
-    /// Enough.
-    Stop,
-}
 
 /// A fetch that runs.
 pub struct Running {
@@ -646,10 +535,6 @@ impl Fetch {
             links,
         })
     }
-}
-
-fn each_root(roots: &[(blake3::Hash, Who)]) -> String {
-    roots.iter().map(|(root, who)| format!("\n  {root}  {}", who.name)).collect()
 }
 
 fn bytes_of(chosen: &Chosen) -> u64 {

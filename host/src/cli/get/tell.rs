@@ -3,7 +3,7 @@
 use super::{lines, table};
 use crate::cli::report::{Line, Report};
 use crate::content::catalog::{Item, ItemKind};
-use crate::get::run::{Happened, Who};
+use crate::get::happened::{Happened, Who};
 use crate::get::status::Status;
 use crate::human;
 use crate::transfer::{FileReport, Outcome, Summary};

@@ -1,0 +1,36 @@
+//! What a fetch is told: what is wanted at its beginning, and what comes up while it runs.
+
+use super::choice::Wish;
+use super::job::How;
+use super::source::Source;
+use crate::transfer::safe_path::Root;
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::sync::Arc;
+
+/// What is to be fetched, from whom, where to and how.
+pub struct Order {
+    /// Whom to ask.
+    pub sources: Vec<Source>,
+    /// What.
+    pub wish: Wish,
+    /// Only say what is offered.
+    pub list: bool,
+    /// Where it goes.
+    pub into: Arc<Root>,
+    /// What to do with what is there.
+    pub how: How,
+    /// Bytes a second, at most.
+    pub rate_max: Option<NonZeroU64>,
+    /// Give up when nothing has come for this long; never, if it is not said.
+    pub give_up_after: Option<Duration>,
+}
+
+/// What can be said to a fetch while it runs.
+#[derive(Debug)]
+pub enum Control {
+    /// One more source, with the answer whether it is new.
+    Add(Source, tokio::sync::oneshot::Sender<bool>),
+    /// Enough.
+    Stop,
+}
