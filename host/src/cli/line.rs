@@ -230,7 +230,7 @@ pub enum Line<'l> {
     Source {
         /// What it is called.
         source: &'l str,
-        /// `up`, `down` (it is tried again), `paused`, `lacks`, `lied` or `gone` (it is not).
+        /// `up`, `down` (it is tried again), `paused`, `lacks`, `differs`, `lied` or `gone` (it is not).
         state: &'static str,
         /// Why.
         #[serde(skip_serializing_if = "Option::is_none")]

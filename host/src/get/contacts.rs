@@ -97,9 +97,13 @@ impl Contacts {
         self.all.get_mut(source.0 as usize)
     }
 
-    /// Whether any may still be of use.
-    pub(super) fn any_left(&self) -> bool {
-        self.all.iter().any(|contact| contact.standing != Standing::Gone)
+    /// A source that is up is dropped and dialled anew.
+    pub(super) fn try_again(&mut self, source: SourceId, now: Duration) {
+        if let Some(contact) = self.get_mut(source) {
+            let why = "it is asked again".into();
+            contact.go_down(Unreached { why, for_good: false }, now, 0);
+            contact.retry.hurry(now);
+        }
     }
 
     /// It is not tried any more.

@@ -51,6 +51,13 @@ pub enum Happened {
         /// Its root there.
         root: blake3::Hash,
     },
+    /// A source states another length for the same root; it is not asked while others are there.
+    OtherLength {
+        /// Which.
+        source: Who,
+        /// The length that it states.
+        length: u64,
+    },
     /// No source can be asked. They are tried again.
     AllDown,
     /// Bytes come again, after this time.

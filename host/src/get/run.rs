@@ -18,7 +18,7 @@ use super::happened::{GetError, Happened, Who};
 use super::job::{Job, JobError, Notice, Wanted};
 use super::order::{Control, Order};
 use super::peer::Event;
-use super::source::Standing;
+use super::source::{Contact, Standing};
 use super::status::{Meter, SourceStatus, Status, rate};
 use crate::clock::Clock;
 use crate::content::catalog::{Item, ItemKind};
@@ -89,8 +89,10 @@ struct Fetch {
     summary: Summary,
     shown: Duration,
     began: Duration,
-    /// Of what is fetched now.
-    root: Option<blake3::Hash>,
+    /// What is fetched now.
+    item: Option<Item>,
+    /// Sources that state another length for it.
+    set_aside: BTreeSet<SourceId>,
     meters: BTreeMap<Option<SourceId>, Meter>,
     liars: BTreeSet<SourceId>,
     /// Who has refused, and for which reason, as far as it was told.
@@ -131,7 +133,8 @@ impl Fetch {
             summary: Summary::default(),
             shown: Duration::ZERO,
             began: now,
-            root: None,
+            item: None,
+            set_aside: BTreeSet::new(),
             meters: BTreeMap::new(),
             liars: BTreeSet::new(),
             refusers: BTreeSet::new(),
@@ -145,17 +148,66 @@ impl Fetch {
         if self.order.wish.picks.is_empty() && self.order.wish.root.is_none() && !self.order.list {
             self.order.wish.root = self.root_of_tickets()?;
         }
-        let chosen = self.choose().await?;
+        loop {
+            let chosen = self.choose().await?;
+            match self.fetch(chosen).await {
+                Err(GetError::NoSource) if self.recall_set_aside() => {}
+                ended => return ended.map(|()| self.summary),
+            }
+        }
+    }
+
+    async fn fetch(&mut self, chosen: Vec<Chosen>) -> Result<(), GetError> {
         for Chosen { item, picks } in chosen {
-            self.status.item = Some(item.name().to_owned());
-            self.root = Some(item.root());
             self.happened(Happened::Began(item.clone()));
+            self.status.item = Some(item.name().to_owned());
+            self.item = Some(item.clone());
+            let sources: Vec<_> = self.listings.keys().copied().collect();
+            for source in sources {
+                self.compare_listing(source);
+            }
             match item.kind() {
                 ItemKind::File(_) => self.file(&item).await?,
                 ItemKind::Folder(_) => self.folder(&item, picks).await?,
             }
         }
-        Ok(self.summary)
+        Ok(())
+    }
+
+    /// Looks whether what a source offers is what is fetched. One that states another length for the same root is
+    /// not asked: one of both lies, and nothing that this one says could be proved.
+    fn compare_listing(&mut self, source: SourceId) {
+        let (Some(item), Some(listing)) = (&self.item, self.listings.get(&source)) else { return };
+        let same_root = listing.items.iter().find(|other| other.root() == item.root());
+        let same_name = listing.items.iter().find(|other| other.name() == item.name());
+        match (same_root, same_name) {
+            (Some(other), _) if other.pieces() != item.pieces() => {
+                if self.set_aside.insert(source) {
+                    self.exchange.lose(source);
+                    let length = other.pieces().length();
+                    self.happened(Happened::OtherLength { source: self.who(source), length });
+                }
+            }
+            (None, Some(other)) => {
+                let (name, root) = (other.name().to_owned(), other.root());
+                self.happened(Happened::Differs { source: self.who(source), name, root });
+            }
+            _ => {}
+        }
+    }
+
+    /// Those who stated the length that was believed turned out to be liars: the others are asked now, if there are any.
+    fn recall_set_aside(&mut self) -> bool {
+        let now = self.contacts.now();
+        for source in core::mem::take(&mut self.listings).into_keys() {
+            if self.set_aside.contains(&source) {
+                self.contacts.try_again(source, now);
+            }
+        }
+        self.exchange = Exchange::default();
+        (self.item, self.first_list) = (None, None);
+        (self.status.had, self.status.found) = (0, 0);
+        !core::mem::take(&mut self.set_aside).is_empty()
     }
 
     /// A ticket for one thing says which.
@@ -352,7 +404,10 @@ impl Fetch {
         {
             return Err(GetError::GaveUp(patience));
         }
-        if !self.contacts.any_left() {
+        let is_of_use = |(id, contact): (SourceId, &Contact)| {
+            contact.standing != Standing::Gone && !self.set_aside.contains(&id)
+        };
+        if !self.contacts.iter().any(is_of_use) {
             return Err(GetError::NoSource);
         }
         let due = self.exchange.poll_timeout();
@@ -375,7 +430,9 @@ impl Fetch {
                 self.listings.remove(&source);
                 self.told_down.remove(&source);
                 asker.list();
-                self.exchange.add(source, asker, now);
+                if !self.set_aside.contains(&source) {
+                    self.exchange.add(source, asker, now);
+                }
                 self.happened(Happened::Up(self.who(source)));
                 None
             }
@@ -439,16 +496,8 @@ impl Fetch {
             Event::ListEnd => {
                 self.heard = self.contacts.now();
                 self.first_list.get_or_insert(self.heard);
-                let listing = self.listings.entry(source).or_default();
-                listing.is_whole = true;
-                let name = self.status.item.as_deref();
-                let other = listing
-                    .items
-                    .iter()
-                    .find(|item| Some(item.name()) == name && Some(item.root()) != self.root);
-                if let Some((name, root)) = other.map(|it| (it.name().to_owned(), it.root())) {
-                    self.happened(Happened::Differs { source: self.who(source), name, root });
-                }
+                self.listings.entry(source).or_default().is_whole = true;
+                self.compare_listing(source);
             }
             Event::Paused => self.happened(Happened::Paused(self.who(source))),
             Event::Resumed => self.happened(Happened::Resumed(self.who(source))),

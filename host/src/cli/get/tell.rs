@@ -65,6 +65,13 @@ impl Teller {
                 ));
                 report.line(&Line::Differs { source, name, root: &root });
             }
+            Happened::OtherLength { source: Who { name, .. }, length } => {
+                let why = format!("it says that the same content has {length} bytes");
+                report.say(&format!(
+                    "{name}: {why}; one of the sources lies, so the others come first"
+                ));
+                report.line(&Line::Source { source: name, state: "differs", why: Some(&why) });
+            }
             Happened::AllDown => {
                 report.say("no source can be reached; trying again until one is back (Ctrl-C ends it, and what is there is kept)");
                 report.line(&Line::AllDown);
