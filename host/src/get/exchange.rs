@@ -12,11 +12,13 @@
 
 use super::peer::{Asker, Event};
 use super::works::Works;
+use crate::content::piece::PIECE_BYTES;
 use crate::content::tree::GroupId;
 use crate::fetch::schedule::{
     Action, Part, Request, Schedule, SourceId, SourceReport, Standing, WorkId,
 };
 use crate::serve::protocol::{Content, Reason};
+use crate::transfer::protocol::CHUNK_BYTES_MAX;
 use ropewalk_core::time::Instant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -69,7 +71,8 @@ struct Link {
 }
 
 /// How many rooms of a piece are kept for the next one.
-const SPARE_MAX: usize = 16;
+const SPARE_MAX: usize = 4;
+const ROOM_BYTES: usize = PIECE_BYTES as usize;
 
 impl Default for Exchange {
     fn default() -> Self {
@@ -175,7 +178,7 @@ impl Exchange {
 
     /// Room of a work that is done with.
     pub fn reuse(&mut self, mut room: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX {
+        if self.spare.len() < SPARE_MAX && room.capacity() >= ROOM_BYTES {
             room.clear();
             self.spare.push(room);
         }
@@ -214,11 +217,12 @@ impl Exchange {
                 }
             }
             Action::Ask(request) => {
-                let kept = self.bytes.entry((source, request.work.id));
-                let kept = kept.or_insert_with(|| self.spare.pop().unwrap_or_default());
-                kept.truncate(request.from as usize);
-                debug_assert_eq!(kept.len(), request.from as usize, "what came before is here");
-                kept.reserve_exact((request.work.bytes - request.from) as usize);
+                let kept = self.bytes.get_mut(&(source, request.work.id));
+                let kept_bytes = kept.map_or(0, |kept| {
+                    kept.truncate(request.from as usize);
+                    kept.len()
+                });
+                debug_assert_eq!(kept_bytes, request.from as usize, "what came before is here");
                 link.backlog.push_back(request);
             }
         }
@@ -246,7 +250,13 @@ impl Exchange {
         // What was cancelled may come all the same.
         let link = self.sources.get(&source);
         let Some(work) = link.and_then(|link| link.out.get(&number)).copied() else { return };
-        self.bytes.entry((source, work)).or_default().extend_from_slice(bytes);
+        // Room is taken when the first bytes come: what waits for its turn at the source needs none.
+        let spare = &mut self.spare;
+        let room = self.bytes.entry((source, work)).or_insert_with(|| match bytes.len() {
+            CHUNK_BYTES_MAX.. => spare.pop().unwrap_or_else(|| Vec::with_capacity(ROOM_BYTES)),
+            short => Vec::with_capacity(short),
+        });
+        room.extend_from_slice(bytes);
         self.schedule.handle_bytes(source, work, bytes.len() as u32, now);
     }
 

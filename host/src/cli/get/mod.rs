@@ -29,7 +29,7 @@ use std::sync::Arc;
 use tell::Teller;
 
 /// Memory for what is under way from all sources together.
-const WINDOWS: u64 = 32 << 20;
+const WINDOWS: u64 = 20 << 20;
 /// Of one source, at most and at least.
 const WINDOW_MAX: u64 = 16 << 20;
 const WINDOW_MIN: u64 = 2 << 20;
