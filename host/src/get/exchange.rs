@@ -143,10 +143,10 @@ impl Exchange {
         self.schedule.handle_timeout(now);
     }
 
-    /// Whether any source that is known may have the file.
+    /// Whether any source that is known may have the work.
     #[must_use]
-    pub fn anybody_may_have(&self, file: u32) -> bool {
-        self.schedule.may_have(file)
+    pub fn anybody_may_have(&self, work: WorkId) -> bool {
+        self.schedule.may_come(work)
     }
 
     /// Takes what a source tells. What it offers is for whoever chooses.

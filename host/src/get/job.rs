@@ -103,7 +103,7 @@ pub struct Job<L> {
     /// The folder that was looked into last.
     folder: Option<(Vec<String>, Dir)>,
     /// Files that nobody has who was asked, and what the last one said.
-    hopeless: BTreeMap<u32, Reason>,
+    hopeless: BTreeMap<WorkId, Reason>,
 }
 
 enum File {
@@ -202,7 +202,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
             Came::Refused { source, work, reason, elsewhere } => {
                 self.notices.push(Notice::Refused(source, reason));
                 if !elsewhere && hope {
-                    self.hopeless.insert(work.file, reason);
+                    self.hopeless.insert(work, reason);
                 } else if !elsewhere {
                     self.give_up(work.file, reason, exchange);
                 }
@@ -213,9 +213,9 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
 
     /// Gives up what nobody who was asked has: nobody else will come.
     pub fn give_up_hopeless(&mut self, exchange: &mut Exchange) {
-        for (number, reason) in core::mem::take(&mut self.hopeless) {
-            if !exchange.anybody_may_have(number) {
-                self.give_up(number, reason, exchange);
+        for (work, reason) in core::mem::take(&mut self.hopeless) {
+            if !exchange.anybody_may_have(work) {
+                self.give_up(work.file, reason, exchange);
             }
         }
     }

@@ -90,6 +90,44 @@ fn each_file_of_a_folder_is_proven_by_its_sidecar() {
 }
 
 #[test]
+fn any_file_of_a_folder_is_found_by_its_place() {
+    let (folder, trees) = fixture();
+    let top = folder.path().join("many");
+    fs::create_dir(&top).unwrap();
+    for nth in 0..700 {
+        let content = if nth % 300 == 150 { pattern(MIB + nth) } else { vec![nth as u8; nth] };
+        fs::write(top.join(format!("{nth:03}")), content).unwrap();
+    }
+    let sidecar = opened(&written(&top, &trees)).unwrap();
+    assert!(sidecar.marks.len() > 2);
+    let manifest = sidecar.manifest_section().unwrap();
+    let mut files = 0;
+    let mut steps = sidecar.steps().unwrap();
+    while let Some(step) = steps.next_placed() {
+        let (place, step, tree) = step.unwrap();
+        let Step::File(entry) = step else { continue };
+        let found = sidecar.file_at(place, entry.root).unwrap();
+        assert_eq!(found, Some((entry.clone(), tree)));
+        assert_eq!(sidecar.file_at(place + 1, entry.root).unwrap(), None);
+        assert_eq!(sidecar.file_at(place, blake3::hash(b"another")).unwrap(), None);
+        if tree_bytes(&entry) > 0 {
+            let content = fs::read(top.join(entry.path.to_string())).unwrap();
+            prove_all(&sidecar, tree, entry.root, &content).unwrap();
+        }
+        files += 1;
+    }
+    assert_eq!(files, 700);
+    for place in [0, 3, manifest.end() - manifest.at(), u64::MAX] {
+        assert_eq!(sidecar.file_at(place, blake3::hash(b"")).unwrap(), None);
+    }
+    let mut whole = vec![0; (manifest.end() - manifest.at()) as usize];
+    sidecar.read_manifest(0, &mut whole).unwrap();
+    assert_eq!(blake3::hash(&whole), sidecar.item().root());
+    assert!(sidecar.read_manifest(1, &mut whole).is_err());
+    assert!(sidecar.read_manifest(u64::MAX, &mut whole).is_err());
+}
+
+#[test]
 fn a_file_that_changed_since_has_no_sidecar() {
     let (folder, trees) = fixture();
     let offer = Offer::make(&folder.path().join("top"), &trees, &|_| true).unwrap();
@@ -103,6 +141,64 @@ fn what_is_no_sidecar_is_said() {
     let whole = b"ropewalk sidecar 2\nand so on and so on";
     assert!(matches!(opened(whole), Err(SidecarError::NotOne)));
     assert!(opened(b"").is_err());
+}
+
+#[test]
+fn its_place_is_beside_what_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("top");
+    fs::create_dir(&top).unwrap();
+    let place = folder.path().join("top.ropewalk");
+    assert_eq!(place_of(&top).unwrap(), place);
+    assert_eq!(place_of(&folder.path().join("top/")).unwrap(), place);
+    let full = place_of(&top.join("..").join("top").join(".")).unwrap();
+    assert_eq!(full.file_name(), place.file_name());
+    assert_eq!(
+        place_of(&top.join("..")).unwrap().parent(),
+        folder.path().canonicalize().unwrap().parent()
+    );
+    assert_eq!(place_of(Path::new("film.mkv")).unwrap(), Path::new("film.mkv.ropewalk"));
+}
+
+#[test]
+fn a_saved_one_replaces_sidecars_alone() {
+    let (folder, trees) = fixture();
+    let offer = Offer::make(&folder.path().join("top/a"), &trees, &|_| true).unwrap();
+    let place = place_of(offer.path()).unwrap();
+    let length = save(&offer, &trees, &place, &|_| true).unwrap();
+    assert_eq!(length, fs::metadata(&place).unwrap().len());
+    assert_eq!(Sidecar::open(File::open(&place).unwrap()).unwrap().item(), offer.item());
+    // One of whatever version, and one that is damaged, is replaced.
+    fs::write(&place, "ropewalk sidecar 9\n").unwrap();
+    save(&offer, &trees, &place, &|_| true).unwrap();
+    assert_eq!(fs::metadata(&place).unwrap().len(), length);
+    // The file itself, a folder, and what a link leads to are not.
+    fs::write(folder.path().join("link-target"), "ropewalk sidecar 1\n").unwrap();
+    let link = folder.path().join("link");
+    let mut others = vec![folder.path().join("top/a"), folder.path().join("top")];
+    if cfg!(unix) {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("link-target"), &link).unwrap();
+        others.push(link);
+    }
+    for other in others {
+        let error = save(&offer, &trees, &other, &|_| true).unwrap_err();
+        assert!(matches!(error, SidecarError::PlaceTaken), "{}: {error}", other.display());
+    }
+    assert_eq!(fs::read(folder.path().join("top/a")).unwrap(), pattern(2 * MIB + 3));
+}
+
+#[test]
+fn one_that_is_stopped_leaves_nothing() {
+    let (folder, trees) = fixture();
+    let offer = Offer::make(&folder.path().join("top"), &trees, &|_| true).unwrap();
+    let place = place_of(offer.path()).unwrap();
+    let error = save(&offer, &trees, &place, &|_| false).unwrap_err();
+    assert!(matches!(error, SidecarError::Offer(OfferError::Stopped)), "{error}");
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["top", "trees"]);
 }
 
 proptest! {
