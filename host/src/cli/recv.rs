@@ -243,6 +243,7 @@ impl Inbox {
             overwrite: self.overwrite,
             since,
             observer: progress.clone(),
+            sender: connection.peer().0,
         };
         let summary = progress.while_drawing(receive(recv, send, how)).await?;
         Ok(Code::of(&summary))

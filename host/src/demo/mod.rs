@@ -164,8 +164,13 @@ impl Demo {
         let (_, send_half, recv_half) =
             stream.ok_or_else(|| TransferError::Lost(io::ErrorKind::NotConnected.into()))?;
         let target = Arc::new(Target::Pipe(Mutex::new(Some(Box::new(io::sink())))));
-        let how =
-            Receiving { target, overwrite: false, since: self.accepted_at, observer: arrivals };
+        let how = Receiving {
+            target,
+            overwrite: false,
+            since: self.accepted_at,
+            observer: arrivals,
+            sender: [0; 32],
+        };
         receive(recv_half, send_half, how).await
     }
 

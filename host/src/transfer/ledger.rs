@@ -22,6 +22,8 @@ pub(super) enum Word {
     Go,
     /// It has given its verdict.
     Settled,
+    /// It has so many bytes from an earlier time, with this hash.
+    Resume(u64, [u8; 32]),
 }
 
 #[derive(Debug, Default)]

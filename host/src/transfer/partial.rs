@@ -3,7 +3,7 @@
 //!
 //! Dropped without [`Partial::keep`] or [`Partial::publish`], it removes itself.
 
-use super::protocol::{Attributes, Modified};
+use super::protocol::{Attributes, CHUNK_BYTES_MAX, Modified};
 use super::safe_path::NAME_BYTES_MAX;
 use crate::random;
 use cap_std::fs::{Dir, File, OpenOptions};
@@ -20,6 +20,10 @@ pub(super) struct Partial {
     file: File,
     hasher: blake3::Hasher,
     bytes: u64,
+    /// How far the file reaches that an earlier one left.
+    length: u64,
+    /// How much of it was hashed, and into what.
+    kept: Option<(u64, blake3::Hasher)>,
     settled: bool,
 }
 
@@ -33,21 +37,65 @@ pub enum Replace {
 }
 
 impl Partial {
-    /// An empty one, to be called `name` in `folder` later. Others may not read it before, unless
-    /// the sender said nothing of permissions; then it has the usual ones.
-    pub(super) fn create(folder: Dir, name: &str, attributes: Attributes) -> io::Result<Self> {
-        let temporary = temporary_name(name, random::u32());
+    /// One to be called `name` in `folder` later. Others may not read it before, unless
+    /// the sender said nothing of permissions; then it has the usual ones. With a `mark`, what an earlier one of the same
+    /// mark left is in it ([`Partial::kept`]); else it is empty.
+    pub(super) fn create(
+        folder: Dir,
+        name: &str,
+        attributes: Attributes,
+        mark: Option<u32>,
+    ) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.read(true).write(true);
         #[cfg(unix)]
         if attributes.mode.is_some() {
             cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
         }
         #[cfg(not(unix))]
         let _ = attributes;
-        let file = folder.open_with(&temporary, &options)?;
-        let hasher = blake3::Hasher::new();
-        Ok(Self { folder, name: name.into(), temporary, file, hasher, bytes: 0, settled: false })
+        let marked = mark.and_then(|mark| {
+            let temporary = temporary_name(name, mark);
+            let file = open_marked(&folder, &temporary, &mut options.clone())?;
+            Some((temporary, file))
+        });
+        let (temporary, file) = match marked {
+            Some(marked) => marked,
+            None => {
+                let temporary = temporary_name(name, random::u32());
+                let file = folder.open_with(&temporary, options.create_new(true))?;
+                (temporary, file)
+            }
+        };
+        let length = file.metadata()?.len();
+        let (name, hasher) = (name.into(), blake3::Hasher::new());
+        let (kept, settled) = (None, false);
+        Ok(Self { folder, name, temporary, file, hasher, bytes: 0, length, kept, settled })
+    }
+
+    /// How much is here from an earlier time, and its hash, if it is worth asking about. `size`: how long it will be.
+    pub(super) fn kept(&mut self, size: Option<u64>) -> io::Result<Option<(u64, [u8; 32])>> {
+        if self.length < KEPT_BYTES_MIN || size.is_none_or(|size| self.length > size) {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let bytes = io::copy(&mut self.file, &mut hasher)?;
+        self.file.rewind()?;
+        let hash = *hasher.finalize().as_bytes();
+        self.kept = Some((bytes, hasher));
+        Ok(Some((bytes, hash)))
+    }
+
+    /// What comes begins at this byte: behind what is kept, or at the beginning.
+    pub(super) fn go_on_from(&mut self, from: u64) -> io::Result<()> {
+        match self.kept.take() {
+            Some((bytes, hasher)) if bytes == from => {
+                (self.bytes, self.hasher) = (bytes, hasher);
+                self.file.seek(io::SeekFrom::Start(from)).map(|_| ())
+            }
+            _ if from == 0 => self.restart(),
+            _ => Err(io::Error::other("the sender goes on where nothing is")),
+        }
     }
 
     /// How many bytes it has.
@@ -56,15 +104,43 @@ impl Partial {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let new = self.without_kept(bytes)?;
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes)
+        self.file.write_all(new)
+    }
+
+    /// What of `bytes` is not here from an earlier time. What is kept must stay as it was hashed, since the sender may
+    /// go on behind it: the same is not written again, and after anything else nothing counts as kept.
+    fn without_kept<'b>(&mut self, bytes: &'b [u8]) -> io::Result<&'b [u8]> {
+        let Some((kept, _)) = &self.kept else { return Ok(bytes) };
+        let there = kept.saturating_sub(self.bytes).min(bytes.len() as u64) as usize;
+        let (old, new) = bytes.split_at(there);
+        let mut room = vec![0; there];
+        self.file.read_exact(&mut room)?;
+        if room == old {
+            return Ok(new);
+        }
+        self.kept = None;
+        self.file.seek(io::SeekFrom::Start(self.bytes))?;
+        Ok(bytes)
+    }
+
+    /// Zeros make a hole, but for where something else may be.
+    pub(super) fn write_zeros(&mut self, bytes: usize) -> io::Result<()> {
+        let zeros = ZEROS.get(..bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        if self.bytes < self.length {
+            return self.write(zeros);
+        }
+        self.hasher.update(zeros);
+        self.bytes += bytes as u64;
+        self.file.seek(io::SeekFrom::Start(self.bytes)).map(|_| ())
     }
 
     /// Empties it.
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.hasher.reset();
-        self.bytes = 0;
+        (self.bytes, self.length, self.kept) = (0, 0, None);
         self.file.set_len(0)?;
         self.file.rewind()
     }
@@ -77,11 +153,14 @@ impl Partial {
     /// Leaves it under its temporary name, which is returned.
     pub(super) fn keep(mut self) -> String {
         self.settled = true;
+        // What ends in a hole has its length all the same.
+        let _ = self.file.set_len(self.bytes.max(self.length));
         self.temporary.clone()
     }
 
     /// Gives it its attributes and its name, durably. `AlreadyExists` if something has the name and is not to be replaced.
     pub(super) fn publish(mut self, attributes: Attributes, replace: Replace) -> io::Result<()> {
+        self.file.set_len(self.bytes)?;
         let file = self.file.try_clone()?.into_std();
         set_attributes(&file, attributes)?;
         file.sync_all()?;
@@ -90,6 +169,35 @@ impl Partial {
         self.settled = true;
         sync_folder(&self.folder)
     }
+}
+
+/// Less is fetched again before the sender hears of it.
+const KEPT_BYTES_MIN: u64 = 256 << 10;
+/// Most zeros at once.
+static ZEROS: [u8; CHUNK_BYTES_MAX] = [0; CHUNK_BYTES_MAX];
+
+/// The file of this temporary name, made if it is not there, unless another one writes to it.
+fn open_marked(folder: &Dir, temporary: &str, options: &mut OpenOptions) -> Option<File> {
+    let is_plain = match folder.symlink_metadata(temporary) {
+        Ok(there) => there.is_file(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    let file = is_plain.then(|| folder.open_with(temporary, options.create(true)).ok())??;
+    file.try_clone().ok()?.into_std().try_lock().ok()?;
+    // It may have got its own name between the opening and the locking.
+    same_file(&folder.symlink_metadata(temporary).ok()?, &file.metadata().ok()?).then_some(file)
+}
+
+#[cfg(unix)]
+fn same_file(one: &cap_std::fs::Metadata, other: &cap_std::fs::Metadata) -> bool {
+    use cap_std::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Elsewhere a file that is open keeps its name for longer than it takes to lock it.
+#[cfg(not(unix))]
+fn same_file(_one: &cap_std::fs::Metadata, _other: &cap_std::fs::Metadata) -> bool {
+    true
 }
 
 /// Moves a file from its temporary name to its own, both in folders of one file system. `AlreadyExists`
@@ -240,7 +348,7 @@ mod tests {
     #[test]
     fn it_is_never_seen_under_its_name_before_it_is_published() {
         let (at, dir) = folder();
-        let mut partial = Partial::create(dir, "file", Attributes::default()).unwrap();
+        let mut partial = Partial::create(dir, "file", Attributes::default(), None).unwrap();
         partial.write(b"wrong").unwrap();
         partial.restart().unwrap();
         partial.write(b"con").unwrap();
@@ -257,8 +365,9 @@ mod tests {
     fn what_is_there_is_replaced_only_on_purpose() {
         let (at, dir) = folder();
         std::fs::write(at.path().join("file"), "old").unwrap();
-        let make =
-            || Partial::create(dir.try_clone().unwrap(), "file", Attributes::default()).unwrap();
+        let make = || {
+            Partial::create(dir.try_clone().unwrap(), "file", Attributes::default(), None).unwrap()
+        };
         let error = make().publish(Attributes::default(), Replace::No).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(at.path().join("file")).unwrap(), b"old");
@@ -270,9 +379,11 @@ mod tests {
     #[test]
     fn dropped_it_goes_and_kept_it_stays() {
         let (at, dir) = folder();
-        drop(Partial::create(dir.try_clone().unwrap(), "file", Attributes::default()).unwrap());
+        drop(
+            Partial::create(dir.try_clone().unwrap(), "file", Attributes::default(), None).unwrap(),
+        );
         assert!(names(&at).is_empty());
-        let kept = Partial::create(dir, "file", Attributes::default()).unwrap().keep();
+        let kept = Partial::create(dir, "file", Attributes::default(), None).unwrap().keep();
         assert_eq!(names(&at), [kept]);
     }
 
@@ -283,7 +394,10 @@ mod tests {
         let (at, dir) = folder();
         let modified = Some(Modified { seconds: -5, nanoseconds: 250_000_000 });
         let attributes = Attributes { mode: Some(0o6751), modified };
-        Partial::create(dir, "file", attributes).unwrap().publish(attributes, Replace::No).unwrap();
+        Partial::create(dir, "file", attributes, None)
+            .unwrap()
+            .publish(attributes, Replace::No)
+            .unwrap();
         let metadata = std::fs::metadata(at.path().join("file")).unwrap();
         assert_eq!((metadata.mode() & 0o7777, metadata.mtime()), (0o751, -5));
     }

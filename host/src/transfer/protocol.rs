@@ -74,6 +74,11 @@ pub enum Message<'m> {
     Skip,
     /// No more items.
     Done,
+    /// What follows begins at this byte, and counts instead of what was sent of the file so far: the answer to
+    /// [`Answer::Resume`]. Zero if what the receiver has is something else.
+    From(u64),
+    /// So many bytes of content that are all zeros, at most [`CHUNK_BYTES_MAX`].
+    Zeros(u32),
 }
 
 /// What the receiver says. Each item gets exactly one verdict.
@@ -87,6 +92,16 @@ pub enum Answer<'m> {
     Verdict(u64, #[serde(borrow)] Verdict<'m>),
     /// Every item has its verdict.
     Finished,
+    /// So many bytes of this file are here from an earlier time, and this is their hash: go on behind them, if they
+    /// are yours.
+    Resume {
+        /// The item.
+        item: u64,
+        /// How many bytes.
+        bytes: u64,
+        /// Their hash.
+        blake3: [u8; 32],
+    },
 }
 
 /// What became of an item, as the receiver sees it.

@@ -3,7 +3,8 @@
 
 use super::partial::set_folder_attributes;
 use super::protocol::{
-    Answer, Attributes, Frame, FrameReader, FrameWriter, Message, Verdict, fitting, parse,
+    Answer, Attributes, CHUNK_BYTES_MAX, Frame, FrameReader, FrameWriter, Message, Verdict,
+    fitting, parse,
 };
 use super::safe_path::{Made, SafePath};
 use super::store::{self, Input, Job, Request};
@@ -39,6 +40,8 @@ pub struct Receiving {
     pub since: Instant,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
+    /// The sender's key, so that what it left unfinished another time is taken up.
+    pub sender: [u8; 32],
 }
 
 /// Receives until the sender is done.
@@ -96,6 +99,9 @@ async fn answer<W: AsyncWrite + Unpin>(
         let answer = match &word {
             Word::Request(item, Request::Ask) => Answer::Ask(*item),
             Word::Request(item, Request::Go) => Answer::Go(*item),
+            Word::Request(item, Request::Resume(bytes, blake3)) => {
+                Answer::Resume { item: *item, bytes: *bytes, blake3: *blake3 }
+            }
             Word::Verdict(item, outcome, time) => Answer::Verdict(*item, verdict(outcome, *time)),
         };
         writer.control(&answer).await?;
@@ -175,6 +181,17 @@ impl Receiver {
                         self.current = None;
                     }
                     Message::Skip => self.current = None,
+                    Message::From(from) => {
+                        self.how.observer.event(Event::Moved(from));
+                        self.put(Input::From(from)).await;
+                    }
+                    Message::Zeros(bytes) if bytes as usize <= CHUNK_BYTES_MAX => {
+                        self.how.observer.event(Event::Moved(bytes.into()));
+                        self.put(Input::Zeros(bytes)).await;
+                    }
+                    Message::Zeros(_) => {
+                        return Err(TransferError::Protocol("too many zeros at once"));
+                    }
                     Message::Done => break,
                 },
             }
@@ -213,7 +230,8 @@ impl Receiver {
         let pipe = how.target.claim_pipe();
         self.settling.spawn_blocking(move || {
             let (target, overwrite) = (&*how.target, how.overwrite);
-            let job = Job { target, path, size, attributes, overwrite, pipe };
+            let sender = how.sender;
+            let job = Job { target, path, size, attributes, overwrite, pipe, sender };
             // A sender that is gone needs no word.
             let say = |request| drop(words.blocking_send(Word::Request(item, request)));
             let report = store::store(job, input, &say);

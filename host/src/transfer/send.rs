@@ -83,6 +83,9 @@ async fn listen<R: AsyncRead + Unpin>(
                 }
             }
             Answer::Finished => return Ok(()),
+            Answer::Resume { item, bytes, blake3 } => {
+                ledger.hear(item, Word::Resume(bytes, blake3));
+            }
         }
     }
 }
@@ -109,6 +112,8 @@ enum State {
     Hushed,
     /// The receiver has given its verdict; nothing of it goes out.
     Skipped,
+    /// The receiver has so many bytes of it from an earlier time, with this hash; the file is read anew.
+    Resumed(u64, [u8; 32]),
 }
 
 impl<W: AsyncWrite + Unpin> Sending<'_, W> {
@@ -130,9 +135,17 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
                     self.say(message).await?;
                     current = Some(Current { item, origin, state: State::Open });
                 }
-                Piece::Content(bytes) => {
+                Piece::Content(_) | Piece::Zeros(_) | Piece::From(_) => {
                     if let Some(current) = &mut current {
-                        self.content(current, &bytes).await?;
+                        self.content(current, &piece).await?;
+                    }
+                    if let Some(Current { item, origin: Some(origin), state }) = &current
+                        && let State::Resumed(bytes, blake3) = *state
+                    {
+                        let pieces = source::read_from(origin.clone(), *item, bytes, blake3);
+                        self.again(*item, pieces).await?;
+                        // What the first reading has still to say of it concerns nobody.
+                        current = None;
                     }
                 }
                 Piece::End { blake3, bytes } => {
@@ -181,12 +194,27 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
         self.say(Message::Folder { path: path.as_bytes() }).await
     }
 
-    async fn content(&mut self, current: &mut Current, bytes: &[u8]) -> Result<(), TransferError> {
+    async fn content(&mut self, current: &mut Current, piece: &Piece) -> Result<(), TransferError> {
         self.heed(current).await?;
-        if current.state == State::Open {
-            self.writer.content(bytes).await?;
-            self.tally.observer.event(Event::Moved(bytes.len() as u64));
+        if current.state != State::Open {
+            return Ok(());
         }
+        let bytes = match piece {
+            Piece::Content(bytes) => {
+                self.writer.content(bytes).await?;
+                bytes.len() as u64
+            }
+            Piece::Zeros(bytes) => {
+                self.say(Message::Zeros(*bytes)).await?;
+                u64::from(*bytes)
+            }
+            Piece::From(from) => {
+                self.say(Message::From(*from)).await?;
+                *from
+            }
+            _ => 0,
+        };
+        self.tally.observer.event(Event::Moved(bytes));
         Ok(())
     }
 
@@ -203,6 +231,11 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
                 current.state = State::Hushed;
                 self.say(Message::Pause).await
             }
+            (State::Open, Word::Resume(bytes, blake3)) if current.origin.is_some() => {
+                self.reins.skip(current.item);
+                current.state = State::Resumed(bytes, blake3);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -215,14 +248,15 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
     ) -> Result<(), TransferError> {
         self.ledger.complete(current.item, bytes, blake3);
         match current.state {
-            State::Skipped => Ok(()),
+            State::Skipped | State::Resumed(..) => Ok(()),
             State::Open => self.say(Message::End(blake3)).await,
             State::Hushed => {
                 self.say(Message::Hash(blake3)).await?;
                 self.writer.flush().await?;
                 match current.origin {
                     Some(origin) if self.ledger.wanted(current.item).await => {
-                        self.again(current.item, origin).await
+                        let pieces = source::read_again(origin, current.item);
+                        self.again(current.item, pieces).await
                     }
                     _ => Ok(()),
                 }
@@ -230,13 +264,14 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
         }
     }
 
-    /// The hash was another one, and the receiver wants the content after all.
-    async fn again(&mut self, item: u64, origin: PathBuf) -> Result<(), TransferError> {
-        let mut pieces = source::read_again(origin, item);
+    /// The hash was another one, and the receiver wants the content after all; or what it has not got of it.
+    async fn again(&mut self, item: u64, mut pieces: Receiver<Piece>) -> Result<(), TransferError> {
         let mut current = Current { item, origin: None, state: State::Open };
         while let Some(piece) = self.next(&mut pieces).await? {
             match piece {
-                Piece::Content(bytes) => self.content(&mut current, &bytes).await?,
+                Piece::Content(_) | Piece::Zeros(_) | Piece::From(_) => {
+                    self.content(&mut current, &piece).await?;
+                }
                 Piece::Fail(reason) => self.fail(&current, reason).await?,
                 Piece::End { blake3, bytes } if current.state == State::Open => {
                     self.ledger.complete(item, bytes, blake3);

@@ -7,7 +7,7 @@ use super::protocol::{Attributes, CHUNK_BYTES_MAX, PATH_BYTES_MAX};
 use super::walk::{self, Step};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -43,6 +43,10 @@ pub(super) enum Piece {
         attributes: Attributes,
     },
     Content(Vec<u8>),
+    /// Content that is all zeros.
+    Zeros(u32),
+    /// What follows begins at this byte.
+    From(u64),
     End {
         blake3: [u8; 32],
         bytes: u64,
@@ -99,6 +103,38 @@ pub(super) fn read_again(origin: PathBuf, item: u64) -> mpsc::Receiver<Piece> {
         let reading = Reading { out, reins: Arc::default(), next_item: item };
         match open(&origin) {
             Ok((file, metadata)) => reading.content(item, file, Some(&metadata)),
+            Err(error) => reading.put(Piece::Fail(format!("it cannot be read again: {error}"))),
+        }
+    });
+    pieces
+}
+
+/// Starts a thread that reads the file `item` once more: in silence as far as `bytes`, and from there if their hash
+/// is `blake3`; else from its start.
+pub(super) fn read_from(
+    origin: PathBuf,
+    item: u64,
+    bytes: u64,
+    blake3: [u8; 32],
+) -> mpsc::Receiver<Piece> {
+    let (out, pieces) = mpsc::channel(PIECES_AHEAD);
+    std::thread::spawn(move || {
+        let reading = Reading { out, reins: Arc::default(), next_item: item };
+        let hashed = open(&origin).and_then(|(mut file, metadata)| {
+            let mut hasher = blake3::Hasher::new();
+            let read = io::copy(&mut (&mut file).take(bytes), &mut hasher)?;
+            let same = read == bytes && *hasher.finalize().as_bytes() == blake3;
+            if !same {
+                file.rewind()?;
+                hasher.reset();
+            }
+            Ok((file, metadata, hasher, if same { bytes } else { 0 }))
+        });
+        match hashed {
+            Ok((file, metadata, hasher, from)) => {
+                reading.put(Piece::From(from))
+                    && reading.rest(item, file, Some(&metadata), hasher, from)
+            }
             Err(error) => reading.put(Piece::Fail(format!("it cannot be read again: {error}"))),
         }
     });
@@ -167,15 +203,19 @@ impl Reading {
             && self.content(item, file, Some(&metadata))
     }
 
-    /// Reads to the end; a file must be what `metadata` said, before and after.
-    fn content(
+    fn content(&self, item: u64, reader: impl Read + Reopen, metadata: Option<&Metadata>) -> bool {
+        self.rest(item, reader, metadata, blake3::Hasher::new(), 0)
+    }
+
+    /// Reads to the end; a file must be what `metadata` said, before and after. `bytes` were read before, into `hasher`.
+    fn rest(
         &self,
         item: u64,
         mut reader: impl Read + Reopen,
         metadata: Option<&Metadata>,
+        mut hasher: blake3::Hasher,
+        mut bytes: u64,
     ) -> bool {
-        let mut hasher = blake3::Hasher::new();
-        let mut bytes = 0;
         loop {
             if self.reins.skipped(item) {
                 return self.put(Piece::Fail("the receiver does not want it".into()));
@@ -193,7 +233,11 @@ impl Reading {
             if metadata.is_some_and(|before| bytes > before.len()) {
                 return self.put(Piece::Fail("it grew while it was sent".into()));
             }
-            if !self.reins.hushed(item) && !self.put(Piece::Content(chunk)) {
+            let piece = match chunk.iter().all(|byte| *byte == 0) {
+                true => Piece::Zeros(chunk.len() as u32),
+                false => Piece::Content(chunk),
+            };
+            if !self.reins.hushed(item) && !self.put(piece) {
                 return false;
             }
         }

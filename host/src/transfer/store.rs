@@ -36,6 +36,23 @@ pub(super) struct Job<'t> {
     pub(super) overwrite: bool,
     /// The pipe, if this is the file that goes into it.
     pub(super) pipe: Option<Box<dyn Write + Send>>,
+    /// The sender's key.
+    pub(super) sender: [u8; 32],
+}
+
+impl Job<'_> {
+    /// What tells the file under way from any other: who sends it, where to, how long it is and of what time. Of a
+    /// file without a length nothing is taken up.
+    fn mark(&self) -> Option<u32> {
+        let size = self.size?;
+        let modified = self.attributes.modified?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.sender).update(&size.to_le_bytes());
+        hasher.update(&modified.seconds.to_le_bytes()).update(&modified.nanoseconds.to_le_bytes());
+        hasher.update(&self.path);
+        let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+        Some(u32::from_le_bytes([a, b, c, d]))
+    }
 }
 
 impl Target {
@@ -52,6 +69,10 @@ impl Target {
 /// What arrives for it.
 pub(super) enum Input {
     Content(Vec<u8>),
+    /// Content that is all zeros.
+    Zeros(u32),
+    /// What follows begins at this byte.
+    From(u64),
     /// Content stops here; the hash follows.
     Hash([u8; 32], Duration),
     /// All content was sent, and this is its hash; the last byte came after this time.
@@ -64,6 +85,7 @@ pub(super) enum Input {
 pub(super) enum Request {
     Ask,
     Go,
+    Resume(u64, [u8; 32]),
 }
 
 /// Receives the file. Whatever goes wrong is in the report.
@@ -176,7 +198,7 @@ fn compare(
     let aside = if asked { Some(place.hash_aside()?) } else { None };
     loop {
         match input.blocking_recv() {
-            Some(Input::Content(_)) => {}
+            Some(Input::Content(_) | Input::Zeros(_) | Input::From(_)) => {}
             Some(Input::Hash(theirs, time) | Input::End(theirs, time)) => {
                 let ours = match aside {
                     Some(aside) => joined(aside)?,
@@ -211,7 +233,13 @@ fn receive(
     report: &mut FileReport,
 ) -> Result<Outcome, String> {
     let folder = place.folder.try_clone().map_err(refuse)?;
-    let mut partial = Partial::create(folder, place.name, job.attributes).map_err(refuse)?;
+    let mut partial =
+        Partial::create(folder, place.name, job.attributes, job.mark()).map_err(refuse)?;
+    if ours.is_none()
+        && let Some((bytes, blake3)) = partial.kept(job.size).map_err(refuse)?
+    {
+        say(Request::Resume(bytes, blake3));
+    }
     loop {
         report.bytes = partial.bytes();
         match input.blocking_recv() {
@@ -221,6 +249,13 @@ fn receive(
                 }
                 partial.write(&bytes).map_err(refuse)?;
             }
+            Some(Input::Zeros(bytes)) => {
+                if job.size.is_some_and(|size| partial.bytes() + u64::from(bytes) > size) {
+                    return Ok(Outcome::Failed("more bytes came than were announced".into()));
+                }
+                partial.write_zeros(bytes as usize).map_err(refuse)?;
+            }
+            Some(Input::From(from)) => partial.go_on_from(from).map_err(refuse)?,
             Some(Input::Hash(theirs, time)) => {
                 if ours.take().map(joined).transpose()? == Some(theirs) {
                     report.bytes = job.size.unwrap_or_default();
@@ -285,6 +320,14 @@ fn pour(
                 hasher.update(&bytes);
                 out.write_all(&bytes).map_err(closed)?;
             }
+            Some(Input::Zeros(bytes)) => {
+                let zeros = vec![0; bytes as usize];
+                report.bytes += u64::from(bytes);
+                hasher.update(&zeros);
+                out.write_all(&zeros).map_err(closed)?;
+            }
+            // It was not asked for: nothing of a pipe is there from an earlier time.
+            Some(Input::From(_)) => return Ok(Outcome::Corrupt),
             Some(Input::End(theirs, time) | Input::Hash(theirs, time)) => {
                 out.flush().map_err(closed)?;
                 (report.time, report.blake3) = (time, Some(theirs));

@@ -1,6 +1,7 @@
 //! Both ends over a pipe in memory: what arrives, and what each bad input gets.
 
 mod hearing_out;
+mod resuming;
 
 use super::protocol::{
     Answer, Attributes, Frame, FrameReader, FrameWriter, Message, Verdict, parse,
@@ -76,6 +77,7 @@ impl Scene {
             overwrite: self.overwrite,
             since: Instant::now(),
             observer: self.received.clone(),
+            sender: [5; 32],
         }
     }
 
