@@ -150,3 +150,108 @@ fn ctrl_c_ends_hashing() {
     assert_eq!(serving.wait().unwrap().code(), Some(130));
     assert_eq!(trees.read_dir().unwrap().count(), 0, "nothing half-done stays");
 }
+
+/// The tickets of all servers: the first lines.
+fn tickets(waiting: &Waiting, count: usize) -> Vec<String> {
+    let more = (1..count).map(|_| {
+        let line = waiting.next();
+        assert_eq!(line["event"], "ticket");
+        line["ticket"].as_str().unwrap().to_owned()
+    });
+    core::iter::once(waiting.ticket.clone()).chain(more).collect()
+}
+
+#[tokio::test]
+async fn several_servers_have_keys_ports_and_tickets_of_their_own_that_survive() {
+    let node = Node::new();
+    node.file("a", b"content");
+    let serve = ["a", "--servers", "3", "--ticket-file", "t", "--report", "0.1"];
+    let first = serving(&node, &serve);
+    let all = tickets(&first, 3);
+    assert_eq!(node.read("t").unwrap(), format!("{}\n", all.join("\n")).as_bytes());
+    let parsed = |all: &[String]| -> Vec<Ticket> {
+        all.iter().map(|ticket| ticket.parse().unwrap()).collect()
+    };
+    let before = parsed(&all);
+    let distinct = |what: &dyn Fn(&Ticket) -> String| {
+        before.iter().map(what).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(distinct(&|ticket| format!("{:?}", ticket.key)), 3);
+    assert_eq!(distinct(&|ticket| ticket.addresses[0].port().to_string()), 3);
+    assert!(before.iter().all(|ticket| ticket.root == Some(blake3::hash(b"content"))));
+    // One that asks server 2 is counted there.
+    let mut client = Client::of(&all[1]).await;
+    let came = first.until("client_came");
+    assert_eq!((&came["server"], &came["client"]), (&2.into(), &1.into()));
+    let items = client.list().await;
+    assert_eq!(client.piece(&items[0]).await, b"content");
+    loop {
+        let line = first.until("server");
+        if line["server"] == 2 && line["bytes"] == 7 && line["links"][0]["bytes"].as_u64() > Some(7)
+        {
+            assert_eq!(line["clients"][0]["bytes"], 7, "{line}");
+            assert_eq!(line["clients"][0]["paths"][0]["link"], loopback().as_str(), "{line}");
+            assert_eq!(line["port"], before[1].addresses[0].port(), "{line}");
+            break;
+        }
+    }
+    client.connection.close(0, "");
+    let went = first.until("client_went");
+    assert_eq!((&went["server"], &went["bytes"]), (&2.into(), &7.into()));
+    let words = first.interrupted();
+    assert!(words.contains("server 2: serving, port "), "{words}");
+    let second = serving(&node, &["a", "--servers", "3"]);
+    let after = parsed(&tickets(&second, 3));
+    let name = |ticket: &Ticket| (ticket.key, ticket.addresses[0].port());
+    assert!(before.iter().map(name).eq(after.iter().map(name)));
+    for ticket in &all {
+        assert_eq!(Client::of(ticket).await.list().await.len(), 1, "the old ones are good");
+    }
+}
+
+#[test]
+fn ports_that_cannot_be_are_refused() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let output = node.run(&["serve", "a", "--servers", "1", "--ports", "7000,7001"]);
+    assert_eq!(output.status.code(), Some(2), "{}", common::said(&output));
+    let first = serving(&node, &["a"]);
+    let port = first.ticket.parse::<Ticket>().unwrap().addresses[0].port().to_string();
+    let free = Node::new();
+    free.file("a", b"a");
+    let output = free.dial(&["serve", "a", "--port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = common::said(&output);
+    assert!(said.contains(&format!("port {port} is taken")), "{said}");
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_is_left_out_and_said() {
+    let node = Node::new();
+    node.file("folder/good", b"good");
+    std::os::unix::net::UnixListener::bind(node.files.path().join("folder/socket")).unwrap();
+    std::os::unix::fs::symlink("good", node.files.path().join("folder/link")).unwrap();
+    let waiting = serving(&node, &["folder"]);
+    let left_out = [waiting.until("left_out"), waiting.until("left_out")];
+    let paths = left_out.map(|line| line["path"].as_str().unwrap().to_owned());
+    assert!(paths[0].ends_with("folder/link") && paths[1].ends_with("folder/socket"), "{paths:?}");
+    assert_eq!(waiting.until("offered")["entries"], 1);
+}
+
+/// Whoever runs this as root can read everything.
+#[test]
+fn a_file_that_may_not_be_read_is_left_out_and_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::new();
+    node.file("folder/good", b"good");
+    let closed = node.file("folder/closed", b"closed");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    if std::fs::read(&closed).is_ok() {
+        return;
+    }
+    let waiting = serving(&node, &["folder"]);
+    let left_out = waiting.until("left_out");
+    assert!(left_out["path"].as_str().unwrap().ends_with("folder/closed"), "{left_out}");
+    assert!(left_out["reason"].as_str().unwrap().contains("ermission denied"), "{left_out}");
+    assert_eq!(waiting.until("offered")["entries"], 1);
+}

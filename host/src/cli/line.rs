@@ -2,6 +2,10 @@
 //!
 //! Names of events and fields are an interface: scripts depend on them.
 
+mod serve;
+
+pub use serve::{ClientLine, LinkBytes, ServeLine, ServerLine};
+
 use crate::telemetry::Telemetry;
 use serde::Serialize;
 
@@ -94,18 +98,6 @@ pub enum Line<'l> {
         path: &'l str,
         /// Why.
         reason: &'l str,
-    },
-    /// Something that is served.
-    Offered {
-        /// Its name.
-        name: &'l str,
-        /// Files and folders in it, if it is a folder.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        entries: Option<u64>,
-        /// Bytes of the file, or of all files in the folder.
-        bytes: u64,
-        /// The hash of the file, or of the folder's manifest.
-        root: &'l str,
     },
     /// A message.
     Message {
@@ -275,6 +267,9 @@ pub enum Line<'l> {
         /// The thing, the cause and the next step.
         message: &'l str,
     },
+    /// What happens at a server.
+    #[serde(untagged)]
+    Serve(ServeLine<'l>),
 }
 
 /// A fetch at one moment, as programs read it.

@@ -280,12 +280,17 @@ fn tell_silence(
     }
 }
 
+/// The name that a peer is known by.
+#[must_use]
+pub fn known_name(peer: &PublicKey) -> Option<String> {
+    let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
+    peers.and_then(|peers| peers.name_of(peer).map(str::to_owned))
+}
+
 /// What we call a peer: the name that it is known by, or the beginning of its key.
 #[must_use]
 pub fn name(peer: &PublicKey) -> String {
-    let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
-    let known = peers.and_then(|peers| peers.name_of(peer).map(str::to_owned));
-    known.unwrap_or_else(|| format!("{}…", key_text::short(peer)))
+    known_name(peer).unwrap_or_else(|| format!("{}…", key_text::short(peer)))
 }
 
 /// Makes a ticket to `endpoint`, and hands it out: first line on standard output, and into `file`.
@@ -305,7 +310,7 @@ pub fn hand_out_ticket(
     Ok(())
 }
 
-/// Writes a ticket into the file that was asked for.
+/// Writes a ticket, or several lines of them, into the file that was asked for.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -465,7 +470,9 @@ async fn config(
     })
 }
 
-fn path_text(path: &PathReport, direction: Direction) -> PathText {
+/// A path as it is drawn and printed.
+#[must_use]
+pub fn path_text(path: &PathReport, direction: Direction) -> PathText {
     let bytes = match direction {
         Direction::Sending => path.data_sent,
         Direction::Receiving => path.data_received,

@@ -3,6 +3,7 @@
 use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
 use core::net::IpAddr;
 use core::num::NonZeroU64;
+use core::time::Duration;
 use ropewalk_core::application::settings::Addressing;
 
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -61,6 +62,15 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
         _ => Err("write a number of seconds above zero".into()),
     }
+}
+
+/// How long to wait between two reports.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = seconds(text)?;
+    if seconds < 0.1 {
+        return Err("write 0.1 seconds or more".into());
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// How a link of a board gets its address.

@@ -8,13 +8,14 @@
 
 use super::answers::{self, CHUNKS_AHEAD, Cancelled, Output};
 use super::closing;
+use super::meter::Meter;
 use super::protocol::{Answer, REQUESTS_MAX, Request};
 use super::shelf::Shelf;
 use super::throttle::Throttle;
 use crate::transfer::TransferError;
 use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
@@ -39,8 +40,8 @@ pub struct Serving {
     pub phase: watch::Receiver<Phase>,
     /// How fast all clients together get it.
     pub(super) throttle: Arc<Throttle>,
-    /// Counts the bytes of content that this client got.
-    pub bytes: Arc<AtomicU64>,
+    /// Counts the bytes of content that this client gets.
+    pub bytes: Arc<Meter>,
 }
 
 /// Serves until the client ends its stream, or the server closes.
@@ -162,7 +163,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 () = closing(&mut self.serving.phase) => return Ok(()),
             }
         }
-        self.serving.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.serving.bytes.add(bytes.len() as u64, Instant::now());
         self.frames.content(bytes).await
     }
 }

@@ -1,47 +1,58 @@
 //! Serving files and folders, read-only, to any number of clients at once: the service `get`.
 //!
 //! ```text
-//!  Server ── pause, resume, close ──> every client's stream
-//!    │  shelf: what is offered               client: requests in, answers out
-//!    │  throttle: how fast, all together       answers: finds and reads, ahead of the wire
-//!    └─ status: who is here, and what he got
+//!  Host ── accepts connections ──> Server ── pause, resume, close ──> every client's stream
+//!   │ endpoint, ticket               │  shelf: what is offered           client: requests in, answers out
+//!   └─ events: who came and went     │  throttle: how fast, together       answers: finds and reads ahead
+//!                                    └─ status: who is here, what he got, and by which path
 //! ```
 //!
 //! A client asks for pieces and hashes by root ([`protocol`]) and is given what was offered, as it was when it was offered,
-//! or a reason. A server that closes tells its clients, which go elsewhere without waiting.
+//! or a reason. A server that closes tells its clients, which go elsewhere without waiting. Several servers
+//! in one process share a shelf and a limit on the rate ([`Server::beside`]); each has a key, a port and a ticket of
+//! its own ([`host`]).
 //!
 //! Nothing here decides who may come in ([`crate::admission`]), which piece is asked of whom (that is the client's) or what
 //! a person sees.
 
 pub mod client;
+pub mod host;
+pub mod meter;
 pub mod protocol;
 pub mod shelf;
+pub mod status;
 
 mod answers;
+mod ledger;
 pub(crate) mod throttle;
 
 use crate::connection::Connection;
 use crate::transfer::TransferError;
 use client::{Phase, Serving};
 use core::num::NonZeroU64;
-use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
-use ropewalk_core::id::PublicKey;
+use ledger::Ledger;
+use meter::Meter;
 use shelf::Shelf;
+use status::{ClientStatus, LinkStatus, Status};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use throttle::Throttle;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The code with which a server that goes away closes a connection.
 pub const CLOSING: u32 = 0x103;
+/// The code with which a server that has [`CLIENTS_MAX`] clients turns another one away.
+pub const BUSY: u32 = 0x104;
+/// Most clients at once of all servers of a shelf: each has a thread that reads ahead for it.
+pub const CLIENTS_MAX: usize = 400;
 
 /// A server, behind one endpoint or several.
 #[derive(Debug)]
 pub struct Server {
     shelf: Arc<Shelf>,
     throttle: Arc<Throttle>,
+    seats: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     clients: Mutex<Clients>,
 }
@@ -52,37 +63,15 @@ struct Clients {
     next: u64,
     /// What clients got that are gone.
     gone_bytes: u64,
+    /// By which links.
+    gone_links: BTreeMap<String, u64>,
 }
 
-#[derive(Debug)]
 struct Here {
-    peer: PublicKey,
+    connection: Connection,
     since: Instant,
-    bytes: Arc<AtomicU64>,
-}
-
-/// A client at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientStatus {
-    /// The server's number of this visit.
-    pub number: u64,
-    /// Who it is.
-    pub peer: PublicKey,
-    /// How long it has been here.
-    pub time: Duration,
-    /// Bytes of content and hashes that it got in this visit.
-    pub bytes: u64,
-}
-
-/// A server at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Whether it answers.
-    pub phase: Phase,
-    /// Who is here, in the order of their coming.
-    pub clients: Vec<ClientStatus>,
-    /// Bytes that all clients got, those too that are gone.
-    pub bytes: u64,
+    bytes: Arc<Meter>,
+    ledger: Ledger,
 }
 
 impl Server {
@@ -92,6 +81,19 @@ impl Server {
         Self {
             shelf,
             throttle: Arc::new(Throttle::new(rate_max)),
+            seats: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            phase: watch::Sender::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// Another server of the same shelf, whose clients count for the same limits.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            shelf: Arc::clone(&self.shelf),
+            throttle: Arc::clone(&self.throttle),
+            seats: Arc::clone(&self.seats),
             phase: watch::Sender::default(),
             clients: Mutex::default(),
         }
@@ -103,25 +105,18 @@ impl Server {
         &self.shelf
     }
 
-    /// Serves whoever came in, until one of both goes.
-    ///
-    /// # Errors
-    /// When the client breaks the protocol; a client that goes away is none.
-    pub async fn serve(&self, connection: &Connection) -> Result<(), TransferError> {
-        let mut phase = self.phase.subscribe();
-        loop {
-            let accepted = tokio::select! {
-                accepted = connection.accept() => accepted,
-                () = closing(&mut phase) => return Ok(()),
-            };
-            let Some((_, send, recv)) = accepted else { return Ok(()) };
-            let visit = self.enter(connection.peer());
-            match client::serve(recv, send, visit.serving()).await {
-                Err(error @ TransferError::Protocol(_)) => return Err(error),
-                // The next stream, or the connection's end, says more.
-                Ok(()) | Err(TransferError::Lost(_)) => {}
-            }
-        }
+    /// Lets a client in, if there is a seat for it.
+    #[must_use]
+    pub fn enter(&self, connection: &Connection) -> Option<Visit<'_>> {
+        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+        let bytes = Arc::<Meter>::default();
+        let mut clients = self.clients();
+        let number = clients.next + 1;
+        clients.next = number;
+        let (connection, since) = (connection.clone(), Instant::now());
+        let ledger = Ledger::default();
+        clients.here.insert(number, Here { connection, since, bytes: bytes.clone(), ledger });
+        Some(Visit { server: self, number, bytes, _seat: seat })
     }
 
     /// Whether it answers.
@@ -130,14 +125,20 @@ impl Server {
         *self.phase.borrow()
     }
 
-    /// No more answers for now. Says nothing to a server that closes already.
-    pub fn pause(&self) {
-        self.change(Phase::Serving, Phase::Paused);
+    /// Whether it answers, from now on.
+    #[must_use]
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 
-    /// Answers again.
-    pub fn resume(&self) {
-        self.change(Phase::Paused, Phase::Serving);
+    /// No more answers for now. Says nothing to a server that closes already; whether this changed anything.
+    pub fn pause(&self) -> bool {
+        self.change(Phase::Serving, Phase::Paused)
+    }
+
+    /// Answers again; whether this changed anything.
+    pub fn resume(&self) -> bool {
+        self.change(Phase::Paused, Phase::Serving)
     }
 
     /// No more answers: every client is told, and goes elsewhere.
@@ -148,39 +149,54 @@ impl Server {
     /// Who is here, and what was given.
     #[must_use]
     pub fn status(&self) -> Status {
-        let clients = self.clients();
-        let status = |(number, here): (&u64, &Here)| ClientStatus {
-            number: *number,
-            peer: here.peer,
-            time: here.since.elapsed(),
-            bytes: here.bytes.load(Ordering::Relaxed),
-        };
-        let here: Vec<_> = clients.here.iter().map(status).collect();
-        let bytes = here.iter().map(|client| client.bytes).sum::<u64>() + clients.gone_bytes;
-        Status { phase: self.phase(), clients: here, bytes }
+        let now = Instant::now();
+        let mut clients = self.clients();
+        let mut links = clients.gone_links.clone();
+        let mut bytes = clients.gone_bytes;
+        let here: Vec<_> = clients.here.iter_mut().map(|(n, here)| here.status(*n, now)).collect();
+        for client in &here {
+            bytes += client.bytes;
+            add_links(&mut links, &client.links);
+        }
+        let rate = here.iter().map(|client| client.rate).sum();
+        let links = links.into_iter().map(|(link, bytes)| LinkStatus { link, bytes }).collect();
+        Status { phase: self.phase(), clients: here, bytes, rate, links }
     }
 
-    fn change(&self, from: Phase, to: Phase) {
+    fn change(&self, from: Phase, to: Phase) -> bool {
         self.phase.send_if_modified(|phase| {
             let is_next = *phase == from;
             if is_next {
                 *phase = to;
             }
             is_next
-        });
-    }
-
-    fn enter(&self, peer: PublicKey) -> Visit<'_> {
-        let bytes = Arc::<AtomicU64>::default();
-        let mut clients = self.clients();
-        let number = clients.next;
-        clients.next += 1;
-        clients.here.insert(number, Here { peer, since: Instant::now(), bytes: bytes.clone() });
-        Visit { server: self, number, bytes }
+        })
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Here {
+    fn status(&mut self, number: u64, now: Instant) -> ClientStatus {
+        let paths = self.connection.paths_now();
+        self.ledger.enter(&paths);
+        ClientStatus {
+            number,
+            peer: self.connection.peer(),
+            time: now.saturating_duration_since(self.since),
+            bytes: self.bytes.total(),
+            rate: self.bytes.rate(now),
+            links: self.ledger.links(),
+            paths,
+        }
+    }
+}
+
+impl core::fmt::Debug for Here {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Here").field("since", &self.since).finish_non_exhaustive()
     }
 }
 
@@ -192,14 +208,55 @@ async fn closing(phase: &mut watch::Receiver<Phase>) {
     }
 }
 
+fn add_links(to: &mut BTreeMap<String, u64>, links: &[LinkStatus]) {
+    for LinkStatus { link, bytes } in links {
+        *to.entry(link.clone()).or_default() += bytes;
+    }
+}
+
 /// A client that is here until this is dropped.
-struct Visit<'s> {
+#[derive(Debug)]
+pub struct Visit<'s> {
     server: &'s Server,
     number: u64,
-    bytes: Arc<AtomicU64>,
+    bytes: Arc<Meter>,
+    _seat: OwnedSemaphorePermit,
 }
 
 impl Visit<'_> {
+    /// The server's number of this client, from one.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How it is at this moment.
+    #[must_use]
+    pub fn status(&self) -> Option<ClientStatus> {
+        let mut clients = self.server.clients();
+        clients.here.get_mut(&self.number).map(|here| here.status(self.number, Instant::now()))
+    }
+
+    /// Serves it until one of both goes.
+    ///
+    /// # Errors
+    /// When the client breaks the protocol; one that goes away is none.
+    pub async fn serve(&self, connection: &Connection) -> Result<(), TransferError> {
+        let mut phase = self.server.phase.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = connection.accept() => accepted,
+                () = closing(&mut phase) => return Ok(()),
+            };
+            let Some((_, send, recv)) = accepted else { return Ok(()) };
+            match client::serve(recv, send, self.serving()).await {
+                Err(error @ TransferError::Protocol(_)) => return Err(error),
+                // The next stream, or the connection's end, says more.
+                Ok(()) | Err(TransferError::Lost(_)) => {}
+            }
+        }
+    }
+
     fn serving(&self) -> Serving {
         Serving {
             shelf: self.server.shelf.clone(),
@@ -213,7 +270,10 @@ impl Visit<'_> {
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
         let mut clients = self.server.clients();
-        clients.here.remove(&self.number);
-        clients.gone_bytes += self.bytes.load(Ordering::Relaxed);
+        if let Some(mut here) = clients.here.remove(&self.number) {
+            let status = here.status(self.number, Instant::now());
+            clients.gone_bytes += status.bytes;
+            add_links(&mut clients.gone_links, &status.links);
+        }
     }
 }

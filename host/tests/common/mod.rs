@@ -128,6 +128,11 @@ impl Waiting {
         }
     }
 
+    /// The next line, whatever it is.
+    pub(crate) fn next(&self) -> serde_json::Value {
+        self.line().expect("it prints another line")
+    }
+
     /// Its exit code and the lines that it printed and nobody has read yet.
     pub(crate) fn ended(mut self) -> (Option<i32>, Vec<serde_json::Value>, String) {
         let lines = core::iter::from_fn(|| self.line()).collect();

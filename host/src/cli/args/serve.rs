@@ -1,9 +1,10 @@
 //! `ropewalk serve`.
 
-use super::super::values::bytes_a_second;
+use super::super::values::{bytes_a_second, interval};
 use super::Connect;
 use clap::Args;
 use core::num::NonZeroU64;
+use core::time::Duration;
 use std::path::PathBuf;
 
 /// `serve`.
@@ -12,10 +13,19 @@ pub struct Serve {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// So many servers at once, each with its own key, port and ticket: 1 to 64
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub servers: Option<u32>,
+    /// The UDP ports of the servers, in their order
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',', conflicts_with = "port")]
+    pub ports: Vec<u16>,
+    /// Print how each server is every S seconds
+    #[arg(long, value_name = "S", value_parser = interval)]
+    pub report: Option<Duration>,
     /// Bytes a second to all clients together, at most: 10M, 500K
     #[arg(long, value_name = "R", value_parser = bytes_a_second)]
     pub max_rate: Option<NonZeroU64>,
-    /// Write the ticket to F too
+    /// Write the tickets to F too, one a line
     #[arg(long, value_name = "F")]
     pub ticket_file: Option<PathBuf>,
     /// One JSON object a line on standard output

@@ -3,7 +3,7 @@
 use super::super::exit::{Code, Failure};
 use super::super::interrupt::Interrupt;
 use super::super::progress::Progress;
-use super::super::report::{Line, Report};
+use super::super::report::Report;
 use crate::content::catalog::CatalogError;
 use crate::content::offer::{Noticed, Offer};
 use crate::content::outboard::Trees;
@@ -22,16 +22,7 @@ pub(super) struct Filled {
     /// What is offered.
     pub(super) shelf: Shelf,
     /// Path and reason of what a folder holds and is not offered. It was told to people, not to programs.
-    left_out: Vec<(String, String)>,
-}
-
-impl Filled {
-    /// Tells programs what was left out.
-    pub(super) fn tell_left_out(&self, report: &Report) {
-        for (path, reason) in &self.left_out {
-            report.line(&Line::LeftOut { path, reason });
-        }
-    }
+    pub(super) left_out: Vec<(String, String)>,
 }
 
 /// Reads what has no tree yet. Ctrl-C ends it.

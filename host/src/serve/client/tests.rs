@@ -53,7 +53,7 @@ struct Wire {
     writer: FrameWriter<WriteHalf<DuplexStream>>,
     server: JoinHandle<Result<(), TransferError>>,
     phase: watch::Sender<Phase>,
-    bytes: Arc<AtomicU64>,
+    bytes: Arc<Meter>,
 }
 
 /// What came, with content put together.
@@ -169,7 +169,7 @@ async fn every_piece_of_a_file_proves_itself() {
         fetched.extend(bytes);
     }
     assert!(fetched == content);
-    assert!(wire.bytes.load(Ordering::Relaxed) > content.len() as u64, "hashes count too");
+    assert!(wire.bytes.total() > content.len() as u64, "hashes count too");
     // The rest of a piece, and what is not there.
     let rest = Request::Piece { number: 2, of, piece: 3, from: 4 };
     wire.ask(rest).await;
