@@ -147,7 +147,10 @@ pub async fn ask(
     #[cfg(unix)]
     return unix::ask(&unix::folder(home), pid, command, json).await;
     #[cfg(not(unix))]
-    return Err(AskError::Unreachable { pid, cause: unsupported(home) });
+    {
+        let _ = (command, json);
+        Err(AskError::Unreachable { pid, cause: unsupported(home) })
+    }
 }
 
 #[cfg(not(unix))]

@@ -218,3 +218,6 @@ async fn close(connection: &Connection, code: u32, reason: &str) {
     connection.close(code, reason);
     let _ = tokio::time::timeout(CLOSE_TIME, connection.closed()).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 #[derive(Clone, Debug, Args)]
 pub struct Ctl {
     /// Which process, if several run
-    #[arg(long, value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     pub pid: Option<u32>,
     /// One JSON object a line on standard output
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
     /// What it is asked.
     #[command(subcommand)]

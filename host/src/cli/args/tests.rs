@@ -45,6 +45,7 @@ fn every_line_of_the_manual_is_understood() {
         "ropewalk serve a --metrics 9100",
         "ropewalk serve a --metrics [::1]:9100",
         "ropewalk ctl status",
+        "ropewalk ctl status --json --pid 7",
         "ropewalk ctl --pid 7 --json close 2",
         "ropewalk ctl pause all",
         "ropewalk ctl resume 12",
