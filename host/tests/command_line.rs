@@ -181,6 +181,8 @@ fn help_has_examples() {
         &["links", "--help"],
         &["recv", "--help"],
         &["send", "--help"],
+        &["serve", "--help"],
+        &["ctl", "--help"],
         &["peers", "trust", "--help"],
         &["bench", "serve", "--help"],
         &["bench", "bulk", "--help"],

@@ -14,6 +14,7 @@ use ropewalk::identity::Identity;
 use ropewalk::serve::CLOSING;
 use ropewalk::serve::protocol::{Content, SERVICE};
 use ropewalk::ticket::Ticket;
+use std::io::{Read, Write};
 use tokio::sync::mpsc;
 
 /// A client with a stream to one server.
@@ -75,7 +76,7 @@ fn serving(node: &Node, arguments: &[&str]) -> Waiting {
     node.wait_for_peers(&[&["serve"], arguments].concat())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_offered_is_listed_and_given_and_the_end_is_told() {
     let node = Node::new();
     let content = noise(700_000);
@@ -161,7 +162,7 @@ fn tickets(waiting: &Waiting, count: usize) -> Vec<String> {
     core::iter::once(waiting.ticket.clone()).chain(more).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn several_servers_have_keys_ports_and_tickets_of_their_own_that_survive() {
     let node = Node::new();
     node.file("a", b"content");
@@ -245,7 +246,7 @@ fn a_file_that_may_not_be_read_is_left_out_and_said() {
     let node = Node::new();
     node.file("folder/good", b"good");
     let closed = node.file("folder/closed", b"closed");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(&closed).is_ok() {
         return;
     }
@@ -254,4 +255,177 @@ fn a_file_that_may_not_be_read_is_left_out_and_said() {
     assert!(left_out["path"].as_str().unwrap().ends_with("folder/closed"), "{left_out}");
     assert!(left_out["reason"].as_str().unwrap().contains("ermission denied"), "{left_out}");
     assert_eq!(waiting.until("offered")["entries"], 1);
+}
+
+fn asked(node: &Node, command: &[&str]) -> (Option<i32>, String, String) {
+    let output = node.run(&[&["ctl"], command].concat());
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    (output.status.code(), text, common::said(&output))
+}
+
+/// What `ctl status` says of each server.
+fn status(node: &Node) -> Vec<serde_json::Value> {
+    let (code, text, said) = asked(node, &["--json", "status"]);
+    assert_eq!(code, Some(0), "{said}");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_paused_resumed_and_closed_one_by_one_from_outside() {
+    let node = Node::new();
+    node.file("a", b"content");
+    let waiting = serving(&node, &["a", "--servers", "3"]);
+    let mut client = Client::of(&tickets(&waiting, 3)[1]).await;
+    client.list().await;
+    let servers = status(&node);
+    assert_eq!(servers.len(), 3);
+    assert_eq!((&servers[1]["server"], &servers[1]["phase"]), (&2.into(), &"serving".into()));
+    assert_eq!(servers[1]["clients"].as_array().unwrap().len(), 1, "{}", servers[1]);
+    let (code, text, _) = asked(&node, &["status"]);
+    assert!(code == Some(0) && text.contains("server 3: serving, port "), "{text}");
+    assert_eq!(asked(&node, &["pause", "2"]).0, Some(0));
+    assert!(matches!(client.next().await, Event::Paused));
+    assert_eq!(status(&node)[1]["phase"], "paused");
+    assert_eq!(status(&node)[0]["phase"], "serving");
+    assert_eq!(asked(&node, &["resume", "all"]).0, Some(0));
+    assert!(matches!(client.next().await, Event::Resumed));
+    let (code, _, said) = asked(&node, &["close", "7"]);
+    assert!(code == Some(4) && said.contains("there is no server 7; they are 1 to 3"), "{said}");
+    let (code, _, said) = asked(&node, &["add", "rope1abc"]);
+    assert!(code == Some(4) && said.contains("add is for get"), "{said}");
+    assert_eq!(asked(&node, &["close", "2"]).0, Some(0));
+    assert!(matches!(client.next().await, Event::Closing));
+    assert_eq!(waiting.until("closed")["server"], 2);
+    assert_eq!(status(&node)[1]["phase"], "closed");
+    let (code, _, said) = asked(&node, &["pause", "2"]);
+    assert!(code == Some(4) && said.contains("server 2 is closed"), "{said}");
+    let (code, _, said) = asked(&node, &["quit"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(waiting.ended().0, Some(0));
+    let (code, _, said) = asked(&node, &["status"]);
+    assert!(code == Some(1) && said.contains("runs here"), "{said}");
+    let left = node.home.path().join("run").read_dir().unwrap().count();
+    assert_eq!(left, 0, "the socket is gone");
+}
+
+#[test]
+fn which_process_is_meant_must_be_said_if_several_run() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let (one, two) = (serving(&node, &["a"]), serving(&node, &["a"]));
+    let (code, _, said) = asked(&node, &["status"]);
+    assert_eq!(code, Some(2), "{said}");
+    for waiting in [&one, &two] {
+        let pid = waiting.child.id().to_string();
+        assert!(said.contains(&format!("--pid {pid}    server 1: serving")), "{said}");
+        assert_eq!(asked(&node, &["--pid", &pid, "status"]).0, Some(0));
+    }
+    // One that was killed leaves its socket, and is not taken for another.
+    drop(two);
+    assert_eq!(asked(&node, &["status"]).0, Some(0));
+    let (code, _, said) = asked(&node, &["--pid", "1", "status"]);
+    assert!(code == Some(1) && said.contains("process 1 cannot be asked"), "{said}");
+}
+
+fn scraped(url: &str) -> String {
+    let (address, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_finds_bytes_clients_phases_and_links() {
+    let node = Node::new();
+    node.file("a", b"content");
+    let waiting = serving(&node, &["a", "--servers", "2", "--metrics", "0"]);
+    let mut client = Client::of(&waiting.ticket).await;
+    let url = waiting.until("metrics")["url"].as_str().unwrap().to_owned();
+    let items = client.list().await;
+    client.piece(&items[0]).await;
+    let link = loopback();
+    let page = scraped(&url);
+    for line in [
+        "ropewalk_serve_bytes_total{server=\"1\"} 7",
+        "ropewalk_serve_bytes_total{server=\"2\"} 0",
+        "ropewalk_serve_clients{server=\"1\"} 1",
+        "ropewalk_serve_phase{server=\"1\",phase=\"serving\"} 1",
+        "ropewalk_serve_phase{server=\"1\",phase=\"paused\"} 0",
+        &format!("ropewalk_serve_link_bytes_total{{server=\"1\",link=\"{link}\"}} "),
+    ] {
+        assert!(page.contains(&format!("\n{line}")), "{line}: {page}");
+    }
+    let port = url.split(':').nth(2).unwrap().split('/').next().unwrap();
+    let output = node.run(&["serve", "a", "--metrics", port, "--link", &link]);
+    let said = common::said(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&format!("port {port} for metrics is taken")), "{said}");
+}
+
+/// A terminal: its keyboard and screen, and what a process takes for it.
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&keyboard).unwrap();
+    unlockpt(&keyboard).unwrap();
+    let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
+    let mut options = std::fs::File::options();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        options.read(true).write(true),
+        OpenptFlags::NOCTTY.bits() as i32,
+    );
+    (keyboard.into(), options.open(name).unwrap())
+}
+
+/// How the terminal is set, in the words of `stty`.
+fn settings(terminal: &std::fs::File) -> String {
+    let mut stty = std::process::Command::new("stty");
+    let output = stty.arg("-a").stdin(terminal.try_clone().unwrap()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn on_a_terminal_it_draws_and_keys_are_obeyed_and_the_terminal_stays_as_it_was() {
+    if !common::works("setsid", &["--version"]) || !common::works("stty", &["--version"]) {
+        return;
+    }
+    for key in ["q", "\u{3}"] {
+        let node = Node::new();
+        node.file("a", b"a");
+        let (mut keyboard, slave) = terminal();
+        let before = settings(&slave);
+        assert!(before.contains(" icanon") && before.contains(" echo "), "{before}");
+        let mut command = node
+            .below(&["setsid", "--ctty"], &["serve", "a", "--servers", "2", "--link", &loopback()]);
+        command.stdin(slave.try_clone().unwrap()).stderr(slave.try_clone().unwrap());
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut screen = keyboard.try_clone().unwrap();
+        let (show, shown) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = screen.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                if show.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut seen = String::new();
+        let mut until_seen = |what: &str| {
+            while !seen.contains(what) {
+                let next = shown.recv_timeout(Duration::from_secs(10));
+                seen += &next.unwrap_or_else(|_| panic!("no {what:?} in {seen:?}"));
+            }
+        };
+        until_seen("> server 2: serving, port ");
+        assert!(settings(&slave).contains(" -icanon"));
+        keyboard.write_all(b"2p").unwrap();
+        until_seen("> server 2: paused, port ");
+        keyboard.write_all(key.as_bytes()).unwrap();
+        let code = child.wait().unwrap().code();
+        assert_eq!(code, Some(if key == "q" { 0 } else { 130 }));
+        assert_eq!(settings(&slave), before);
+    }
 }

@@ -23,6 +23,7 @@ impl Interrupt {
             signals.next().await;
             press.send_replace(true);
             signals.next().await;
+            super::terminal::restore();
             std::process::exit(Code::Interrupted as i32);
         });
         Self { pressed }

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod bench;
+pub mod ctl;
 pub mod demo;
 pub mod exit;
 pub mod explain;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod send;
 pub mod serve;
 pub mod session;
+pub mod terminal;
 mod values;
 
 use crate::home::Home;
@@ -40,6 +42,7 @@ pub fn run(line: CommandLine) -> Code {
         Command::Send(send) => send.json,
         Command::Get(get) => get.json,
         Command::Serve(serve) => serve.json,
+        Command::Ctl(ctl) => ctl.json,
         Command::Bench(Bench::Serve(serve)) => serve.listen.json,
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
         Command::Bench(Bench::Messages(messages)) => messages.json,
@@ -94,6 +97,7 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
             Command::Provision(args) => provision::provision(args, &report).await,
             Command::Send(args) => send::send(args, report, interrupt).await,
             Command::Get(args) => get::get(args, report, interrupt).await,
+            Command::Ctl(args) => ctl::ctl(args, &report).await,
             Command::Serve(args) => serve::serve(args, report, interrupt).await,
             Command::Bench(Bench::Serve(args)) => bench::serve(args, report, interrupt).await,
             Command::Bench(Bench::Bulk(args)) => bench::bulk(args, report, interrupt).await,

@@ -83,6 +83,11 @@ impl Report {
         }
     }
 
+    /// A line that another process made as this one is to print it.
+    pub fn pass(&self, text: &str) {
+        self.print(&crate::transfer::shown(text));
+    }
+
     /// For people: on standard error, above any bars. Control characters do not get through.
     pub fn say(&self, text: &str) {
         let text = crate::transfer::shown(text);

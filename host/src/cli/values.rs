@@ -1,7 +1,7 @@
 //! Values on the command line: sizes, rates, times, and how a board's link gets its address.
 
 use crate::bench::messages::{RATE_MAX, RATE_MIN, SIZE_MAX, SIZE_MIN};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU64;
 use core::time::Duration;
 use ropewalk_core::application::settings::Addressing;
@@ -71,6 +71,16 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
         return Err("write 0.1 seconds or more".into());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Where metrics are given away.
+pub(super) fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text
+            .parse()
+            .map_err(|_| "write a port, or an address and a port: 9100, 127.0.0.1:9100".into()),
+    }
 }
 
 /// How a link of a board gets its address.

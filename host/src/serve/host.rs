@@ -124,9 +124,10 @@ impl Host {
     /// How it is at this moment.
     #[must_use]
     pub fn status(&self) -> HostStatus {
-        let addresses = self.endpoint().map(|endpoint| endpoint.addresses()).unwrap_or_default();
-        let (server, port) = (self.number, self.port);
-        HostStatus { server, port, addresses, status: self.server.status() }
+        let endpoint = self.endpoint();
+        let (closed, status) = (endpoint.is_none(), self.server.status());
+        let addresses = endpoint.map(|endpoint| endpoint.addresses()).unwrap_or_default();
+        HostStatus { server: self.number, port: self.port, addresses, closed, status }
     }
 }
 
@@ -217,3 +218,6 @@ async fn close(connection: &Connection, code: u32, reason: &str) {
     connection.close(code, reason);
     let _ = tokio::time::timeout(CLOSE_TIME, connection.closed()).await;
 }
+
+#[cfg(test)]
+mod tests;

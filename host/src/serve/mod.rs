@@ -131,14 +131,14 @@ impl Server {
         self.phase.subscribe()
     }
 
-    /// No more answers for now. Says nothing to a server that closes already; whether this changed anything.
-    pub fn pause(&self) -> bool {
-        self.change(Phase::Serving, Phase::Paused)
+    /// No more answers for now. Says nothing to a server that closes already.
+    pub fn pause(&self) {
+        self.change(Phase::Serving, Phase::Paused);
     }
 
-    /// Answers again; whether this changed anything.
-    pub fn resume(&self) -> bool {
-        self.change(Phase::Paused, Phase::Serving)
+    /// Answers again.
+    pub fn resume(&self) {
+        self.change(Phase::Paused, Phase::Serving);
     }
 
     /// No more answers: every client is told, and goes elsewhere.
@@ -163,14 +163,14 @@ impl Server {
         Status { phase: self.phase(), clients: here, bytes, rate, links }
     }
 
-    fn change(&self, from: Phase, to: Phase) -> bool {
+    fn change(&self, from: Phase, to: Phase) {
         self.phase.send_if_modified(|phase| {
             let is_next = *phase == from;
             if is_next {
                 *phase = to;
             }
             is_next
-        })
+        });
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {

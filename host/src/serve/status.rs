@@ -59,6 +59,8 @@ pub struct HostStatus {
     pub port: u16,
     /// Where it can be reached now; nowhere once it has closed.
     pub addresses: Vec<SocketAddr>,
+    /// Whether its sockets are gone, too.
+    pub closed: bool,
     /// How its server is.
     pub status: Status,
 }

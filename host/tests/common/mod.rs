@@ -26,6 +26,8 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ropewalk"));
         command.env("ROPEWALK_HOME", self.home.path()).current_dir(self.files.path());
         command.args(arguments).stdin(Stdio::null());
+        // What it leaves there would stay.
+        command.env_remove("XDG_RUNTIME_DIR");
         command
     }
 

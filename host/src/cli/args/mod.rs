@@ -2,6 +2,7 @@
 
 mod bench;
 mod connect;
+mod ctl;
 mod get;
 mod manifest;
 mod provision;
@@ -10,6 +11,7 @@ mod transfer;
 
 pub use bench::{Amount, Bench, BenchBulk, BenchEcho, BenchMessages, BenchServe};
 pub use connect::{Connect, LinkChoice, Listen, Mode};
+pub use ctl::{Ctl, CtlCommand};
 pub use get::Get;
 pub use manifest::Manifest;
 pub use provision::Provision;
@@ -128,13 +130,23 @@ Examples:
     /// Offer files and folders to whoever has the ticket, until Ctrl-C
     #[command(after_help = "\
 Each file is read once before it is offered, and its hashes are kept in the configuration folder:
-the next time only what changed is read. Prints a ticket on standard output; all else goes to
-standard error. Nothing is ever written to what is offered.
+the next time only what changed is read. Prints a ticket for each server on standard output; all
+else goes to standard error. Nothing is ever written to what is offered. A ticket for one file or
+folder names its hash. Tickets stay good until `ropewalk peers revoke`, over restarts too.
+
+On a terminal it shows each server, and these keys work:
+  1 to 9    select a server (1 then 2 for server 12)      a or 0    select all
+  p         pause what is selected                        r         let it go on
+  c         close it; its clients are told                s         show its clients, or not
+  q         close all and end
+Elsewhere `ropewalk ctl` does the same, and --report prints what would be shown.
 
 Examples:
   ropewalk serve film.mkv
   ropewalk serve photos/ notes.pdf --port 4433 --ticket-file t.txt
-  ropewalk serve photos/ --max-rate 10M")]
+  ropewalk serve photos/ --max-rate 10M --report 10
+  ropewalk serve film.mkv --servers 3 --ports 4433,4434,4435
+  ropewalk serve film.mkv --metrics 9100          curl http://127.0.0.1:9100/metrics")]
     Serve(Serve),
 
     /// Write the hashes of a file or folder into a small file, to lie beside a copy on any web server
@@ -150,6 +162,21 @@ Examples:
   ropewalk manifest photos --out /srv/photos.ropewalk
   ropewalk manifest film.mkv --json | jq -r .root")]
     Manifest(Manifest),
+
+    /// Ask a command that runs: a server's status, pause, close
+    #[command(after_help = "\
+Asks `ropewalk serve` or `ropewalk get` of the same user, by a local socket that nobody else may open. What it
+prints is for people, or with --json one object a line. There is no such thing on Windows.
+
+Exit code 2: several run, and --pid did not say which; they are listed. Exit code 4: it refused.
+
+Examples:
+  ropewalk ctl status
+  ropewalk ctl pause 2                server 2 of `ropewalk serve --servers 3`
+  ropewalk ctl close all
+  ropewalk ctl --pid 4711 quit
+  ropewalk ctl add rope1...           one source more for `ropewalk get`")]
+    Ctl(Ctl),
 
     /// Measure what the links carry together
     #[command(subcommand)]

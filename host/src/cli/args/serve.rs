@@ -1,8 +1,9 @@
 //! `ropewalk serve`.
 
-use super::super::values::{bytes_a_second, interval};
+use super::super::values::{bytes_a_second, interval, metrics_address};
 use super::Connect;
 use clap::Args;
+use core::net::SocketAddr;
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub struct Serve {
     /// Print how each server is every S seconds
     #[arg(long, value_name = "S", value_parser = interval)]
     pub report: Option<Duration>,
+    /// Give numbers to Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
+    pub metrics: Option<SocketAddr>,
     /// Bytes a second to all clients together, at most: 10M, 500K
     #[arg(long, value_name = "R", value_parser = bytes_a_second)]
     pub max_rate: Option<NonZeroU64>,

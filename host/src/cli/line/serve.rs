@@ -22,6 +22,11 @@ pub enum ServeLine<'l> {
         /// The hash of the file, or of the folder's manifest.
         root: &'l str,
     },
+    /// Where Prometheus finds numbers.
+    Metrics {
+        /// The page.
+        url: &'l str,
+    },
     /// A client came in.
     ClientCame {
         /// Which server, from one.
@@ -72,7 +77,7 @@ pub enum ServeLine<'l> {
 pub struct ServerLine {
     /// Which server, from one.
     pub server: u32,
-    /// `serving`, `paused` or `closing`.
+    /// `serving`, `paused`, `closing` or `closed`.
     pub phase: String,
     /// Its UDP port.
     pub port: u16,
@@ -120,10 +125,10 @@ pub struct LinkBytes {
 
 impl From<&HostStatus> for ServerLine {
     fn from(host: &HostStatus) -> Self {
-        let HostStatus { server, port, addresses, status } = host;
+        let HostStatus { server, port, addresses, closed, status } = host;
         Self {
             server: *server,
-            phase: status.phase.to_string(),
+            phase: if *closed { "closed".into() } else { status.phase.to_string() },
             port: *port,
             addresses: addresses.iter().map(ToString::to_string).collect(),
             bytes: status.bytes,

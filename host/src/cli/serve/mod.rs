@@ -1,31 +1,35 @@
 //! `ropewalk serve`: offers files and folders to whoever has its ticket, until Ctrl-C.
 //!
 //! ```text
-//!  filling ──> a shelf ──> opening ──> hosts ── events ──> telling
-//!                                        ^
-//!                  Ctrl-C, what is asked of them: this loop
+//!  filling ──> a shelf ──> opening ──> hosts ── events ──> running ──> telling
+//!                                        │                    ^
+//!                  screen, --report, numbers                keys, `ropewalk ctl`, Ctrl-C
 //! ```
 
 mod filling;
+mod keys;
+mod numbers;
 mod opening;
+mod running;
+mod screen;
 mod telling;
 
 use super::args::Serve;
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
-use super::line::{ServeLine, ServerLine};
 use super::report::{Line, Report};
 use super::session;
+use crate::ctl;
 use crate::home::Home;
-use crate::human;
+use crate::metrics::Metrics;
 use crate::serve::Server;
-use crate::serve::host::{Event, Host, Told};
-use core::time::Duration;
-use std::collections::BTreeSet;
+use crate::serve::host::Host;
+use core::net::SocketAddr;
+use running::Running;
+use std::io;
 use std::sync::Arc;
 use telling::Telling;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior};
 
 /// Events that wait to be told; a client waits to come or go while there are more.
 const EVENTS_MAX: usize = 256;
@@ -45,10 +49,16 @@ pub async fn serve(
     let filled = filling::fill(args.paths, &home, &report, &mut interrupt).await?;
     let left_out = filled.left_out;
     let server = Server::new(Arc::new(filled.shelf), args.max_rate);
-    let telling = Telling::new(Arc::clone(&report), ports.len() > 1);
     let (tell, events) = mpsc::channel(EVENTS_MAX);
     let hosts =
         opening::open(&ports, &args.connect, &home, server.beside(), &report, &tell).await?;
+    let hosts = Arc::new(hosts);
+    // Whoever reads the ticket may ask and scrape at once.
+    let metrics = match args.metrics {
+        Some(address) => Some(give_numbers(address, &hosts).await?),
+        None => None,
+    };
+    let (guard, asked) = be_asked(&home, &report);
     let tickets: Vec<String> = hosts.iter().map(|host| host.ticket().to_string()).collect();
     session::keep_ticket(args.ticket_file.as_deref(), &tickets.join("\n"))?;
     for ticket in &tickets {
@@ -58,94 +68,55 @@ pub async fn serve(
     for (path, reason) in &left_out {
         report.line(&Line::LeftOut { path, reason });
     }
+    let telling = Telling::new(Arc::clone(&report), hosts.len() > 1);
     telling.offers(server.shelf());
+    if let Some(metrics) = &metrics {
+        telling.metrics(metrics.address());
+    }
     report.say("serving; Ctrl-C ends it");
-    let running = Running { hosts, ended: BTreeSet::new(), asked: Asked::Nothing, report, telling };
-    running.until_all_ended(events, interrupt, args.report).await
+    let ended = Running::new(hosts, report, telling)
+        .until_all_ended(events, interrupt, asked, args.report)
+        .await;
+    if let Some(guard) = guard {
+        guard.finish().await;
+    }
+    ended
 }
 
-/// Who asked for the end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Nothing,
-    Interrupted,
+async fn give_numbers(address: SocketAddr, hosts: &Arc<Vec<Host>>) -> Result<Metrics, Failure> {
+    // The servers close when nobody else has them.
+    let hosts = Arc::downgrade(hosts);
+    let render = move || {
+        let hosts = hosts.upgrade();
+        let status: Vec<_> =
+            hosts.iter().flat_map(|hosts| hosts.iter()).map(Host::status).collect();
+        numbers::page(&status)
+    };
+    Metrics::listen(address, render).await.map_err(|cause| {
+        let text = match cause.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "port {} for metrics is taken on this machine; name another with --metrics",
+                address.port()
+            ),
+            _ => format!("cannot give metrics at {address}: {cause}; name another with --metrics"),
+        };
+        Failure::new(Code::Failed, text)
+    })
 }
 
-/// The servers, as long as one of them runs.
-struct Running {
-    hosts: Vec<Host>,
-    /// The numbers of those that have ended.
-    ended: BTreeSet<u32>,
-    asked: Asked,
-    report: Arc<Report>,
-    telling: Telling,
-}
-
-impl Running {
-    async fn until_all_ended(
-        mut self,
-        mut events: mpsc::Receiver<Told>,
-        mut interrupt: Interrupt,
-        report_every: Option<Duration>,
-    ) -> Result<Code, Failure> {
-        let mut reporting = report_every.map(every);
-        while self.ended.len() < self.hosts.len() {
-            tokio::select! {
-                Some(told) = events.recv() => self.hear(&told),
-                () = interrupt.pressed(), if self.asked != Asked::Interrupted => {
-                    self.asked = Asked::Interrupted;
-                    self.close_all();
-                }
-                () = due(&mut reporting) => self.tell_status(),
+/// What `ropewalk ctl` asks; nothing, where it cannot.
+fn be_asked(
+    home: &Home,
+    report: &Report,
+) -> (Option<ctl::Guard>, Option<mpsc::Receiver<ctl::Asked>>) {
+    match ctl::listen(home) {
+        Ok((guard, asked)) => (Some(guard), Some(asked)),
+        Err(cause) => {
+            // On a system that has no such thing nobody misses it.
+            if cause.kind() != io::ErrorKind::Unsupported {
+                report.say(&format!("`ropewalk ctl` cannot ask this process: {cause}"));
             }
+            (None, None)
         }
-        let given: u64 = self.hosts.iter().map(|host| host.status().status.bytes).sum();
-        self.report.say(&format!("{} given", human::bytes(given)));
-        match self.asked {
-            Asked::Interrupted => Err(Interrupt::failure()),
-            Asked::Nothing => Err(session::no_link_left()),
-        }
-    }
-
-    fn hear(&mut self, told: &Told) {
-        self.telling.event(told);
-        let host = self.hosts.iter().find(|host| host.number() == told.server);
-        match told.event {
-            Event::Ended => drop(self.ended.insert(told.server)),
-            Event::Went(_) => {
-                if let Some(endpoint) = host.and_then(Host::endpoint) {
-                    session::tell_lines(&endpoint, &self.report);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn close_all(&self) {
-        self.hosts.iter().for_each(|host| host.server().close());
-    }
-
-    /// Every server's line.
-    fn tell_status(&self) {
-        for host in &self.hosts {
-            let line = ServerLine::from(&host.status());
-            self.report.say(&line.in_words());
-            self.report.line(&Line::Serve(ServeLine::Server(Box::new(line))));
-        }
-    }
-}
-
-/// Ticks every so often, the first time after that.
-fn every(period: Duration) -> Interval {
-    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
-}
-
-/// Waits for the next tick, for ever if there is none.
-async fn due(interval: &mut Option<Interval>) {
-    match interval {
-        Some(interval) => drop(interval.tick().await),
-        None => core::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@ use crate::serve::host::{Event, Told};
 use crate::serve::shelf::Shelf;
 use crate::serve::status::ClientStatus;
 use crate::{human, key_text};
+use core::net::SocketAddr;
 use ropewalk_core::id::PublicKey;
 use std::sync::Arc;
 
@@ -36,6 +37,13 @@ impl Telling {
             let (inside, size) = (inside.unwrap_or_default(), human::bytes(bytes));
             self.report.say(&format!("offers {name}: {inside}{size}, {root}"));
         }
+    }
+
+    /// Where the numbers are.
+    pub(super) fn metrics(&self, address: SocketAddr) {
+        let url = format!("http://{address}/metrics");
+        self.line(ServeLine::Metrics { url: &url });
+        self.report.say(&format!("metrics at {url}"));
     }
 
     /// Something that happened.

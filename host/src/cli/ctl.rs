@@ -1,0 +1,58 @@
+//! `ropewalk ctl`: asks a `ropewalk` command that runs.
+
+use super::args::Ctl;
+use super::exit::{Code, Failure};
+use super::report::Report;
+use crate::ctl::{self, AskError, Command};
+use crate::home::Home;
+
+/// `ropewalk ctl`.
+///
+/// # Errors
+/// When there is no such process, it refuses, or several are there and none is named.
+pub async fn ctl(args: Ctl, report: &Report) -> Result<Code, Failure> {
+    let home = Home::from_environment()?;
+    let command = Command::from(args.command);
+    // A source with blanks in it is none, and would be another line to the process.
+    if command.to_string().parse() != Ok(command.clone()) {
+        return Err(Failure::usage("a source is one word: a ticket, a name or KEY@HOST:PORT"));
+    }
+    let pid = match args.pid {
+        Some(pid) => pid,
+        None => only_one(&home).await?,
+    };
+    for line in ctl::ask(&home, pid, &command, args.json).await? {
+        report.pass(&line);
+    }
+    Ok(Code::Done)
+}
+
+async fn only_one(home: &Home) -> Result<u32, Failure> {
+    let none = "no ropewalk command that can be asked runs here for you; start `ropewalk serve` or `ropewalk get`";
+    let pids = ctl::running(home).await.map_err(|cause| {
+        Failure::new(Code::Failed, format!("cannot look for commands that run: {cause}"))
+    })?;
+    match pids[..] {
+        [] => Err(Failure::new(Code::Failed, none)),
+        [pid] => Ok(pid),
+        _ => {
+            let mut text = "several run; say which:".to_owned();
+            for pid in pids {
+                let status = ctl::ask(home, pid, &Command::Status, false).await;
+                let first = status.ok().and_then(|lines| lines.into_iter().next());
+                text += &format!("\n  --pid {pid}    {}", first.unwrap_or_default());
+            }
+            Err(Failure::usage(text))
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let code = match error {
+            AskError::Refused(_) => Code::Refused,
+            _ => Code::Failed,
+        };
+        Self::new(code, error)
+    }
+}

@@ -1,0 +1,116 @@
+//! Keys as they are pressed: the terminal on standard input without lines and echo, and as it was before at
+//! the end, however that comes: dropped, by a panic, or by a second Ctrl-C.
+//!
+//! Signals and output stay as they are: Ctrl-C is still Ctrl-C.
+
+use tokio::sync::mpsc;
+
+/// Keys that wait to be looked at; more are nobody's.
+const KEYS_MAX: usize = 16;
+
+/// The keys that are pressed, until it is dropped.
+#[derive(Debug)]
+pub struct Keys {
+    pressed: mpsc::Receiver<u8>,
+}
+
+impl Keys {
+    /// Listens, if standard input is a terminal and this process stands in its foreground.
+    #[must_use]
+    pub fn listen() -> Option<Self> {
+        if !raw::enter() {
+            return None;
+        }
+        let (press, pressed) = mpsc::channel(KEYS_MAX);
+        // It waits for a key for ever, and nobody waits for it.
+        std::thread::spawn(move || {
+            use std::io::Read;
+            for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
+                if let Err(mpsc::error::TrySendError::Closed(_)) = press.try_send(key) {
+                    return;
+                }
+            }
+        });
+        Some(Self { pressed })
+    }
+
+    /// The next key; never, when there will be none.
+    pub async fn next(&mut self) -> u8 {
+        match self.pressed.recv().await {
+            Some(key) => key,
+            None => core::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Makes the terminal what it was, if it was changed. To be called before a process ends without unwinding.
+pub fn restore() {
+    raw::leave();
+}
+
+#[cfg(unix)]
+mod raw {
+    use rustix::process::getpgrp;
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp,
+        tcsetattr,
+    };
+    use std::io::stdin;
+    use std::sync::{Mutex, Once, PoisonError};
+
+    /// What the terminal was, as long as it is something else.
+    static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+    static HOOK: Once = Once::new();
+
+    /// A process in the background that changes the terminal is stopped.
+    fn is_in_foreground() -> bool {
+        isatty(stdin()) && tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
+    }
+
+    pub(super) fn enter() -> bool {
+        if !is_in_foreground() {
+            return false;
+        }
+        let Ok(before) = tcgetattr(stdin()) else { return false };
+        let mut now = before.clone();
+        now.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        now.special_codes[SpecialCodeIndex::VMIN] = 1;
+        now.special_codes[SpecialCodeIndex::VTIME] = 0;
+        HOOK.call_once(|| {
+            let next = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                leave();
+                next(panic);
+            }));
+        });
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        let entered = tcsetattr(stdin(), OptionalActions::Now, &now).is_ok();
+        if !entered {
+            leave();
+        }
+        entered
+    }
+
+    pub(super) fn leave() {
+        let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(before) = before.filter(|_| is_in_foreground()) {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+        }
+    }
+}
+
+/// Elsewhere keys need Enter, so there are none.
+#[cfg(not(unix))]
+mod raw {
+    pub(super) const fn enter() -> bool {
+        false
+    }
+
+    pub(super) const fn leave() {}
+}

@@ -1,0 +1,164 @@
+//! A host and its clients in one process, over loopback links.
+
+use super::*;
+use crate::connection::CloseReason;
+use crate::endpoint::{EndpointConfig, FixedLink};
+use crate::identity::Identity;
+use crate::serve::client::tests::Scene;
+use crate::serve::protocol::{Answer, Content, Request, SERVICE};
+use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
+use core::net::{Ipv4Addr, SocketAddr};
+use tokio::sync::Semaphore;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An endpoint on a loopback address of its own. `group` keeps tests apart.
+async fn endpoint(group: u8, side: u8) -> Endpoint {
+    let address = SocketAddr::new(Ipv4Addr::new(127, 77, group, side).into(), 0);
+    let link = FixedLink { name: "link".into(), address };
+    let config = EndpointConfig {
+        services: &[SERVICE],
+        fixed_links: Some(vec![link]),
+        admission: Some(Arc::new(|_, _| Some([0; 32]))),
+        ..EndpointConfig::new(Identity::ephemeral())
+    };
+    Endpoint::bind(config).await.unwrap()
+}
+
+struct Stage {
+    host: Host,
+    events: mpsc::Receiver<Told>,
+    group: u8,
+    _scene: Scene,
+}
+
+impl Stage {
+    /// A host with `seats` for clients, that offers a file.
+    async fn new(group: u8, seats: usize) -> Self {
+        let scene = Scene::new();
+        scene.file("a", b"content");
+        let server = Server::new(scene.shelf(&["a"]), None);
+        let server = Server { seats: Arc::new(Semaphore::new(seats)), ..server };
+        let endpoint = endpoint(group, 1).await;
+        let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
+        let ticket = Ticket { key, id: [0; 8], secret: [0; 32], addresses, root: None };
+        let (tell, events) = mpsc::channel(16);
+        let host = Host::start(7, endpoint, ticket, server, tell);
+        Self { host, events, group, _scene: scene }
+    }
+
+    async fn client(&self, side: u8) -> (Endpoint, Connection) {
+        let endpoint = endpoint(self.group, side).await;
+        let Ticket { key, addresses, .. } = self.host.ticket();
+        let connection = endpoint.connect(*key, None, addresses).await.unwrap();
+        (endpoint, connection)
+    }
+
+    async fn event(&mut self) -> Event {
+        let told = tokio::time::timeout(PATIENCE, self.events.recv()).await;
+        let told = told.expect("something happens").expect("somebody tells");
+        assert_eq!(told.server, 7);
+        told.event
+    }
+}
+
+/// Asks for the only piece, and waits for the end of the answer.
+async fn fetch(connection: &Connection) -> Vec<u8> {
+    let (send, recv) = connection.open(SERVICE).await.unwrap();
+    let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
+    let of = Content::Item(*blake3::hash(b"content").as_bytes());
+    writer.control(&Request::Piece { number: 0, of, piece: 0, from: 0 }).await.unwrap();
+    writer.flush().await.unwrap();
+    let Frame::Control(body) = reader.next().await.unwrap() else { panic!("content first") };
+    assert_eq!(parse::<Answer<'_>>(body).unwrap(), Answer::Bytes { number: 0, length: 7 });
+    match reader.next().await.unwrap() {
+        Frame::Content(bytes) => bytes,
+        Frame::Control(_) => panic!("no content"),
+    }
+}
+
+async fn closed(connection: &Connection) -> CloseReason {
+    tokio::time::timeout(PATIENCE, connection.closed()).await.expect("it is told")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_goes_and_breaks_the_rules_is_told_and_counted() {
+    let mut stage = Stage::new(1, 10).await;
+    let (one, connection) = stage.client(2).await;
+    let peer = one.public_key();
+    assert!(matches!(stage.event().await, Event::Came { client: 1, peer: came } if came == peer));
+    assert_eq!(fetch(&connection).await, b"content");
+    let HostStatus { server, closed: is_closed, status, addresses, .. } = stage.host.status();
+    assert_eq!((server, is_closed, addresses.len()), (7, false, 1));
+    assert_eq!((status.bytes, status.clients.len(), status.clients[0].bytes), (7, 1, 7));
+    assert!(status.links[0].bytes > 7 && status.links[0].link == "link", "{status:?}");
+    assert!(status.rate <= 28, "a quarter of a second is the least that counts: {}", status.rate);
+    connection.close(0, "");
+    match stage.event().await {
+        Event::Went(client) => assert_eq!((client.number, client.bytes), (1, 7)),
+        other => panic!("{other:?}"),
+    }
+    let status = stage.host.status().status;
+    assert_eq!((status.bytes, status.clients.len()), (7, 0), "what is gone counts");
+    assert!(status.links[0].bytes > 7, "and so do its links");
+
+    let (_two, connection) = stage.client(3).await;
+    assert!(matches!(stage.event().await, Event::Came { client: 2, .. }));
+    let (send, _recv) = connection.open(SERVICE).await.unwrap();
+    let mut writer = FrameWriter::new(send);
+    writer.content(b"here").await.unwrap();
+    writer.flush().await.unwrap();
+    let said = "a client sends no content";
+    match closed(&connection).await {
+        CloseReason::Peer { code: BROKEN, reason } => assert!(reason.contains(said), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        matches!(stage.event().await, Event::Broke { error, .. } if error.to_string().contains(said))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_too_many_is_turned_away_until_a_seat_is_free() {
+    let mut stage = Stage::new(2, 1).await;
+    let (_one, first) = stage.client(2).await;
+    assert!(matches!(stage.event().await, Event::Came { .. }));
+    let (two, second) = stage.client(3).await;
+    assert!(matches!(closed(&second).await, CloseReason::Peer { code: BUSY, .. }));
+    assert!(matches!(stage.event().await, Event::Busy { peer } if peer == two.public_key()));
+    first.close(0, "");
+    assert!(matches!(stage.event().await, Event::Went(_)));
+    let (_three, third) = stage.client(4).await;
+    assert!(matches!(stage.event().await, Event::Came { .. }));
+    assert_eq!(fetch(&third).await, b"content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_closes_tells_everybody_and_its_sockets_go() {
+    let mut stage = Stage::new(3, 10).await;
+    let (_one, idle) = stage.client(2).await;
+    assert!(matches!(stage.event().await, Event::Came { .. }));
+    stage.host.server().pause();
+    assert!(matches!(stage.event().await, Event::Phase(Phase::Paused)));
+    stage.host.server().close();
+    assert!(matches!(stage.event().await, Event::Phase(Phase::Closing)));
+    stage.host.server().resume();
+    assert!(matches!(closed(&idle).await, CloseReason::Peer { code: CLOSING, .. }));
+    assert!(matches!(stage.event().await, Event::Went(_)));
+    assert!(matches!(stage.event().await, Event::Ended));
+    let status = stage.host.status();
+    assert!(status.closed && status.addresses.is_empty());
+    assert_eq!(status.status.phase, Phase::Closing, "nothing resumes it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_side_by_side_share_the_limits_and_nothing_else() {
+    let scene = Scene::new();
+    scene.file("a", b"content");
+    let one = Server::new(scene.shelf(&["a"]), core::num::NonZeroU64::new(1_000));
+    let two = one.beside();
+    assert!(one.throttle.turn(500).is_none() && two.throttle.turn(1).is_some());
+    assert!(Arc::ptr_eq(&one.seats, &two.seats));
+    one.close();
+    assert_eq!(two.phase(), Phase::Serving);
+}
