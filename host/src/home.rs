@@ -76,6 +76,12 @@ impl Home {
         self.folder.join(name)
     }
 
+    /// The folder of the hashes of files that are offered ([`crate::content::outboard::Trees`]).
+    #[must_use]
+    pub fn trees(&self) -> PathBuf {
+        self.path("trees")
+    }
+
     /// The text of the file `name`; `None` if there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<String>, HomeError> {
         self.read_checked(name, false)

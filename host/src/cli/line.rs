@@ -268,6 +268,19 @@ pub enum Line<'l> {
         #[serde(flatten)]
         status: &'l FetchLine,
     },
+    /// The hashes of a file or folder are written.
+    Manifest {
+        /// Where.
+        file: &'l str,
+        /// What the file or folder is called.
+        name: &'l str,
+        /// In hexadecimal.
+        root: String,
+        /// Bytes of the file, or of all files in the folder.
+        bytes: u64,
+        /// Bytes of the file of hashes.
+        manifest_bytes: u64,
+    },
     /// The command fails.
     Error {
         /// The exit code.

@@ -11,6 +11,7 @@ pub mod get;
 pub mod interrupt;
 pub mod line;
 pub mod links;
+pub mod manifest;
 pub mod peers;
 pub mod plot;
 pub mod progress;
@@ -43,6 +44,7 @@ pub fn run(line: CommandLine) -> Code {
         Command::Bench(Bench::Bulk(bulk)) => bulk.json,
         Command::Bench(Bench::Messages(messages)) => messages.json,
         Command::Bench(Bench::Echo(echo)) => echo.json,
+        Command::Manifest(manifest) => manifest.json,
         Command::Provision(provision) => provision.json,
         _ => false,
     };
@@ -88,6 +90,7 @@ fn connect(command: Command, report: Arc<Report>) -> Result<Code, Failure> {
         match command {
             Command::Demo(args) => demo::demo(args, report, interrupt).await,
             Command::Recv(args) => recv::recv(args, report, interrupt).await,
+            Command::Manifest(args) => manifest::manifest(args, report, interrupt).await,
             Command::Provision(args) => provision::provision(args, &report).await,
             Command::Send(args) => send::send(args, report, interrupt).await,
             Command::Get(args) => get::get(args, report, interrupt).await,

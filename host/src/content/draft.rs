@@ -21,12 +21,21 @@ const AGE_MAX: Duration = Duration::from_secs(3_600);
 impl Draft {
     /// An empty one in `folder`. Only its owner may read it.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(format!("{:08x}.{ENDING}", crate::random::u32()));
         let mut options = File::options();
-        options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self { file: options.open(&path)?, path: Some(path) })
+        Self::open(options, folder.join(format!("{:08x}.{ENDING}", crate::random::u32())))
+    }
+
+    /// An empty one in the folder of `place`, hidden there, for whoever may read what its owner writes.
+    pub(super) fn beside(place: &Path) -> io::Result<Self> {
+        let name = format!(".{:08x}.ropewalk-{ENDING}", crate::random::u32());
+        Self::open(File::options(), place.with_file_name(name))
+    }
+
+    fn open(mut options: fs::OpenOptions, path: PathBuf) -> io::Result<Self> {
+        let file = options.read(true).write(true).create_new(true).open(&path)?;
+        Ok(Self { file, path: Some(path) })
     }
 
     pub(super) const fn file(&self) -> &File {
@@ -40,6 +49,17 @@ impl Draft {
         }
         self.path = None;
         Ok(())
+    }
+
+    /// Gives it its place, unless something is there.
+    pub(super) fn publish_new(self, place: &Path) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        match fs::hard_link(path, place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // No hard links on this file system: the rename is as good, but for a race.
+            Err(_) if !fs::exists(place)? => self.publish(place),
+            linked => linked,
+        }
     }
 }
 
@@ -94,6 +114,19 @@ mod tests {
             (names(folder.path()), fs::read(&place).unwrap()),
             (vec!["place".into()], b"new".to_vec())
         );
+    }
+
+    #[test]
+    fn a_new_one_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("place");
+        for (content, taken) in [(b"one", false), (b"two", true)] {
+            let draft = Draft::beside(&place).unwrap();
+            draft.file().write_all(content).unwrap();
+            assert_eq!(draft.publish_new(&place).is_err(), taken);
+        }
+        let kept = fs::read(&place).unwrap();
+        assert_eq!((names(folder.path()), kept), (vec!["place".into()], b"one".to_vec()));
     }
 
     #[test]

@@ -141,7 +141,8 @@ impl Offer {
     }
 }
 
-fn stopped(error: BuildError) -> OfferError {
+/// The build's error as the offer's.
+pub(super) fn stopped(error: BuildError) -> OfferError {
     match error {
         BuildError::Stopped => OfferError::Stopped,
         error => error.into(),

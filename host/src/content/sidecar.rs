@@ -12,18 +12,24 @@
 //! So what must be trusted is the root, and that may come from elsewhere.
 
 use super::catalog::{CatalogError, ITEM_BYTES_MAX, Item, ItemKind};
+use super::draft::Draft;
 use super::manifest::{FileEntry, ManifestError, ManifestReader, Step};
-use super::offer::{Noticed, Offer, OfferError, Watch};
+use super::offer::{Noticed, Offer, OfferError, Watch, stopped};
 use super::outboard::Trees;
 use super::piece::Pieces;
 use super::position::{Section, read_exact_at};
 use super::steady::Steady;
 use super::tree::{GroupId, HASH_BYTES, Shape};
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Ends the names of sidecars: that of `film.mkv` is `film.mkv.ropewalk`, beside it.
+pub const SUFFIX: &str = ".ropewalk";
 
 const MAGIC: &[u8; 19] = b"ropewalk sidecar 1\n";
+/// What every version begins with.
+const MAGIC_OF_ALL: &[u8] = b"ropewalk sidecar ";
 const LENGTH_BYTES: usize = 2;
 
 /// Why there is no sidecar.
@@ -51,6 +57,60 @@ pub enum SidecarError {
     /// A file of the folder is not what the manifest says any more.
     #[error("{0} changed")]
     Changed(String),
+    /// Something else has its name, and stays.
+    #[error("something is there already, and it is no sidecar")]
+    PlaceTaken,
+}
+
+/// The place of the sidecar of the file or folder at `path`, if nobody says where: beside it.
+///
+/// # Errors
+/// When the path leads to no name.
+pub fn place_of(path: &Path) -> io::Result<PathBuf> {
+    let name = crate::transfer::walk::top_name(path)? + SUFFIX;
+    // `.` is a folder with a name as well.
+    let full = if path.file_name().is_some() { path.into() } else { fs::canonicalize(path)? };
+    Ok(full.with_file_name(name))
+}
+
+/// Writes the sidecar of `offer` to `place`, at once or not at all, and says how long it is. An older sidecar is replaced.
+///
+/// # Errors
+/// As [`write`], and when something else is at the place.
+pub fn save(
+    offer: &Offer,
+    trees: &Trees,
+    place: &Path,
+    watch: Watch<'_>,
+) -> Result<u64, SidecarError> {
+    let is_there = check_place(place)?;
+    let draft = Draft::beside(place)?;
+    write(offer, trees, &mut BufWriter::new(draft.file()), watch)?;
+    draft.file().sync_all()?;
+    let length = draft.file().metadata()?.len();
+    if is_there { draft.publish(place) } else { draft.publish_new(place) }.map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => SidecarError::PlaceTaken,
+            _ => error.into(),
+        }
+    })?;
+    Ok(length)
+}
+
+/// Whether a sidecar, of any version, is at `place`.
+///
+/// # Errors
+/// [`SidecarError::PlaceTaken`] if something else is there.
+pub fn check_place(place: &Path) -> Result<bool, SidecarError> {
+    match fs::symlink_metadata(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error.into()),
+        Ok(metadata) if !metadata.is_file() => return Err(SidecarError::PlaceTaken),
+        Ok(_) => {}
+    }
+    let mut begin = Vec::new();
+    File::open(place)?.take(MAGIC_OF_ALL.len() as u64).read_to_end(&mut begin)?;
+    if begin == MAGIC_OF_ALL { Ok(true) } else { Err(SidecarError::PlaceTaken) }
 }
 
 /// Writes the sidecar of `offer` into `out`, which had better be buffered.
@@ -86,6 +146,9 @@ fn write_folder(
     io::copy(&mut offer.content().section(0), out)?;
     for step in ManifestReader::new(BufReader::new(offer.content().section(0)))? {
         let (_, Step::File(entry)) = step? else { continue };
+        if !watch(Noticed::Hashed(0)) {
+            return Err(OfferError::Stopped.into());
+        }
         if tree_bytes(&entry) > 0 {
             write_tree(&offer.path().join(entry.path.to_string()), &entry, trees, out, watch)?;
         }
@@ -101,7 +164,7 @@ fn write_tree(
     watch: Watch<'_>,
 ) -> Result<(), SidecarError> {
     let hashed = |bytes| watch(Noticed::Hashed(bytes));
-    let outboard = trees.outboard(path, &Steady::open(path)?, &hashed).map_err(OfferError::from)?;
+    let outboard = trees.outboard(path, &Steady::open(path)?, &hashed).map_err(stopped)?;
     if outboard.root() != entry.root {
         return Err(SidecarError::Changed(crate::transfer::shown(&entry.path.to_string())));
     }

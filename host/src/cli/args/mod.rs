@@ -3,6 +3,7 @@
 mod bench;
 mod connect;
 mod get;
+mod manifest;
 mod provision;
 mod serve;
 mod transfer;
@@ -10,6 +11,7 @@ mod transfer;
 pub use bench::{Amount, Bench, BenchBulk, BenchEcho, BenchMessages, BenchServe};
 pub use connect::{Connect, LinkChoice, Listen, Mode};
 pub use get::Get;
+pub use manifest::Manifest;
 pub use provision::Provision;
 pub use serve::Serve;
 pub use transfer::{Recv, Send};
@@ -134,6 +136,20 @@ Examples:
   ropewalk serve photos/ notes.pdf --port 4433 --ticket-file t.txt
   ropewalk serve photos/ --max-rate 10M")]
     Serve(Serve),
+
+    /// Write the hashes of a file or folder into a small file, to lie beside a copy on any web server
+    #[command(after_help = "\
+The file has 32 bytes for each MiB. With it beside a copy, at the copy's URL and .ropewalk, any web
+server with ranges or object store can be a source: each piece is proved, whoever gave it.
+PATH is read once; its hashes are kept in the folder that ROPEWALK_HOME moves, and read anew when
+PATH changes. Prints the root on standard output: the BLAKE3 hash of a file, as b3sum prints it, or
+that of the list of a folder. F is replaced if it is such a file, and left alone if it is not.
+
+Examples:
+  ropewalk manifest film.mkv                      writes film.mkv.ropewalk
+  ropewalk manifest photos --out /srv/photos.ropewalk
+  ropewalk manifest film.mkv --json | jq -r .root")]
+    Manifest(Manifest),
 
     /// Measure what the links carry together
     #[command(subcommand)]

@@ -105,6 +105,64 @@ fn what_is_no_sidecar_is_said() {
     assert!(opened(b"").is_err());
 }
 
+#[test]
+fn its_place_is_beside_what_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = folder.path().join("top");
+    fs::create_dir(&top).unwrap();
+    let place = folder.path().join("top.ropewalk");
+    assert_eq!(place_of(&top).unwrap(), place);
+    assert_eq!(place_of(&folder.path().join("top/")).unwrap(), place);
+    let full = place_of(&top.join("..").join("top").join(".")).unwrap();
+    assert_eq!(full.file_name(), place.file_name());
+    assert_eq!(
+        place_of(&top.join("..")).unwrap().parent(),
+        folder.path().canonicalize().unwrap().parent()
+    );
+    assert_eq!(place_of(Path::new("film.mkv")).unwrap(), Path::new("film.mkv.ropewalk"));
+}
+
+#[test]
+fn a_saved_one_replaces_sidecars_alone() {
+    let (folder, trees) = fixture();
+    let offer = Offer::make(&folder.path().join("top/a"), &trees, &|_| true).unwrap();
+    let place = place_of(offer.path()).unwrap();
+    let length = save(&offer, &trees, &place, &|_| true).unwrap();
+    assert_eq!(length, fs::metadata(&place).unwrap().len());
+    assert_eq!(Sidecar::open(File::open(&place).unwrap()).unwrap().item(), offer.item());
+    // One of whatever version, and one that is damaged, is replaced.
+    fs::write(&place, "ropewalk sidecar 9\n").unwrap();
+    save(&offer, &trees, &place, &|_| true).unwrap();
+    assert_eq!(fs::metadata(&place).unwrap().len(), length);
+    // The file itself, a folder, and what a link leads to are not.
+    fs::write(folder.path().join("link-target"), "ropewalk sidecar 1\n").unwrap();
+    let link = folder.path().join("link");
+    let mut others = vec![folder.path().join("top/a"), folder.path().join("top")];
+    if cfg!(unix) {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path().join("link-target"), &link).unwrap();
+        others.push(link);
+    }
+    for other in others {
+        let error = save(&offer, &trees, &other, &|_| true).unwrap_err();
+        assert!(matches!(error, SidecarError::PlaceTaken), "{}: {error}", other.display());
+    }
+    assert_eq!(fs::read(folder.path().join("top/a")).unwrap(), pattern(2 * MIB + 3));
+}
+
+#[test]
+fn one_that_is_stopped_leaves_nothing() {
+    let (folder, trees) = fixture();
+    let offer = Offer::make(&folder.path().join("top"), &trees, &|_| true).unwrap();
+    let place = place_of(offer.path()).unwrap();
+    let error = save(&offer, &trees, &place, &|_| false).unwrap_err();
+    assert!(matches!(error, SidecarError::Offer(OfferError::Stopped)), "{error}");
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["top", "trees"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
