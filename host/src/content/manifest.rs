@@ -286,6 +286,38 @@ pub fn record_at(mut inner: impl Read) -> Result<FileEntry, ManifestError> {
     }
 }
 
+/// The records from `place` on, out of `inner`, which begins there: each with its place, and its file if it is one's. For a
+/// manifest that was read and proved before; the order is not looked at.
+pub(super) struct Records<R> {
+    inner: R,
+    at: u64,
+}
+
+impl<R: Read> Records<R> {
+    pub(super) const fn new(inner: R, place: u64) -> Self {
+        Self { inner, at: place }
+    }
+}
+
+impl<R: Read> Iterator for Records<R> {
+    type Item = Result<(u64, Option<FileEntry>), ManifestError>;
+
+    /// It ends where the manifest does.
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mut room, place) = ([0; RECORD_BYTES_MAX], self.at);
+        let step = read_record(&mut self.inner, &mut room).and_then(|body| {
+            self.at += (LENGTH_BYTES + body.len()) as u64;
+            parse(body)
+        });
+        match step {
+            Ok(Ok(Step::File(entry))) => Some(Ok((place, Some(entry)))),
+            Ok(Ok(_)) => Some(Ok((place, None))),
+            Ok(Err(_)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
 fn read_record<'r>(
     inner: &mut impl Read,
     room: &'r mut [u8; RECORD_BYTES_MAX],

@@ -26,6 +26,11 @@ impl<'f> Section<'f> {
     pub(super) const fn end(&self) -> u64 {
         self.end
     }
+
+    /// Leaves out the next `bytes`.
+    pub(super) const fn skip(&mut self, bytes: u64) {
+        self.at = self.at.saturating_add(bytes);
+    }
 }
 
 /// An error if the file ends before the section does.

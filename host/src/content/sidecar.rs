@@ -13,7 +13,7 @@
 
 use super::catalog::{CatalogError, ITEM_BYTES_MAX, Item, ItemKind};
 use super::draft::Draft;
-use super::manifest::{FileEntry, ManifestError, ManifestReader, Step};
+use super::manifest::{FileEntry, ManifestError, ManifestReader, Records, Step};
 use super::offer::{Noticed, Offer, OfferError, Watch, stopped};
 use super::outboard::Trees;
 use super::piece::Pieces;
@@ -182,10 +182,22 @@ pub struct Sidecar {
     item: Item,
     body_at: u64,
     end: u64,
+    /// Of a folder: the way to the tree of any of its files.
+    marks: Vec<Mark>,
 }
 
+/// A record of the manifest, and where the first tree is of those that follow from it on.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    place: u64,
+    tree: TreeAt,
+}
+
+/// So many records are between two marks: each look-up reads as many at most.
+const MARK_EVERY: usize = 256;
+
 /// Where a tree begins in a sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TreeAt(u64);
 
 impl Sidecar {
@@ -197,7 +209,7 @@ impl Sidecar {
         let end = file.metadata()?.len();
         let (item, body_at) = read_head(&mut Section::new(&file, 0, end))?;
         let body = end.checked_sub(body_at).ok_or(SidecarError::Damaged)?;
-        let sidecar = Self { file, item, body_at, end };
+        let mut sidecar = Self { file, item, body_at, end, marks: Vec::new() };
         match sidecar.item.kind() {
             ItemKind::File(_) if body != Shape::new(sidecar.item.pieces()).tree_bytes() => {
                 Err(SidecarError::Damaged)
@@ -206,8 +218,11 @@ impl Sidecar {
             ItemKind::Folder(_) => {
                 let mut hasher = blake3::Hasher::new();
                 hasher.update_reader(sidecar.manifest_section()?)?;
-                let whole = hasher.finalize() == sidecar.item.root();
-                if whole { Ok(sidecar) } else { Err(SidecarError::Damaged) }
+                if hasher.finalize() != sidecar.item.root() {
+                    return Err(SidecarError::Damaged);
+                }
+                sidecar.marks = sidecar.mark()?;
+                Ok(sidecar)
             }
         }
     }
@@ -247,6 +262,59 @@ impl Sidecar {
         Ok(Some(bytes))
     }
 
+    /// The file of the folder whose record stands at `place` of the manifest, and where its tree is. Whoever asks for it
+    /// names its `root` as well. `None` if there is no such file.
+    ///
+    /// # Errors
+    /// When the sidecar cannot be read.
+    pub fn file_at(
+        &self,
+        place: u64,
+        root: blake3::Hash,
+    ) -> Result<Option<(FileEntry, TreeAt)>, SidecarError> {
+        let after = self.marks.partition_point(|mark| mark.place <= place);
+        let Some(mark) = after.checked_sub(1).and_then(|at| self.marks.get(at)) else {
+            return Ok(None);
+        };
+        let mut section = self.manifest_section()?;
+        section.skip(mark.place);
+        let TreeAt(mut tree) = mark.tree;
+        for record in Records::new(BufReader::new(section), mark.place) {
+            match record? {
+                (at, _) if at > place => break,
+                (at, Some(entry)) if at == place => {
+                    return Ok((entry.root == root).then_some((entry, TreeAt(tree))));
+                }
+                (_, Some(entry)) => tree = tree.saturating_add(tree_bytes(&entry)),
+                (_, None) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fills `room` with what stands at `offset` of the folder's manifest, in bytes.
+    ///
+    /// # Errors
+    /// When it is about no folder, or its manifest is not so long.
+    pub fn read_manifest(&self, offset: u64, room: &mut [u8]) -> Result<(), SidecarError> {
+        let mut section = self.manifest_section()?;
+        section.skip(offset);
+        Ok(section.read_exact(room)?)
+    }
+
+    fn mark(&self) -> Result<Vec<Mark>, SidecarError> {
+        let mut marks = Vec::new();
+        let mut steps = self.steps()?;
+        for nth in 0.. {
+            let Some(step) = steps.next_placed() else { break };
+            let (place, _, tree) = step?;
+            if nth % MARK_EVERY == 0 {
+                marks.push(Mark { place, tree });
+            }
+        }
+        Ok(marks)
+    }
+
     fn manifest_section(&self) -> Result<Section<'_>, SidecarError> {
         let is_folder = matches!(self.item.kind(), ItemKind::Folder(_));
         let end = self.body_at.checked_add(self.item.pieces().length());
@@ -281,17 +349,24 @@ pub struct Steps<'s> {
     tree_at: u64,
 }
 
-/// Each step with the place of its tree, which is there if it is a file of several pieces.
-impl Iterator for Steps<'_> {
-    type Item = Result<(Step, TreeAt), ManifestError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Steps<'_> {
+    /// The next one with the place of its record as well.
+    fn next_placed(&mut self) -> Option<Result<(u64, Step, TreeAt), ManifestError>> {
         let step = self.reader.next()?;
         let tree = TreeAt(self.tree_at);
         if let Ok((_, Step::File(entry))) = &step {
             self.tree_at = self.tree_at.saturating_add(tree_bytes(entry));
         }
-        Some(step.map(|(_, step)| (step, tree)))
+        Some(step.map(|(place, step)| (place, step, tree)))
+    }
+}
+
+/// Each step with the place of its tree, which is there if it is a file of several pieces.
+impl Iterator for Steps<'_> {
+    type Item = Result<(Step, TreeAt), ManifestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_placed()?.map(|(_, step, tree)| (step, tree)))
     }
 }
 

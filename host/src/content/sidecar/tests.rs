@@ -90,6 +90,44 @@ fn each_file_of_a_folder_is_proven_by_its_sidecar() {
 }
 
 #[test]
+fn any_file_of_a_folder_is_found_by_its_place() {
+    let (folder, trees) = fixture();
+    let top = folder.path().join("many");
+    fs::create_dir(&top).unwrap();
+    for nth in 0..700 {
+        let content = if nth % 300 == 150 { pattern(MIB + nth) } else { vec![nth as u8; nth] };
+        fs::write(top.join(format!("{nth:03}")), content).unwrap();
+    }
+    let sidecar = opened(&written(&top, &trees)).unwrap();
+    assert!(sidecar.marks.len() > 2);
+    let manifest = sidecar.manifest_section().unwrap();
+    let mut files = 0;
+    let mut steps = sidecar.steps().unwrap();
+    while let Some(step) = steps.next_placed() {
+        let (place, step, tree) = step.unwrap();
+        let Step::File(entry) = step else { continue };
+        let found = sidecar.file_at(place, entry.root).unwrap();
+        assert_eq!(found, Some((entry.clone(), tree)));
+        assert_eq!(sidecar.file_at(place + 1, entry.root).unwrap(), None);
+        assert_eq!(sidecar.file_at(place, blake3::hash(b"another")).unwrap(), None);
+        if tree_bytes(&entry) > 0 {
+            let content = fs::read(top.join(entry.path.to_string())).unwrap();
+            prove_all(&sidecar, tree, entry.root, &content).unwrap();
+        }
+        files += 1;
+    }
+    assert_eq!(files, 700);
+    for place in [0, 3, manifest.end() - manifest.at(), u64::MAX] {
+        assert_eq!(sidecar.file_at(place, blake3::hash(b"")).unwrap(), None);
+    }
+    let mut whole = vec![0; (manifest.end() - manifest.at()) as usize];
+    sidecar.read_manifest(0, &mut whole).unwrap();
+    assert_eq!(blake3::hash(&whole), sidecar.item().root());
+    assert!(sidecar.read_manifest(1, &mut whole).is_err());
+    assert!(sidecar.read_manifest(u64::MAX, &mut whole).is_err());
+}
+
+#[test]
 fn a_file_that_changed_since_has_no_sidecar() {
     let (folder, trees) = fixture();
     let offer = Offer::make(&folder.path().join("top"), &trees, &|_| true).unwrap();

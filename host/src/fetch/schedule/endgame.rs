@@ -52,7 +52,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
                 return None;
             }
             // What two owe already is not fetched a third time.
-            if self.live_owners(entry) == 1 && !taker.lacks.contains(&work.file) {
+            if self.live_owners(entry) == 1 && taker.may_have(*work) {
                 return Some((*work, theirs));
             }
             ahead = ahead.saturating_sub((entry.bytes - entry.claim_of(id)?.got).into());

@@ -16,7 +16,7 @@ mod source;
 mod work;
 
 pub use source::{Counts, SourceId, Standing};
-pub use work::{Part, Request, WORK_BYTES_MAX, Work, WorkId};
+pub use work::{Gives, Part, Request, WORK_BYTES_MAX, Work, WorkId};
 
 use claims::Entry;
 use ropewalk_core::time::{Duration, Instant};
@@ -117,6 +117,14 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         }
     }
 
+    /// `source` is asked only for what it gives of a file. What it does not give it does not lack: the rest is asked of
+    /// it as ever.
+    pub fn restrict(&mut self, source: SourceId, gives: Gives) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.gives = gives;
+        }
+    }
+
     /// `bytes` of the work came from `source`.
     pub fn handle_bytes(&mut self, source: SourceId, work: WorkId, bytes: u32, now: Instant) {
         let entry = self.works.get_mut(&work);
@@ -186,13 +194,19 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             }
             self.wait_unless_owed(work);
         }
-        self.may_have(work.file)
+        self.may_come(work)
     }
 
     /// Whether any source that is known may have the file.
     pub fn may_have(&self, file: u32) -> bool {
         let may_have =
             |source: &Source| source.standing != Standing::Dropped && !source.lacks.contains(&file);
+        self.sources.values().any(may_have)
+    }
+
+    /// Whether any source that is known may have this part of this file. If none gives hashes, for one, no piece can be proved.
+    pub fn may_come(&self, work: WorkId) -> bool {
+        let may_have = |other: &Source| other.standing != Standing::Dropped && other.may_have(work);
         self.sources.values().any(may_have)
     }
 
@@ -295,14 +309,14 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
     /// The first work that waits, of those of which a part is kept from this source, from none or from another one: that one may
     /// be back before all else is done, and go on with it.
     fn next_waiting(&self, source: SourceId, wanted: Kept) -> Option<WorkId> {
-        let lacks = &self.sources.get(&source)?.lacks;
+        let asked = self.sources.get(&source)?;
         let fits = |work: &&WorkId| {
             let kept = match self.works.get(work).and_then(|entry| entry.kept) {
                 Some(kept) if kept.source == source => Kept::Here,
                 Some(_) => Kept::Elsewhere,
                 None => Kept::Nowhere,
             };
-            kept == wanted && !lacks.contains(&work.file)
+            kept == wanted && asked.may_have(**work)
         };
         self.waiting.iter().find(fits).copied()
     }
@@ -313,7 +327,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             let work = self.fresh.next()?;
             debug_assert!(work.bytes <= WORK_BYTES_MAX, "{work:?}");
             self.works.insert(work.id, Entry::new(work.bytes));
-            if !self.sources.get(&source)?.lacks.contains(&work.id.file) {
+            if self.sources.get(&source)?.may_have(work.id) {
                 return Some(work.id);
             }
             self.waiting.insert(work.id);

@@ -13,7 +13,7 @@
 //! rests, a second at first and up to a minute, and is then tried with one work.
 
 use super::rate::Rate;
-use super::work::WorkId;
+use super::work::{Gives, WorkId};
 use ropewalk_core::time::{Duration, Instant};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -89,6 +89,8 @@ pub(super) struct Source {
     pub(super) cancels: VecDeque<WorkId>,
     /// Files that it has not got.
     pub(super) lacks: BTreeSet<u32>,
+    /// What it has of a file.
+    pub(super) gives: Gives,
     /// It has to deliver something before it is trusted again.
     pub(super) on_trial: bool,
     /// How many works it may owe.
@@ -112,6 +114,7 @@ impl Source {
             cancels: VecDeque::new(),
             owed: 0,
             lacks: BTreeSet::new(),
+            gives: Gives::ALL,
             on_trial: false,
             works_max: WORKS_MAX,
             round_trip: None,
@@ -127,6 +130,11 @@ impl Source {
 
     pub(super) fn measure_round_trip(&mut self, round_trip: Duration) {
         self.round_trip = Some(round_trip);
+    }
+
+    /// Whether it may have this, as far as one knows.
+    pub(super) fn may_have(&self, work: WorkId) -> bool {
+        self.gives.has(work.part) && !self.lacks.contains(&work.file)
     }
 
     pub(super) fn is_live(&self) -> bool {

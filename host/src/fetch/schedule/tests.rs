@@ -1,6 +1,7 @@
 //! The schedule against servers that do what servers do: the numbers, and any bad luck.
 
 mod any_order;
+mod gives;
 mod numbers;
 mod world;
 

@@ -40,6 +40,29 @@ pub struct Work {
     pub bytes: u32,
 }
 
+/// Which parts of files a source can give: a mirror of plain bytes has no hashes, and a file of hashes nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gives {
+    /// Groups of hashes.
+    pub hashes: bool,
+    /// Pieces of content.
+    pub pieces: bool,
+}
+
+impl Gives {
+    /// Both.
+    pub const ALL: Self = Self { hashes: true, pieces: true };
+
+    /// Whether a part is of the kind that it gives.
+    #[must_use]
+    pub const fn has(self, part: Part) -> bool {
+        match part {
+            Part::Group { .. } => self.hashes,
+            Part::Piece(_) => self.pieces,
+        }
+    }
+}
+
 /// What a source is to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
