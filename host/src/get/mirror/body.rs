@@ -69,3 +69,63 @@ async fn wait<T>(patience: &mut Duration, coming: impl Future<Output = T>) -> Re
         Failure::Busy(io::Error::new(io::ErrorKind::TimedOut, "the server does not answer in time"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use tokio::time::sleep;
+
+    fn body(every: Duration, bytes: &'static [u8], left: u64) -> Body {
+        let stream = stream::unfold((), move |()| async move {
+            sleep(every).await;
+            Some((Ok(bytes::Bytes::from_static(bytes)), ()))
+        });
+        Body { stream: stream.boxed(), left, patience: ANSWER_MAX }
+    }
+
+    /// The bytes that came, and why no more did.
+    async fn read(body: &mut Body, rest: Duration) -> (usize, Option<Failure>) {
+        let mut came = 0;
+        loop {
+            match body.next().await {
+                Ok(Some(bytes)) => came += bytes.len(),
+                Ok(None) => return (came, None),
+                Err(failure) => return (came, Some(failure)),
+            }
+            sleep(rest).await;
+        }
+    }
+
+    fn is_late(failure: Option<Failure>) -> bool {
+        matches!(failure, Some(Failure::Busy(error)) if error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_not_waited_for_without_end() {
+        let since = Instant::now();
+        let (came, failure) = read(&mut body(SILENCE_MAX * 2, b"x", 9), Duration::ZERO).await;
+        assert!(came == 0 && is_late(failure));
+        assert_eq!(since.elapsed().as_secs(), SILENCE_MAX.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nor_is_one_that_dribbles() {
+        let every = Duration::from_secs(20);
+        let (came, failure) = read(&mut body(every, b"x", 99), Duration::ZERO).await;
+        assert!(came < 31 && is_late(failure), "{came}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_takes_what_came_does_not_count() {
+        let rest = Duration::from_secs(500);
+        let (came, failure) = read(&mut body(Duration::from_secs(1), b"x", 99), rest).await;
+        assert!(came == 99 && failure.is_none(), "{came}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_was_asked_for_is_not_taken() {
+        let (came, failure) = read(&mut body(Duration::ZERO, b"1234", 10), Duration::ZERO).await;
+        assert!(came == 8 && matches!(failure, Some(Failure::Broken(_))), "{came}");
+    }
+}

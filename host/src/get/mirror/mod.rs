@@ -35,6 +35,7 @@ pub use look::SIDECAR_BYTES_MAX;
 use crate::content::sidecar::SidecarError;
 use crate::fetch::schedule::Gives;
 use crate::serve::protocol::Content;
+use crate::transfer::TransferError;
 use address::Address;
 use facts::Facts;
 use object_store::ObjectStore;
@@ -48,6 +49,17 @@ use store::Stores;
 pub const CONNECTIONS: usize = 4;
 /// Works that a mirror had better owe at once: each connection has its next one at hand.
 pub const WORKS_MAX: usize = 2 * CONNECTIONS;
+
+/// Whether a mirror that was lost for this does what no mirror should: gives whole files only, or other bytes
+/// than those asked for. It will do so again, and is not worth a try every second.
+#[must_use]
+pub fn is_broken(error: &TransferError) -> bool {
+    use std::io::ErrorKind::{InvalidData, Unsupported};
+    match error {
+        TransferError::Lost(error) => matches!(error.kind(), InvalidData | Unsupported),
+        TransferError::Protocol(_) => true,
+    }
+}
 
 /// A mirror, whatever connections lead to it now.
 #[derive(Debug)]
@@ -121,10 +133,11 @@ impl Mirror {
     }
 
     fn at(name: String, stores: Option<Stores>, scratch: &Path) -> Self {
-        Self { name, stores, scratch: scratch.into(), known: Mutex::default() }
+        let (name, scratch) = (crate::transfer::shown(&name), scratch.into());
+        Self { name, stores, scratch, known: Mutex::default() }
     }
 
-    /// What to call it: its URL without what lets somebody in, not fit to be shown as it is.
+    /// What to call it, fit to be shown: its URL without what lets somebody in.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

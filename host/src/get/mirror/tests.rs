@@ -16,7 +16,6 @@ use crate::content::sidecar;
 use crate::get::peer::{Asker, Event};
 use crate::serve::client::tests::noise;
 use crate::serve::protocol::Reason;
-use crate::transfer::TransferError;
 use crate::transfer::protocol::Attributes;
 use server::{Answer, Server};
 use std::fs;

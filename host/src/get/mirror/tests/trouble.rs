@@ -26,6 +26,7 @@ async fn one_that_ignores_ranges_is_named_and_floods_nobody() {
     let (error, came) = loss(&mut events).await;
     assert_eq!((error.kind(), came), (ErrorKind::Unsupported, 0));
     assert!(error.to_string().contains("whole files only"), "{error}");
+    assert!(is_broken(&TransferError::Lost(error)));
     tokio::time::sleep(Duration::from_millis(200)).await;
     // What fits into the system's buffers goes out before the connection is closed.
     assert!(server.sent() < 16 << 20, "{}", server.sent());
@@ -105,6 +106,7 @@ async fn one_that_is_busy_is_lost_and_good_when_it_is_opened_again() {
     asker.piece(of(&item), 0, 0).unwrap();
     let (error, _) = loss(&mut events).await;
     assert!(error.to_string().contains("503"), "{error}");
+    assert!(!is_broken(&TransferError::Lost(error)));
     server.behave(|_, answer| answer);
     let (asker, mut events) = opened(&mirror);
     let number = asker.piece(of(&item), 0, 0).unwrap();
