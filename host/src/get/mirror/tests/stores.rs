@@ -3,8 +3,10 @@
 use super::*;
 use crate::fetch::partial::{Leftover, Replace};
 use crate::fetch::schedule::SourceId;
-use crate::get::file::{FileJob, Notice, Wanted};
-use cap_std::fs::Dir;
+use crate::get::exchange::Exchange;
+use crate::get::file::Whose;
+use crate::get::job::{How, Job, Notice, Wanted};
+use crate::transfer::safe_path::{Root, SafePath};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use ropewalk_core::time::Instant;
@@ -92,39 +94,42 @@ async fn get(item: &Item, mirrors: &[Arc<Mirror>], out: &Path) -> Vec<SourceId> 
     let (told, mut events) = mpsc::channel(16);
     let begin = std::time::Instant::now();
     let now = || Instant::from_micros(1 + begin.elapsed().as_micros() as u64);
-    let wanted = Wanted {
-        of: of(item),
-        root: item.root(),
-        pieces: item.pieces(),
-        name: "film".into(),
-        attributes: Attributes::default(),
-    };
-    let folder = Dir::open_ambient_dir(out, cap_std::ambient_authority()).unwrap();
-    let mut job = FileJob::open(folder, wanted, Leftover::Resume).unwrap();
+    let whose =
+        Whose { root: item.root(), pieces: item.pieces(), attributes: Attributes::default() };
+    let path = SafePath::parse(b"film").unwrap();
+    let list = core::iter::once(Ok(Wanted { of: of(item), whose, path }));
+    let how = How { replace: Replace::No, leftover: Leftover::Resume };
+    let mut job = Job::new(Arc::new(Root::open(out).unwrap()), how, None, list);
+    let mut exchange = Exchange::default();
     for (source, mirror) in (0..).map(SourceId).zip(mirrors) {
-        job.add(source, open(mirror.clone(), source, told.clone()), now());
+        exchange.add(source, open(mirror.clone(), source, told.clone()), now());
     }
-    let mut liars = Vec::new();
-    while !job.is_whole() {
-        job.ask(now());
+    let mut notices = Vec::new();
+    loop {
+        job.fill(&mut exchange).unwrap();
+        notices.extend(job.notices());
+        if job.is_done() {
+            break;
+        }
+        exchange.ask(now());
         let patience = core::time::Duration::from_millis(100);
         match tokio::time::timeout(patience, events.recv()).await {
-            Err(_) => job.handle_timeout(now()),
+            Err(_) => exchange.handle_timeout(now()),
             Ok(None) => panic!("the channel is ours"),
             Ok(Some((source, event))) => {
-                for notice in job.handle(source, event, now()).unwrap() {
-                    match notice {
-                        Notice::Lied(source) => liars.push(source),
-                        Notice::Had(_) => {}
-                        other => panic!("{other:?}"),
-                    }
+                if let Some(came) = exchange.handle(source, event, now()) {
+                    job.take(came, false, &mut exchange).unwrap();
                 }
             }
         }
         assert!(begin.elapsed().as_secs() < 60);
     }
-    job.publish(Replace::No).unwrap();
-    liars
+    job.finish().unwrap();
+    let lied = |notice| match notice {
+        Notice::Lied(source) => Some(source),
+        _ => None,
+    };
+    notices.into_iter().filter_map(lied).collect()
 }
 
 #[tokio::test]
