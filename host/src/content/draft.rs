@@ -22,6 +22,7 @@ impl Draft {
     /// An empty one in `folder`. Only its owner may read it.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let mut options = File::options();
+        options.write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Self::open(options, folder.join(format!("{:08x}.{ENDING}", crate::random::u32())))

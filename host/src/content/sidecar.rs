@@ -13,7 +13,7 @@
 
 use super::catalog::{CatalogError, ITEM_BYTES_MAX, Item, ItemKind};
 use super::draft::Draft;
-use super::manifest::{FileEntry, ManifestError, ManifestReader, Records, Step};
+use super::manifest::{FileEntry, ManifestError, ManifestReader, Step};
 use super::offer::{Noticed, Offer, OfferError, Watch, stopped};
 use super::outboard::Trees;
 use super::piece::Pieces;
@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 
 /// Ends the names of sidecars: that of `film.mkv` is `film.mkv.ropewalk`, beside it.
 pub const SUFFIX: &str = ".ropewalk";
+
+mod folder;
 
 const MAGIC: &[u8; 19] = b"ropewalk sidecar 1\n";
 /// What every version begins with.
@@ -95,6 +97,15 @@ pub fn save(
         }
     })?;
     Ok(length)
+}
+
+/// An empty file in `folder`, which is gone with its handle: for a sidecar that comes from somewhere else.
+///
+/// # Errors
+/// When the folder cannot be made, or written to.
+pub fn scratch(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    Draft::create(folder)?.file().try_clone()
 }
 
 /// Whether a sidecar, of any version, is at `place`.
@@ -183,18 +194,8 @@ pub struct Sidecar {
     body_at: u64,
     end: u64,
     /// Of a folder: the way to the tree of any of its files.
-    marks: Vec<Mark>,
+    marks: Vec<folder::Mark>,
 }
-
-/// A record of the manifest, and where the first tree is of those that follow from it on.
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    place: u64,
-    tree: TreeAt,
-}
-
-/// So many records are between two marks: each look-up reads as many at most.
-const MARK_EVERY: usize = 256;
 
 /// Where a tree begins in a sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -260,59 +261,6 @@ impl Sidecar {
         let at = tree.0.checked_add(range.start).ok_or(io::ErrorKind::UnexpectedEof)?;
         read_exact_at(&self.file, at, &mut bytes)?;
         Ok(Some(bytes))
-    }
-
-    /// The file of the folder whose record stands at `place` of the manifest, and where its tree is. Whoever asks for it
-    /// names its `root` as well. `None` if there is no such file.
-    ///
-    /// # Errors
-    /// When the sidecar cannot be read.
-    pub fn file_at(
-        &self,
-        place: u64,
-        root: blake3::Hash,
-    ) -> Result<Option<(FileEntry, TreeAt)>, SidecarError> {
-        let after = self.marks.partition_point(|mark| mark.place <= place);
-        let Some(mark) = after.checked_sub(1).and_then(|at| self.marks.get(at)) else {
-            return Ok(None);
-        };
-        let mut section = self.manifest_section()?;
-        section.skip(mark.place);
-        let TreeAt(mut tree) = mark.tree;
-        for record in Records::new(BufReader::new(section), mark.place) {
-            match record? {
-                (at, _) if at > place => break,
-                (at, Some(entry)) if at == place => {
-                    return Ok((entry.root == root).then_some((entry, TreeAt(tree))));
-                }
-                (_, Some(entry)) => tree = tree.saturating_add(tree_bytes(&entry)),
-                (_, None) => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// Fills `room` with what stands at `offset` of the folder's manifest, in bytes.
-    ///
-    /// # Errors
-    /// When it is about no folder, or its manifest is not so long.
-    pub fn read_manifest(&self, offset: u64, room: &mut [u8]) -> Result<(), SidecarError> {
-        let mut section = self.manifest_section()?;
-        section.skip(offset);
-        Ok(section.read_exact(room)?)
-    }
-
-    fn mark(&self) -> Result<Vec<Mark>, SidecarError> {
-        let mut marks = Vec::new();
-        let mut steps = self.steps()?;
-        for nth in 0.. {
-            let Some(step) = steps.next_placed() else { break };
-            let (place, _, tree) = step?;
-            if nth % MARK_EVERY == 0 {
-                marks.push(Mark { place, tree });
-            }
-        }
-        Ok(marks)
     }
 
     fn manifest_section(&self) -> Result<Section<'_>, SidecarError> {

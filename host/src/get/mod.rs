@@ -3,6 +3,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`peer`] | a ropewalk server as a source |
+//! | [`mirror`] | a web server, an object store or a file of hashes as a source |
 //! | [`exchange`] | what is asked of which source, and what came of it |
 //! | [`plan`], [`works`] | the works of a file, each group of hashes before the pieces that it proves |
 //! | [`mod@file`] | one file: proved pieces onto the disk |
@@ -21,6 +22,7 @@ pub mod file;
 pub mod folder;
 pub mod happened;
 pub mod job;
+pub mod mirror;
 pub mod order;
 pub mod peer;
 pub mod plan;

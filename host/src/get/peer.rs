@@ -8,9 +8,11 @@
 //! [`Event::Lost`], and nothing of it is held: a chunk of 128 KiB at a time, and the numbers of what is out.
 //! Whether bytes are the right ones is not for this file to say.
 
+use super::mirror::{self, Mirror};
 use crate::content::catalog::{ITEMS_MAX, Item};
 use crate::content::piece::PIECE_BYTES;
 use crate::content::tree::{GROUP_BYTES_MAX, GroupId};
+use crate::fetch::schedule::Gives;
 use crate::serve::protocol::{Answer, Content, REQUESTS_MAX, Reason, Request};
 use crate::transfer::TransferError;
 use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
@@ -53,12 +55,17 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct Asker {
     wire: mpsc::UnboundedSender<Request>,
-    out: Arc<Mutex<Out>>,
+    out: SharedOut,
+    /// What is behind it, if that is no peer.
+    mirror: Option<Arc<Mirror>>,
 }
+
+/// What was asked and is not answered, for who asks and who answers.
+pub(super) type SharedOut = Arc<Mutex<Out>>;
 
 /// What was asked and is not answered.
 #[derive(Debug, Default)]
-struct Out {
+pub(super) struct Out {
     next: u64,
     /// In the order of the asking.
     requests: VecDeque<Asked>,
@@ -71,7 +78,46 @@ struct Asked {
     length_max: u64,
 }
 
+impl Out {
+    /// The request of this number is answered; whether it was out. The order is not looked at.
+    pub(super) fn settle(&mut self, number: u64) -> bool {
+        let at = self.requests.iter().position(|asked| asked.number == number);
+        at.and_then(|at| self.requests.remove(at)).is_some()
+    }
+
+    /// The list is answered.
+    pub(super) const fn settle_list(&mut self) {
+        self.listing = false;
+    }
+}
+
 impl Asker {
+    /// The end that asks, and what it says.
+    pub(super) fn new(
+        mirror: Option<Arc<Mirror>>,
+    ) -> (Self, mpsc::UnboundedReceiver<Request>, SharedOut) {
+        let (wire, requests) = mpsc::unbounded_channel();
+        let out = SharedOut::default();
+        (Self { wire, out: out.clone(), mirror }, requests, out)
+    }
+
+    /// What the source has of this content, as far as one knows: the schedule is told ([`Schedule::restrict`]). It may be
+    /// more when the list is complete.
+    ///
+    /// [`Schedule::restrict`]: crate::fetch::schedule::Schedule::restrict
+    #[must_use]
+    pub fn gives(&self, of: Content) -> Gives {
+        self.mirror.as_ref().map_or(Gives::ALL, |mirror| mirror.gives(of))
+    }
+
+    /// How many works the source had better owe at once ([`Schedule::limit_works`]).
+    ///
+    /// [`Schedule::limit_works`]: crate::fetch::schedule::Schedule::limit_works
+    #[must_use]
+    pub fn works_max(&self) -> usize {
+        self.mirror.as_ref().map_or(REQUESTS_MAX, |_| mirror::WORKS_MAX)
+    }
+
     /// What does it offer? One list at a time: a second question before the end of the first is not asked.
     pub fn list(&self) {
         if !core::mem::replace(&mut self.lock().listing, true) {
@@ -132,9 +178,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
     N: Copy + Send + 'static,
 {
-    let (wire, requests) = mpsc::unbounded_channel();
-    let asker = Asker { wire, out: Arc::default() };
-    let out = Arc::clone(&asker.out);
+    let (asker, requests, out) = Asker::new(None);
     tokio::spawn(async move {
         let mut hearing = Hearing { frames: FrameReader::new(recv), out, told, name };
         let last = tokio::select! {
@@ -191,7 +235,7 @@ impl From<TransferError> for End {
 
 struct Hearing<R, N> {
     frames: FrameReader<R>,
-    out: Arc<Mutex<Out>>,
+    out: SharedOut,
     told: mpsc::Sender<(N, Event)>,
     name: N,
 }
