@@ -7,7 +7,7 @@
 //! Nothing here knows what is fetched.
 
 use super::peer::{Asker, Event};
-use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, lost, reach};
+use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, Way, lost, reach};
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::fetch::schedule::SourceId;
@@ -66,14 +66,16 @@ impl Contacts {
 
     /// One more source; `None` if it is there already, by its key. Then more ways to it are known.
     pub(super) fn add(&mut self, source: Source) -> Option<SourceId> {
-        let known = self.all.iter_mut().find(|known| known.source.peer.key == source.peer.key);
+        let known = self.all.iter_mut().find(|known| known.source.way.is_same(&source.way));
         if let Some(known) = known {
-            for place in source.peer.places {
-                if !known.source.peer.places.contains(&place) {
-                    known.source.peer.places.push(place);
+            if let (Way::Peer(known), Way::Peer(peer)) = (&mut known.source.way, source.way) {
+                for place in peer.places {
+                    if !known.places.contains(&place) {
+                        known.places.push(place);
+                    }
                 }
+                known.ticket = peer.ticket.or(known.ticket);
             }
-            known.source.peer.ticket = source.peer.ticket.or(known.source.peer.ticket);
             return None;
         }
         let id = SourceId(u32::try_from(self.all.len()).ok()?);
@@ -172,10 +174,10 @@ impl Contacts {
             contact.visit += 1;
             let source = SourceId(number as u32);
             let visit = Visit { source, number: contact.visit };
-            let (endpoint, peer) = (self.endpoint.clone(), contact.source.peer.clone());
+            let (endpoint, way) = (self.endpoint.clone(), contact.source.way.clone());
             let (before, told) = (contact.connection.clone(), self.told.clone());
             self.reaching
-                .spawn(async move { (source, reach(endpoint, peer, before, visit, told).await) });
+                .spawn(async move { (source, reach(endpoint, way, before, visit, told).await) });
         }
     }
 
@@ -211,11 +213,13 @@ impl Contacts {
                 Tiding::Down(visit.source)
             }
             Event::Lost(error) => {
-                contact.go_down(lost(&error), now, dice());
+                let lost = lost(&contact.source.way, &error);
+                contact.go_down(lost, now, dice());
                 Tiding::Down(visit.source)
             }
             event => {
                 match event {
+                    Event::Chunk { .. } | Event::ListEnd => contact.retry.succeed(),
                     Event::Paused => contact.standing = Standing::Paused,
                     Event::Resumed => contact.standing = Standing::Up,
                     _ => {}

@@ -59,6 +59,8 @@ pub struct Exchange {
     /// How each file is called at the sources.
     contents: BTreeMap<u32, Content>,
     next_file: u32,
+    /// The content that was begun last: those of one folder are alike.
+    last: Option<Content>,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl Default for Exchange {
             spare: Vec::new(),
             contents: BTreeMap::new(),
             next_file: 0,
+            last: None,
         }
     }
 }
@@ -93,7 +96,19 @@ impl Exchange {
         let file = self.next_file;
         self.next_file += 1;
         self.contents.insert(file, content);
+        self.last = Some(content);
+        let sources: Vec<_> = self.sources.keys().copied().collect();
+        for source in sources {
+            self.restrict(source);
+        }
         file
+    }
+
+    /// What a source gives has become known anew.
+    pub fn restrict(&mut self, source: SourceId) {
+        if let (Some(link), Some(content)) = (self.sources.get(&source), self.last) {
+            self.schedule.restrict(source, link.asker.gives(content));
+        }
     }
 
     /// All works of the file are done.
@@ -116,9 +131,12 @@ impl Exchange {
 
     /// A connection to `source` has come about.
     pub fn add(&mut self, source: SourceId, asker: Asker, now: Instant) {
+        let works_max = asker.works_max();
         let link = Link { asker, out: HashMap::new(), backlog: VecDeque::new() };
         self.sources.insert(source, link);
         self.schedule.handle_added(source, now);
+        self.schedule.limit_works(source, works_max);
+        self.restrict(source);
     }
 
     /// What is known of each source.

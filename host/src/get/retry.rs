@@ -49,6 +49,11 @@ impl Retry {
         self.next = Some(next.max(now));
     }
 
+    /// Whether the last one was a success, or there was none.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// It succeeded: the next failure is a first one again.
     pub fn succeed(&mut self) {
         *self = Self::default();

@@ -16,9 +16,10 @@ use super::file::{FileUnderWay, Whose};
 use super::folder::{Folder, MANIFEST_BYTES_MAX};
 use super::happened::{GetError, Happened, Who};
 use super::job::{Job, JobError, Notice, Wanted};
+use super::mirror::facts::Facts;
 use super::order::{Control, Order};
 use super::peer::Event;
-use super::source::{Contact, Standing};
+use super::source::{Contact, Standing, Way};
 use super::status::{Meter, SourceStatus, Status, rate};
 use crate::clock::Clock;
 use crate::content::catalog::{Item, ItemKind};
@@ -32,6 +33,7 @@ use crate::transfer::Summary;
 use crate::transfer::safe_path::SafePath;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -91,6 +93,8 @@ struct Fetch {
     began: Duration,
     /// What is fetched now.
     item: Option<Item>,
+    /// If that is a folder: what is in it, once that is here.
+    manifest: Option<File>,
     /// Sources that state another length for it.
     set_aside: BTreeSet<SourceId>,
     meters: BTreeMap<Option<SourceId>, Meter>,
@@ -134,6 +138,7 @@ impl Fetch {
             shown: Duration::ZERO,
             began: now,
             item: None,
+            manifest: None,
             set_aside: BTreeSet::new(),
             meters: BTreeMap::new(),
             liars: BTreeSet::new(),
@@ -162,9 +167,10 @@ impl Fetch {
             self.happened(Happened::Began(item.clone()));
             self.status.item = Some(item.name().to_owned());
             self.item = Some(item.clone());
-            let sources: Vec<_> = self.listings.keys().copied().collect();
+            let sources: Vec<_> = self.contacts.iter().map(|(source, _)| source).collect();
             for source in sources {
                 self.compare_listing(source);
+                self.tell_mirror(source);
             }
             match item.kind() {
                 ItemKind::File(_) => self.file(&item).await?,
@@ -172,6 +178,19 @@ impl Fetch {
             }
         }
         Ok(())
+    }
+
+    /// A mirror that has no list of its own is told what is wanted.
+    fn tell_mirror(&self, source: SourceId) {
+        let way = self.contacts.get(source).map(|contact| &contact.source.way);
+        let (Some(Way::Mirror(mirror)), Some(item)) = (way, &self.item) else { return };
+        let facts = match &self.manifest {
+            Some(manifest) => manifest.try_clone().and_then(|it| Facts::folder(item.clone(), it)),
+            None => Ok(Facts::item_alone(item.clone())),
+        };
+        if let Ok(facts) = facts {
+            mirror.know(facts);
+        }
     }
 
     /// Looks whether what a source offers is what is fetched. One that states another length for the same root is
@@ -182,9 +201,9 @@ impl Fetch {
         let same_name = listing.items.iter().find(|other| other.name() == item.name());
         match (same_root, same_name) {
             (Some(other), _) if other.pieces() != item.pieces() => {
+                let length = other.pieces().length();
                 if self.set_aside.insert(source) {
                     self.exchange.lose(source);
-                    let length = other.pieces().length();
                     self.happened(Happened::OtherLength { source: self.who(source), length });
                 }
             }
@@ -215,7 +234,7 @@ impl Fetch {
         let roots: Vec<_> = self
             .contacts
             .iter()
-            .filter_map(|(id, contact)| Some((contact.source.peer.root?, self.who(id))))
+            .filter_map(|(id, contact)| Some((contact.source.way.root()?, self.who(id))))
             .collect();
         let first = roots.first().map(|(root, _)| *root);
         match roots.iter().all(|(root, _)| Some(*root) == first) {
@@ -295,6 +314,11 @@ impl Fetch {
             return Err(GetError::ManifestTooLong(item.name().into()));
         }
         let manifest = self.manifest(item).await?;
+        self.manifest = manifest.content().ok();
+        let sources: Vec<_> = self.contacts.iter().map(|(source, _)| source).collect();
+        for source in sources {
+            self.tell_mirror(source);
+        }
         let folder = Folder { name: item.name().to_owned(), root: *item.root().as_bytes(), picks };
         let root = self.order.into.clone();
         let content = || manifest.content().map_err(|cause| disk(item, cause));
@@ -302,6 +326,7 @@ impl Fetch {
         let staging = Staging::open(&root).map_err(|cause| disk(item, cause))?;
         self.work(Job::new(root.clone(), self.order.how, Some(staging), files)).await?;
         folder.set_attributes(content()?, &root)?;
+        self.manifest = None;
         // What stays of it is taken up, or thrown away, by the next one.
         let _ = manifest.discard();
         Ok(())
@@ -430,6 +455,7 @@ impl Fetch {
                 self.listings.remove(&source);
                 self.told_down.remove(&source);
                 asker.list();
+                self.tell_mirror(source);
                 if !self.set_aside.contains(&source) {
                     self.exchange.add(source, asker, now);
                 }
@@ -498,6 +524,8 @@ impl Fetch {
                 self.first_list.get_or_insert(self.heard);
                 self.listings.entry(source).or_default().is_whole = true;
                 self.compare_listing(source);
+                // Now it is known whether a mirror has hashes.
+                self.exchange.restrict(source);
             }
             Event::Paused => self.happened(Happened::Paused(self.who(source))),
             Event::Resumed => self.happened(Happened::Resumed(self.who(source))),

@@ -11,6 +11,7 @@
 //!
 //! A connection outlives the streams on it: a server that was restarted costs a stream, not a connection.
 
+use super::mirror::{self, Mirror};
 use super::peer::{self, Asker, Event};
 use super::retry::Retry;
 use crate::connection::{CloseReason, Connection, PathReport};
@@ -31,8 +32,36 @@ use tokio::sync::mpsc;
 pub struct Source {
     /// What to call it.
     pub name: Arc<str>,
-    /// The peer to dial.
-    pub peer: PeerAddress,
+    /// How it is reached.
+    pub way: Way,
+}
+
+/// How a source is reached.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// A node to dial.
+    Peer(PeerAddress),
+    /// A mirror, which remembers what was learned of it.
+    Mirror(Arc<Mirror>),
+}
+
+impl Way {
+    /// Whether both lead to the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Peer(one), Self::Peer(other)) => one.key == other.key,
+            (Self::Mirror(one), Self::Mirror(other)) => one.name() == other.name(),
+            _ => false,
+        }
+    }
+
+    /// The root that it is for, if its ticket names one.
+    pub(super) const fn root(&self) -> Option<blake3::Hash> {
+        match self {
+            Self::Peer(peer) => peer.root,
+            Self::Mirror(_) => None,
+        }
+    }
 }
 
 /// Which stream of which source: what an earlier stream still has to say concerns nobody.
@@ -61,7 +90,8 @@ pub enum Standing {
 
 /// What was reached.
 pub(super) struct Reached {
-    pub(super) connection: Connection,
+    /// None to a mirror.
+    pub(super) connection: Option<Connection>,
     pub(super) is_new: bool,
     pub(super) asker: Asker,
 }
@@ -121,13 +151,12 @@ impl Contact {
         matches!(self.standing, Standing::Up | Standing::Paused)
     }
 
-    pub(super) fn go_up(&mut self, connection: Connection, is_new: bool, now: Duration) {
+    pub(super) fn go_up(&mut self, connection: Option<Connection>, is_new: bool, now: Duration) {
         if is_new {
             self.forget_connection();
         }
         self.standing = Standing::Up;
-        self.retry.succeed();
-        (self.connection, self.why, self.up_since) = (Some(connection), None, Some(now));
+        (self.connection, self.why, self.up_since) = (connection, None, Some(now));
     }
 
     /// It cannot be asked; it is tried again unless that is of no use.
@@ -140,8 +169,10 @@ impl Contact {
         } else {
             if self.standing != Standing::Dialling {
                 self.losses += 1;
-                // A server that is restarted may be back already.
-                self.retry.begin(now.saturating_sub(super::retry::EVERY));
+                // A server that is restarted may be back already; one that never gave anything is not asked at once.
+                let at_once = self.retry.is_fresh();
+                let ago = if at_once { super::retry::EVERY } else { Duration::ZERO };
+                self.retry.begin(now.saturating_sub(ago));
             }
             self.standing = Standing::Waiting;
             self.retry.fail(now, dice);
@@ -191,14 +222,21 @@ impl Contact {
     }
 }
 
-/// A stream on the connection that there is, or on a new one.
+/// A stream on the connection that there is, or on a new one. A mirror is asked when there is something to ask.
 pub(super) async fn reach(
     endpoint: Arc<Endpoint>,
-    peer: PeerAddress,
+    way: Way,
     before: Option<Connection>,
     visit: Visit,
     told: mpsc::Sender<(Visit, Event)>,
 ) -> Result<Reached, Unreached> {
+    let peer = match way {
+        Way::Peer(peer) => peer,
+        Way::Mirror(mirror) => {
+            let asker = mirror::open(mirror, visit, told);
+            return Ok(Reached { connection: None, is_new: true, asker });
+        }
+    };
     let (connection, is_new) = match before {
         Some(connection) if is_open(&connection).await => (connection, false),
         _ => (dial(&endpoint, &peer).await?, true),
@@ -206,7 +244,7 @@ pub(super) async fn reach(
     match connection.open(SERVICE).await {
         Ok((send, recv)) => {
             let asker = peer::open(recv, send, visit, told);
-            Ok(Reached { connection, is_new, asker })
+            Ok(Reached { connection: Some(connection), is_new, asker })
         }
         Err(error) => Err(Unreached { why: error.to_string(), for_good: false }),
     }
@@ -239,8 +277,11 @@ async fn dial(endpoint: &Endpoint, peer: &PeerAddress) -> Result<Connection, Unr
 }
 
 /// Why a stream ended, and whether it is of any use to open another one.
-pub(super) fn lost(error: &TransferError) -> Unreached {
+pub(super) fn lost(way: &Way, error: &TransferError) -> Unreached {
     match error {
+        TransferError::Lost(cause) if matches!(way, Way::Mirror(_)) => {
+            Unreached { why: cause.to_string(), for_good: mirror::is_broken(error) }
+        }
         TransferError::Lost(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
             Unreached {
                 why: "it serves nothing; start `ropewalk serve` there".into(),

@@ -1,15 +1,16 @@
 //! `ropewalk get`.
 
-use super::super::values::{bytes_a_second, hash, seconds};
+use super::super::values::{bytes_a_second, hash, metrics_address, seconds};
 use super::Connect;
 use clap::Args;
+use core::net::SocketAddr;
 use core::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// `get`.
 #[derive(Clone, Debug, Args)]
 pub struct Get {
-    /// Whom to ask: known names, tickets, KEY@HOST:PORT, or @FILE with one of these a line
+    /// Whom to ask: known names, tickets, KEY@HOST:PORT, URLs of mirrors, or @FILE with one of these a line
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Fetch this: a name out of the list, or a path in a folder (repeatable)
@@ -39,6 +40,9 @@ pub struct Get {
     /// Say how it stands every S seconds; every 10 if standard error is no terminal
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub report: Option<f64>,
+    /// Give numbers to Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
+    pub metrics: Option<SocketAddr>,
     /// One JSON object a line on standard output
     #[arg(long)]
     pub json: bool,

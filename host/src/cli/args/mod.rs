@@ -118,13 +118,19 @@ one of these a line. Each piece is proved by its BLAKE3 hash, whoever it came fr
 sends what is wrong is dropped. One that cannot be reached is tried again, every half second at
 first, for as long as you let it.
 
+A mirror's URL (https://, http://, s3://) is a source as well. Hashes come from any ropewalk server,
+or from what `ropewalk manifest` wrote: beside the mirror, at its URL and .ropewalk, or here, as
+one more SOURCE.
+
 What is under way is called .NAME.ropewalk-get; the same again goes on with it.
 
 Examples:
   ropewalk get rope1...                              the one file that is offered
   ropewalk get @tickets.txt --out films              from all of these at once
   ropewalk get rope1... rope1... --list              what is offered, and by whom
-  ropewalk get attic cellar --pick photos/2026       a part of a folder")]
+  ropewalk get attic cellar --pick photos/2026       a part of a folder
+  ropewalk get rope1... https://mirror.example/film.mkv
+  ropewalk ctl add rope1...                          one source more for one that runs")]
     Get(Get),
 
     /// Offer files and folders to whoever has the ticket, until Ctrl-C

@@ -41,6 +41,7 @@ fn every_line_of_the_manual_is_understood() {
         "ropewalk get A",
         "ropewalk get A @F KEY@h:1 --pick a --pick b/c --out DIR --overwrite --no-resume --json",
         "ropewalk get A --list --json",
+        "ropewalk get https://h/film s3://b/film film.ropewalk --metrics 9100",
         "ropewalk get A --max-rate 10M --give-up-after 60 --report 2.5 --link eth0",
         "ropewalk get A --root af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
         "ropewalk serve film.mkv photos/ --port 9 --max-rate 10M --ticket-file F --json",

@@ -1,32 +1,33 @@
 //! `ropewalk get`: fetches from many servers at once, and tells how it goes.
 
 mod lines;
+mod numbers;
+mod sources;
 mod table;
 mod tell;
 
 use super::args;
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
-use super::report::Report;
-use super::session;
+use super::line::ServeLine;
+use super::report::{Line, Report};
+use super::{outside, session};
+use crate::ctl::{Asked, Command};
 use crate::fetch::partial::{Leftover, Replace};
 use crate::get::choice::{Open, Wish};
 use crate::get::happened::GetError;
 use crate::get::job::{How, JobError};
 use crate::get::order::{Control, Order};
 use crate::get::run::{Running, start};
-use crate::get::source::Source;
 use crate::get::status::Status;
 use crate::home::Home;
-use crate::key_text;
-use crate::peer::{PeerAddress, PeerError};
 use crate::peers::Peers;
 use crate::transfer::Summary;
 use crate::transfer::safe_path::Root;
 use core::time::Duration;
-use std::path::Path;
 use std::sync::Arc;
 use tell::Teller;
+use tokio::sync::mpsc;
 
 /// Memory for what is under way from all sources together.
 const WINDOWS: u64 = 20 << 20;
@@ -35,8 +36,6 @@ const WINDOW_MAX: u64 = 16 << 20;
 const WINDOW_MIN: u64 = 2 << 20;
 /// How often it is said how things stand, where that is not drawn.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
-/// A file with sources in it is not longer.
-const SOURCES_BYTES_MAX: u64 = 1 << 20;
 
 /// `ropewalk get`.
 ///
@@ -48,7 +47,7 @@ pub async fn get(
     mut interrupt: Interrupt,
 ) -> Result<Code, Failure> {
     let home = Home::from_environment()?;
-    let sources = sources(&args.sources, &home)?;
+    let sources = sources::sources(&args.sources, &home)?;
     let into = Root::open(&args.out).map_err(|cause| {
         let out = args.out.display();
         let next = "name another folder with --out";
@@ -71,10 +70,27 @@ pub async fn get(
         give_up_after: args.give_up_after.map(Duration::from_secs_f64),
     };
     let running = start(endpoint.clone(), order);
+    let numbers = running.status.clone();
+    let metrics = match args.metrics {
+        Some(address) => {
+            let render = move || numbers::page(&numbers.borrow());
+            Some(outside::give_numbers(address, render).await?)
+        }
+        None => None,
+    };
+    if let Some(metrics) = &metrics {
+        let url = format!("http://{}/metrics", metrics.address());
+        report.say(&format!("metrics at {url}"));
+        report.line(&Line::Serve(ServeLine::Metrics { url: &url }));
+    }
+    let (guard, asked) = outside::be_asked(&home, &report);
     let every = args.report.map(Duration::from_secs_f64);
     let every = every.or_else(|| report.bars().is_none().then_some(REPORT_EVERY));
     let teller = Teller::new(report.clone(), every);
-    let (ended, status) = follow(running, &teller, &mut interrupt).await;
+    let (ended, status) = follow(running, &teller, &mut interrupt, asked, &home).await;
+    if let Some(guard) = guard {
+        guard.finish().await;
+    }
     if !args.list {
         teller.summary(&status, ended.as_ref().ok());
     }
@@ -88,6 +104,8 @@ async fn follow(
     mut running: Running,
     teller: &Teller,
     interrupt: &mut Interrupt,
+    mut asked: Option<mpsc::Receiver<Asked>>,
+    home: &Home,
 ) -> (Result<Summary, GetError>, Status) {
     let mut tick = tokio::time::interval(table::DRAW_EVERY);
     let mut stopping = false;
@@ -100,6 +118,7 @@ async fn follow(
                 stopping = true;
                 let _ = running.control.send(Control::Stop);
             }
+            asked = outside::received(&mut asked) => answer(asked, &running, home),
             _ = tick.tick() => teller.show(&running.status.borrow()),
         }
     };
@@ -109,6 +128,49 @@ async fn follow(
     let status = running.status.borrow().clone();
     let ended = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     (ended, status)
+}
+
+/// Does what `ropewalk ctl` asks.
+fn answer(asked: Asked, running: &Running, home: &Home) {
+    match asked.command.clone() {
+        Command::Status => {
+            let status = running.status.borrow();
+            let lines = match asked.json {
+                true => serde_json::to_string(&Line::Progress(&lines::fetch(&status)))
+                    .map(|line| vec![line])
+                    .unwrap_or_default(),
+                false => {
+                    [table::total(&status)].into_iter().chain(table::sources(&status)).collect()
+                }
+            };
+            asked.answer(lines);
+        }
+        Command::Quit => {
+            let _ = running.control.send(Control::Stop);
+            asked.answer(vec!["it stops; what is there is kept".into()]);
+        }
+        Command::Add(word) => {
+            let peers = Peers::load(home).unwrap_or_default();
+            match sources::source(&word, home, &peers) {
+                Ok(source) => {
+                    let (name, control) = (source.name.clone(), running.control.clone());
+                    tokio::spawn(async move {
+                        let (tell, told) = tokio::sync::oneshot::channel();
+                        let _ = control.send(Control::Add(source, tell));
+                        match told.await {
+                            Ok(true) => asked.answer(vec![format!("{name} is asked too")]),
+                            Ok(false) => asked.answer(vec![format!("{name} was a source already")]),
+                            Err(_) => asked.refuse("it has ended"),
+                        }
+                    });
+                }
+                Err(failure) => asked.refuse(failure.message),
+            }
+        }
+        Command::Close(_) | Command::Pause(_) | Command::Resume(_) => {
+            asked.refuse("it fetches, and serves nothing; status, add SOURCE and quit are for it");
+        }
+    }
 }
 
 fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
@@ -150,50 +212,4 @@ fn resumable(status: &Status) -> &'static str {
         0 => "",
         _ => "; what is there is kept: do the same again to go on",
     }
-}
-
-/// What the command line names, each source once.
-fn sources(words: &[String], home: &Home) -> Result<Vec<Source>, Failure> {
-    let peers = Peers::load(home).unwrap_or_default();
-    let mut sources = Vec::new();
-    for word in words {
-        match word.strip_prefix('@') {
-            None => sources.push(source(word, home, &peers)?),
-            Some(file) => {
-                for line in lines_of(Path::new(file))? {
-                    let named = source(&line, home, &peers);
-                    let named = named.map_err(|failure| {
-                        Failure::new(failure.code, format!("{file}: {}", failure.message))
-                    });
-                    sources.push(named?);
-                }
-            }
-        }
-    }
-    Ok(sources)
-}
-
-fn lines_of(file: &Path) -> Result<Vec<String>, Failure> {
-    use std::io::Read;
-    let mut text = String::new();
-    let read = std::fs::File::open(file)
-        .and_then(|file| file.take(SOURCES_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|cause| Failure::from(PeerError::File { path: file.into(), cause }))?;
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let lines: Vec<String> = lines.map(str::to_owned).collect();
-    if lines.is_empty() {
-        return Err(Failure::usage(format!("{} names no source", file.display())));
-    }
-    Ok(lines)
-}
-
-pub(super) fn source(word: &str, home: &Home, peers: &Peers) -> Result<Source, Failure> {
-    let peer = PeerAddress::parse(word, home)?;
-    let name = match (peers.name_of(&peer.key), peer.places.first()) {
-        (Some(name), _) => name.to_owned(),
-        (None, Some(place)) => place.to_string(),
-        (None, None) => format!("{}…", key_text::short(&peer.key)),
-    };
-    Ok(Source { name: name.into(), peer })
 }

@@ -18,15 +18,13 @@ use super::args::Serve;
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::report::{Line, Report};
-use super::session;
-use crate::ctl;
+use super::{outside, session};
 use crate::home::Home;
 use crate::metrics::Metrics;
 use crate::serve::Server;
 use crate::serve::host::Host;
 use core::net::SocketAddr;
 use running::Running;
-use std::io;
 use std::sync::Arc;
 use telling::Telling;
 use tokio::sync::mpsc;
@@ -58,7 +56,7 @@ pub async fn serve(
         Some(address) => Some(give_numbers(address, &hosts).await?),
         None => None,
     };
-    let (guard, asked) = be_asked(&home, &report);
+    let (guard, asked) = outside::be_asked(&home, &report);
     let tickets: Vec<String> = hosts.iter().map(|host| host.ticket().to_string()).collect();
     session::keep_ticket(args.ticket_file.as_deref(), &tickets.join("\n"))?;
     for ticket in &tickets {
@@ -92,31 +90,5 @@ async fn give_numbers(address: SocketAddr, hosts: &Arc<Vec<Host>>) -> Result<Met
             hosts.iter().flat_map(|hosts| hosts.iter()).map(Host::status).collect();
         numbers::page(&status)
     };
-    Metrics::listen(address, render).await.map_err(|cause| {
-        let text = match cause.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "port {} for metrics is taken on this machine; name another with --metrics",
-                address.port()
-            ),
-            _ => format!("cannot give metrics at {address}: {cause}; name another with --metrics"),
-        };
-        Failure::new(Code::Failed, text)
-    })
-}
-
-/// What `ropewalk ctl` asks; nothing, where it cannot.
-fn be_asked(
-    home: &Home,
-    report: &Report,
-) -> (Option<ctl::Guard>, Option<mpsc::Receiver<ctl::Asked>>) {
-    match ctl::listen(home) {
-        Ok((guard, asked)) => (Some(guard), Some(asked)),
-        Err(cause) => {
-            // On a system that has no such thing nobody misses it.
-            if cause.kind() != io::ErrorKind::Unsupported {
-                report.say(&format!("`ropewalk ctl` cannot ask this process: {cause}"));
-            }
-            (None, None)
-        }
-    }
+    outside::give_numbers(address, render).await
 }

@@ -9,6 +9,7 @@ use super::super::terminal::Keys;
 use super::keys::Selection;
 use super::screen::{self, Screen};
 use super::telling::Telling;
+use crate::cli::outside;
 use crate::ctl::{Asked, Command, Which};
 use crate::human;
 use crate::serve::Server;
@@ -68,7 +69,7 @@ impl Running {
                     self.end = End::Interrupted;
                     self.hosts.iter().for_each(|host| host.server().close());
                 }
-                asked = received(&mut asked) => self.answer(asked),
+                asked = outside::received(&mut asked) => self.answer(asked),
                 key = pressed(&mut self.keys) => self.press(key),
                 () = due(&mut reporting) => self.report_all(),
                 () = due(&mut drawing) => {}
@@ -204,16 +205,6 @@ async fn due(interval: &mut Option<Interval>) {
         Some(interval) => drop(interval.tick().await),
         None => core::future::pending().await,
     }
-}
-
-/// The next question, if there ever is one.
-async fn received(asked: &mut Option<mpsc::Receiver<Asked>>) -> Asked {
-    if let Some(receiver) = asked
-        && let Some(next) = receiver.recv().await
-    {
-        return next;
-    }
-    core::future::pending().await
 }
 
 /// The next key, if there are any.
