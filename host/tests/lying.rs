@@ -11,7 +11,7 @@ use ropewalk::content::piece::Pieces;
 use ropewalk::endpoint::{Endpoint, EndpointConfig};
 use ropewalk::home::Home;
 use ropewalk::identity::Identity;
-use ropewalk::serve::protocol::{Answer, Content, REQUESTS_MAX, Reason, Request, SERVICE};
+use ropewalk::serve::protocol::{Answer, Content, Reason, Request, SERVICE};
 use ropewalk::serve::shelf::Shelf;
 use ropewalk::stream::{RecvStream, SendStream};
 use ropewalk::ticket::Ticket;
@@ -41,7 +41,7 @@ impl Liar {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("film");
         std::fs::write(&path, content).unwrap();
-        let trees = |name: &str| Trees::open(&home.path().join(name)).unwrap();
+        let trees = |name: &str| Trees::open(home.path().join(name)).unwrap();
         let mut shelf = Shelf::new(trees("trees"));
         shelf.add(Offer::make(&path, &trees("trees"), &|_| true).unwrap()).unwrap();
         let shelf = Arc::new(shelf);
@@ -83,7 +83,6 @@ async fn lie_to(recv: RecvStream, send: SendStream, shelf: &Shelf, lie: Lie) {
             Item::new(item.name(), item.kind(), pieces, item.root()).unwrap()
         }
     };
-    let _ = REQUESTS_MAX;
     while let Ok(Frame::Control(body)) = reader.next().await {
         let request: Request = parse(body).unwrap();
         let (number, bytes) = match request {
