@@ -4,12 +4,12 @@
 mod common;
 
 use common::{Node, events, json_lines, loopback, noise, said, until};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const MIB: usize = 1 << 20;
 
