@@ -39,7 +39,7 @@ mod linux {
         List,
         /// Run these scenarios, in this order.
         Run {
-            /// Names, as `lab list` prints them.
+            /// Names, as `lab list` prints them, or what several begin with: files, matrix.
             #[arg(required = true)]
             names: Vec<String>,
             #[command(flatten)]
@@ -113,11 +113,20 @@ mod linux {
     }
 
     fn find(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
-        let find = |name: &String| {
-            let found = ALL.iter().find(|scenario| scenario.name == name);
-            found.ok_or_else(|| format!("no scenario is called {name}; see `lab list`"))
-        };
-        names.iter().map(find).collect()
+        let mut chosen = Vec::new();
+        for name in names {
+            // A family's name stands for all of it: `files` for `files-speed` and the others.
+            let is_meant = |scenario: &&Scenario| {
+                let rest = scenario.name.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            };
+            let before = chosen.len();
+            chosen.extend(ALL.iter().filter(is_meant));
+            if chosen.len() == before {
+                return Err(format!("no scenario is called {name}; see `lab list`"));
+            }
+        }
+        Ok(chosen)
     }
 
     fn run(chosen: &[&Scenario], how: &How, quick: bool) -> Result<bool, String> {

@@ -1,0 +1,99 @@
+//! One file from four servers: the time that it takes over links of 32 MiB/s, and what it costs over
+//! a loopback interface that nothing limits.
+
+use super::super::super::fleet::Fleet;
+use super::super::Stage;
+use super::{LIMIT, MIB, SERVERS, four, median, rival};
+use std::io;
+use std::path::Path;
+
+/// The time from the start of the command to its end, beside aria2's.
+pub(in super::super) fn speed(stage: &mut Stage) -> io::Result<()> {
+    let fleet = four()?;
+    let file = stage.make_file(if stage.options.quick { 128 * MIB } else { 1024 * MIB })?;
+    let _servers = stage.serve_all(&fleet, SERVERS, &file)?;
+    let rivals = rivals(stage, &fleet, &file)?;
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..stage.options.runs {
+        let out = stage.fresh("got")?;
+        let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
+        get.finish_closely(LIMIT)?;
+        stage.figure("seconds", FOUR, "ropewalk", get.seconds());
+        ours.push(get.seconds());
+        stage.right(&file, &out)?;
+        if rivals.is_some() {
+            let out = stage.fresh("got")?;
+            let aria2 = stage.aria2(&fleet, SERVERS, &file, &out, &[])?;
+            stage.figure("seconds", FOUR, "aria2", aria2.seconds());
+            others.push(aria2.seconds());
+        }
+    }
+    if !others.is_empty() {
+        let times = median(&ours) / median(&others);
+        stage.at_most_exactly("medians: of aria2's time", times, 1.01, "times");
+    }
+    Ok(())
+}
+
+/// Processor time and memory of whoever fetches.
+pub(in super::super) fn cost(stage: &mut Stage) -> io::Result<()> {
+    let fleet = Fleet::loopback()?;
+    let gib = if stage.options.quick { 0.125 } else { 1.0 };
+    let file = stage.make_file((gib * 1024.0) as u64 * MIB)?;
+    let _servers = stage.serve_all(&fleet, SERVERS, &file)?;
+    let rivals = rivals(stage, &fleet, &file)?;
+    let checksum = format!("--checksum=sha-256={}", sha256(&file)?);
+    let (mut cpu, mut memory) = (Vec::new(), Vec::new());
+    for _ in 0..stage.options.runs {
+        let out = stage.fresh("got")?;
+        let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
+        get.finish_closely(LIMIT)?;
+        stage.right(&file, &out)?;
+        cpu.push(get.cpu_seconds() / gib);
+        memory.push(get.memory_mib());
+        note(stage, "ropewalk", [get.cpu_seconds() / gib, get.memory_mib(), get.seconds()]);
+        for (column, more) in [("aria2", &[][..]), ("aria2, SHA-256", &[checksum.as_str()])] {
+            if rivals.is_none() {
+                continue;
+            }
+            let out = stage.fresh("got")?;
+            let aria2 = stage.aria2(&fleet, SERVERS, &file, &out, more)?;
+            let figures = [aria2.cpu_seconds() / gib, aria2.memory_mib(), aria2.seconds()];
+            note(stage, column, figures);
+        }
+    }
+    stage.at_most_exactly("median: CPU seconds a GiB", median(&cpu), 1.8, "s");
+    stage.at_most("median: peak memory", median(&memory), 64.0, "MiB");
+    Ok(())
+}
+
+fn note(stage: &mut Stage, column: &str, [cpu, memory, seconds]: [f64; 3]) {
+    stage.figure("CPU seconds a GiB, the client", FOUR, column, cpu);
+    stage.figure("peak memory of the client, MiB", FOUR, column, memory);
+    stage.figure("seconds", FOUR, column, seconds);
+}
+
+/// nginx on every server, if it and aria2 are here and wanted.
+fn rivals(
+    stage: &mut Stage,
+    fleet: &Fleet,
+    file: &Path,
+) -> io::Result<Option<Vec<super::Process>>> {
+    if !stage.options.peers {
+        return Ok(None);
+    }
+    if let Some(why) = rival::missing() {
+        stage.skip(&"aria2", &why);
+        return Ok(None);
+    }
+    let servers = (0..SERVERS).map(|index| stage.nginx(fleet, index, file));
+    servers.collect::<io::Result<Vec<_>>>().map(Some)
+}
+
+fn sha256(file: &Path) -> io::Result<String> {
+    let output = std::process::Command::new("sha256sum").arg(file).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+const FOUR: &str = "1 GiB from four servers";
