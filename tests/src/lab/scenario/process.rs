@@ -157,6 +157,11 @@ impl Process {
         self.seconds
     }
 
+    /// When it was started.
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// Kills it, as with `kill -9`.
     pub(super) fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;

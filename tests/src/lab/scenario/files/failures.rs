@@ -39,6 +39,8 @@ pub(in super::super) fn one_dies(stage: &mut Stage) -> io::Result<()> {
         stage.figure("longest gap, s", "one of four is killed", "ropewalk", gap);
         stage.figure("seconds", "one of four is killed", "ropewalk", get.seconds());
         stage.figure("seconds", "one of four is killed", "ideal", ideal);
+        let wasted = get.number("fetched", "wasted")? / MIB as f64;
+        stage.figure("for nothing, MiB", "one of four is killed", "ropewalk", wasted);
         stage.right(&file, &out)?;
         gaps.push(gap);
         times.push(get.seconds());

@@ -113,11 +113,15 @@ impl Stage {
 
     /// Notes whether what was fetched is the file, and that nothing lies beside it.
     fn right(&mut self, file: &Path, out: &Path) -> io::Result<()> {
+        let is_right = self.is_right(file, out)?;
+        self.holds("the file is right, and nothing lies beside it", is_right);
+        Ok(())
+    }
+
+    fn is_right(&self, file: &Path, out: &Path) -> io::Result<bool> {
         let copy = out.join(file.file_name().unwrap_or_default());
         let alone = std::fs::read_dir(out)?.count() == 1;
-        let same = equal(file, &copy).unwrap_or(false);
-        self.holds("the file is right, and nothing lies beside it", same && alone);
-        Ok(())
+        Ok(alone && equal(file, &copy).unwrap_or(false))
     }
 }
 

@@ -1,9 +1,9 @@
 //! One file from four servers: the time that it takes over links of 32 MiB/s, and what it costs over
 //! a loopback interface that nothing limits.
 
-use super::super::super::fleet::Fleet;
+use super::super::super::fleet::{Fleet, Sample};
 use super::super::Stage;
-use super::{LIMIT, MIB, SERVERS, four, median, rival};
+use super::{LIMIT, MIB, Process, SERVERS, four, median, rival};
 use std::io;
 use std::path::Path;
 
@@ -16,16 +16,18 @@ pub(in super::super) fn speed(stage: &mut Stage) -> io::Result<()> {
     let (mut ours, mut others) = (Vec::new(), Vec::new());
     for _ in 0..stage.options.runs {
         let out = stage.fresh("got")?;
-        let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
-        get.finish_closely(LIMIT)?;
-        stage.figure("seconds", FOUR, "ropewalk", get.seconds());
-        ours.push(get.seconds());
+        let (get, samples) = fleet.watch(|| {
+            let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
+            get.finish_closely(LIMIT)?;
+            io::Result::Ok(get)
+        })?;
+        ours.push(note_speed(stage, "ropewalk", &get?, &samples));
         stage.right(&file, &out)?;
         if rivals.is_some() {
             let out = stage.fresh("got")?;
-            let aria2 = stage.aria2(&fleet, SERVERS, &file, &out, &[])?;
-            stage.figure("seconds", FOUR, "aria2", aria2.seconds());
-            others.push(aria2.seconds());
+            let fetch = || stage.aria2(&fleet, SERVERS, &file, &out, &[]);
+            let (aria2, samples) = fleet.watch(fetch)?;
+            others.push(note_speed(stage, "aria2", &aria2?, &samples));
         }
     }
     if !others.is_empty() {
@@ -33,6 +35,23 @@ pub(in super::super) fn speed(stage: &mut Stage) -> io::Result<()> {
         stage.at_most_exactly("medians: of aria2's time", times, 1.01, "times");
     }
     Ok(())
+}
+
+/// How long it took, and of that: until bytes flowed, and after they had.
+fn note_speed(stage: &mut Stage, who: &str, process: &Process, samples: &[Sample]) -> f64 {
+    stage.figure("seconds", FOUR, who, process.seconds());
+    let total = samples.last().map_or(0, |last| last.bytes);
+    let before = samples.first().map_or(0, |first| first.bytes);
+    let since = |sample: &Sample| sample.at.saturating_duration_since(process.begun());
+    let first = samples.iter().find(|sample| sample.bytes > before + MIB).map(since);
+    let last = samples.iter().find(|sample| sample.bytes + MIB > total).map(since);
+    let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+    stage.figure("from the start to the first MiB, s", FOUR, who, first.as_secs_f64());
+    let rest = process.seconds() - last.as_secs_f64();
+    stage.figure("from the last MiB to the end, s", FOUR, who, rest);
+    let frames = (total - before) as f64 / MIB as f64;
+    stage.figure("frames, MiB", FOUR, who, frames);
+    process.seconds()
 }
 
 /// Processor time and memory of whoever fetches.
@@ -74,11 +93,7 @@ fn note(stage: &mut Stage, column: &str, [cpu, memory, seconds]: [f64; 3]) {
 }
 
 /// nginx on every server, if it and aria2 are here and wanted.
-fn rivals(
-    stage: &mut Stage,
-    fleet: &Fleet,
-    file: &Path,
-) -> io::Result<Option<Vec<super::Process>>> {
+fn rivals(stage: &mut Stage, fleet: &Fleet, file: &Path) -> io::Result<Option<Vec<Process>>> {
     if !stage.options.peers {
         return Ok(None);
     }
