@@ -35,7 +35,8 @@ pub(in super::super) fn killed(stage: &mut Stage) -> io::Result<()> {
         let out = stage.fresh("got")?;
         let before = fleet.received()?;
         let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
-        sleep(whole.mul_f64(dice.f64() * 0.97));
+        let moment = whole.mul_f64(dice.f64() * 0.97);
+        sleep(moment);
         let came = (fleet.received()? - before) as f64 * content;
         get.kill()?;
         sleep(DRAINED);
@@ -43,7 +44,8 @@ pub(in super::super) fn killed(stage: &mut Stage) -> io::Result<()> {
         get.finish_closely(LIMIT)?;
         let found = get.number("fetched", "found")?;
         let mib = (came - found) / MIB as f64;
-        stage.figure("fetched again, MiB", "killed at a random moment", "ropewalk", mib);
+        let row = format!("killed after {:.2} s", moment.as_secs_f64());
+        stage.figure("fetched again, MiB", &row, "ropewalk", mib);
         again.push(mib);
         right += f64::from(u8::from(stage.is_right(&file, &out)?));
     }
