@@ -35,7 +35,7 @@ pub(in super::super) fn killed(stage: &mut Stage) -> io::Result<()> {
         let out = stage.fresh("got")?;
         let before = fleet.received()?;
         let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
-        let moment = whole.mul_f64(dice.f64() * 0.97);
+        let moment = whole.mul_f64(dice.f64() * 0.9);
         sleep(moment);
         let came = (fleet.received()? - before) as f64 * content;
         get.kill()?;
