@@ -80,13 +80,18 @@ mod linux {
         /// Leave the other transports out.
         #[arg(long)]
         alone: bool,
+        /// Less of everything, with loose bounds, as `quick` does.
+        #[arg(long)]
+        quick: bool,
     }
 
     pub(super) fn main() -> ExitCode {
         let outcome = match Cli::parse().what {
             What::List => Ok(list()),
-            What::Run { names, how } => find(&names).and_then(|chosen| run(&chosen, &how, false)),
-            What::All { how } => run(&ALL.iter().collect::<Vec<_>>(), &how, false),
+            What::Run { names, how } => {
+                find(&names).and_then(|chosen| run(&chosen, &how, how.quick))
+            }
+            What::All { how } => run(&ALL.iter().collect::<Vec<_>>(), &how, how.quick),
             What::Quick { how } => {
                 let names: Vec<String> = QUICK.iter().map(|name| (*name).to_owned()).collect();
                 find(&names).and_then(|chosen| run(&chosen, &how, true))

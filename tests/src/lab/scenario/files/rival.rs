@@ -6,10 +6,11 @@
 
 use super::super::super::fleet::Fleet;
 use super::{LIMIT, Process, Stage};
+use core::time::Duration;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Why it cannot take part, if so.
 pub(super) fn missing() -> Option<String> {
