@@ -197,7 +197,7 @@ lab() {
 # Loose bounds, under five minutes: that it works, not how well.
 check_lab_quick() { lab quick; }
 check_lab() { lab run two-links black-hole-fast black-hole-slow hostile outage come-and-go address-change ipv6-only \
-    link-local cable memory; }
+    link-local cable memory files-killed files-unplugged files-small; }
 
 # A file of 5 GiB between two processes: it takes the room on the disk twice.
 check_huge() { cargo test --quiet --release -p ropewalk --test disk -- --ignored --nocapture; }

@@ -39,7 +39,7 @@ mod linux {
         List,
         /// Run these scenarios, in this order.
         Run {
-            /// Names, as `lab list` prints them.
+            /// Names, as `lab list` prints them, or what several begin with: files, matrix.
             #[arg(required = true)]
             names: Vec<String>,
             #[command(flatten)]
@@ -80,13 +80,18 @@ mod linux {
         /// Leave the other transports out.
         #[arg(long)]
         alone: bool,
+        /// Less of everything, with loose bounds, as `quick` does.
+        #[arg(long)]
+        quick: bool,
     }
 
     pub(super) fn main() -> ExitCode {
         let outcome = match Cli::parse().what {
             What::List => Ok(list()),
-            What::Run { names, how } => find(&names).and_then(|chosen| run(&chosen, &how, false)),
-            What::All { how } => run(&ALL.iter().collect::<Vec<_>>(), &how, false),
+            What::Run { names, how } => {
+                find(&names).and_then(|chosen| run(&chosen, &how, how.quick))
+            }
+            What::All { how } => run(&ALL.iter().collect::<Vec<_>>(), &how, how.quick),
             What::Quick { how } => {
                 let names: Vec<String> = QUICK.iter().map(|name| (*name).to_owned()).collect();
                 find(&names).and_then(|chosen| run(&chosen, &how, true))
@@ -113,11 +118,20 @@ mod linux {
     }
 
     fn find(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
-        let find = |name: &String| {
-            let found = ALL.iter().find(|scenario| scenario.name == name);
-            found.ok_or_else(|| format!("no scenario is called {name}; see `lab list`"))
-        };
-        names.iter().map(find).collect()
+        let mut chosen = Vec::new();
+        for name in names {
+            // A family's name stands for all of it: `files` for `files-speed` and the others.
+            let is_meant = |scenario: &&Scenario| {
+                let rest = scenario.name.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            };
+            let before = chosen.len();
+            chosen.extend(ALL.iter().filter(is_meant));
+            if chosen.len() == before {
+                return Err(format!("no scenario is called {name}; see `lab list`"));
+            }
+        }
+        Ok(chosen)
     }
 
     fn run(chosen: &[&Scenario], how: &How, quick: bool) -> Result<bool, String> {

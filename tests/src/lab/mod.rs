@@ -14,6 +14,7 @@
 
 pub mod damage;
 pub mod emulator;
+pub mod fleet;
 pub mod link;
 pub mod namespace;
 pub mod peer;
@@ -104,8 +105,7 @@ impl Lab {
     fn empty() -> io::Result<Self> {
         check_requirements()?;
         namespace::sweep()?;
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = next_number();
         let namespaces = [Namespace::create(number, 'a')?, Namespace::create(number, 'b')?];
         Ok(Self { links: Vec::new(), number, namespaces })
     }
@@ -201,6 +201,12 @@ impl Lab {
     pub fn namespace(&self, node: Node) -> &str {
         self.namespaces[node.index()].name()
     }
+}
+
+/// A number that no other lab of this process has.
+fn next_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Whether a lab can be built here; if not, why.

@@ -46,6 +46,14 @@ impl Namespace {
         run(Command::new("ip").args(["-netns", &self.name]).args(args)).map(drop)
     }
 
+    /// Runs `tc` with these arguments in it.
+    ///
+    /// # Errors
+    /// If it fails; its words are in the error.
+    pub fn tc(&self, args: &[&str]) -> io::Result<()> {
+        run(Command::new("tc").args(["-netns", &self.name]).args(args)).map(drop)
+    }
+
     /// A command that will run in it. `ip netns exec` mounts the right `/sys` and becomes the
     /// program, so the process id is the program's.
     #[must_use]

@@ -96,7 +96,7 @@ impl Stage {
     }
 
     /// Notes that a peer is left out.
-    pub(super) fn skip(&mut self, peer: &Peer, why: &str) {
+    pub(super) fn skip(&mut self, peer: &impl Display, why: &str) {
         let word = format!("{peer}: {why}");
         if !self.results.skipped.contains(&word) {
             println!("SKIPPED {word}");

@@ -12,6 +12,7 @@ mod check;
 mod cost;
 mod failover;
 mod fair;
+mod files;
 mod flood;
 mod gap;
 mod links;
@@ -221,7 +222,53 @@ pub const ALL: &[Scenario] = &[
         about: "200 connections that send at once, and 1,000 that are idle",
         run: many::all,
     },
+    Scenario {
+        name: "files-speed",
+        about: "1 GiB by `get` from four servers of 32 MiB/s each, beside aria2",
+        run: files::speed,
+    },
+    Scenario {
+        name: "files-cost",
+        about: "the same on loopback: processor time and memory, beside aria2",
+        run: files::cost,
+    },
+    Scenario {
+        name: "files-one-dies",
+        about: "one of four servers is killed",
+        run: files::one_dies,
+    },
+    Scenario {
+        name: "files-all-die",
+        about: "four servers are killed, and come back 10 s later",
+        run: files::all_die,
+    },
+    Scenario {
+        name: "files-killed",
+        about: "`get` is killed at 20 random moments, and goes on each time",
+        run: files::killed,
+    },
+    Scenario {
+        name: "files-liar",
+        about: "one of four servers lies about a piece",
+        run: files::liar,
+    },
+    Scenario {
+        name: "files-uneven",
+        about: "servers behind 1, 10 and 100 Mbit/s, alone and together",
+        run: files::uneven,
+    },
+    Scenario {
+        name: "files-unplugged",
+        about: "one of the client's two interfaces goes down",
+        run: files::unplugged,
+    },
+    Scenario {
+        name: "files-small",
+        about: "10,000 files of 1 to 8 KiB, beside `cp -r` and `sync`",
+        run: files::small,
+    },
 ];
 
 /// Those of `lab quick`.
-pub const QUICK: &[&str] = &["rates", "failover", "cost"];
+pub const QUICK: &[&str] =
+    &["rates", "failover", "cost", "files-one-dies", "files-all-die", "files-liar", "files-uneven"];

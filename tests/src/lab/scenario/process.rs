@@ -9,19 +9,23 @@ use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 /// One process and what it said.
 pub(super) struct Process {
     child: Child,
+    begun: Instant,
     ended: Option<ExitStatus>,
+    seconds: f64,
     cpu: f64,
     about: String,
     errors: PathBuf,
-    incoming: Receiver<String>,
+    incoming: Receiver<(Instant, String)>,
     lines: Vec<Value>,
+    /// When each line came.
+    times: Vec<Instant>,
     memory_kib: u64,
 }
 
@@ -53,11 +57,21 @@ impl Stage {
         program: &Path,
         args: &[&str],
     ) -> io::Result<Process> {
-        let home = self.folder.join(format!("home-{node:?}"));
+        self.launch(lab.command(node, &program.to_string_lossy()), &format!("{node:?}"), args)
+    }
+
+    /// The same on a machine that has this name here, and to which the command leads.
+    pub(super) fn launch(
+        &self,
+        mut command: Command,
+        machine: &str,
+        args: &[&str],
+    ) -> io::Result<Process> {
+        let home = self.folder.join(format!("home-{machine}"));
         std::fs::create_dir_all(&home)?;
-        let errors = self.folder.join(format!("{node:?}-{}.stderr", args.first().unwrap_or(&"")));
-        let mut child = lab
-            .command(node, &program.to_string_lossy())
+        let errors = self.folder.join(format!("{machine}-{}.stderr", args.first().unwrap_or(&"")));
+        let begun = Instant::now();
+        let mut child = command
             .args(args)
             .env("ROPEWALK_HOME", home)
             .stdin(Stdio::null())
@@ -67,18 +81,21 @@ impl Stage {
         let (sender, incoming) = channel();
         let stdout = child.stdout.take().expect("it was asked for");
         std::thread::spawn(move || {
-            let lines = BufReader::new(stdout).lines();
-            lines.map_while(Result::ok).take_while(|line| sender.send(line.clone()).is_ok()).count()
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.map(|line| sender.send((Instant::now(), line))).take_while(Result::is_ok).count()
         });
-        let about = format!("{} on {node:?}", args.join(" "));
+        let about = format!("{} on {machine}", args.join(" "));
         Ok(Process {
             child,
+            begun,
             ended: None,
+            seconds: 0.0,
             cpu: 0.0,
             about,
             errors,
             incoming,
             lines: Vec::new(),
+            times: Vec::new(),
             memory_kib: 0,
         })
     }
@@ -124,6 +141,7 @@ impl Process {
         let ended = waitid(WaitId::Pid(pid), look)?.is_some();
         self.cpu = cpu_seconds(&self.proc("stat")).unwrap_or(self.cpu);
         if ended {
+            self.seconds = self.begun.elapsed().as_secs_f64();
             self.ended = Some(self.child.wait()?);
         }
         Ok(self.ended.is_some())
@@ -134,18 +152,44 @@ impl Process {
         self.cpu
     }
 
+    /// How long it ran, in seconds, as closely as it was looked at.
+    pub(super) const fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// When it was started.
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Kills it, as with `kill -9`.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.ended = Some(self.child.wait()?);
+        self.read_lines()
+    }
+
     fn proc(&self, name: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
     }
 
     /// Waits until it ends well.
     pub(super) fn finish(&mut self, deadline: Instant) -> io::Result<()> {
+        self.finish_looking(deadline, TURN)
+    }
+
+    /// The same for whom a few milliseconds of its time matter.
+    pub(super) fn finish_closely(&mut self, limit: Duration) -> io::Result<()> {
+        self.finish_looking(Instant::now() + limit, Duration::from_millis(2))
+    }
+
+    fn finish_looking(&mut self, deadline: Instant, turn: Duration) -> io::Result<()> {
         while !self.has_ended()? {
             if Instant::now() > deadline {
                 self.child.kill()?;
                 return Err(self.complaint("did not end in time"));
             }
-            std::thread::sleep(TURN);
+            std::thread::sleep(turn);
         }
         self.read_lines()?;
         match self.ended {
@@ -164,6 +208,12 @@ impl Process {
     /// All lines with this event so far, in their order.
     pub(super) fn events(&self, event: &str) -> impl Iterator<Item = &Value> {
         self.lines.iter().filter(move |line| line["event"] == event)
+    }
+
+    /// When it printed the last line that is such.
+    pub(super) fn when(&self, is: impl Fn(&Value) -> bool) -> Option<Instant> {
+        let lines = self.lines.iter().zip(&self.times).rev();
+        lines.into_iter().find(|(line, _)| is(line)).map(|(_, time)| *time)
     }
 
     /// Takes in what it has said, without waiting for more.
@@ -189,10 +239,11 @@ impl Process {
 
     fn read_lines(&mut self) -> io::Result<()> {
         // After the process's end the reader may need a moment to drain the pipe.
-        while let Ok(line) = self.incoming.recv_timeout(TURN) {
+        while let Ok((time, line)) = self.incoming.recv_timeout(TURN) {
             let value = serde_json::from_str(&line)
                 .map_err(|_| self.complaint(&format!("printed a line that is not JSON: {line}")))?;
             self.lines.push(value);
+            self.times.push(time);
         }
         Ok(())
     }

@@ -123,7 +123,8 @@ impl Stage {
     }
 }
 
-fn equal(one: &Path, other: &Path) -> io::Result<bool> {
+/// Whether both files hold the same.
+pub(super) fn equal(one: &Path, other: &Path) -> io::Result<bool> {
     if std::fs::metadata(one)?.len() != std::fs::metadata(other)?.len() {
         return Ok(false);
     }

@@ -7,12 +7,14 @@
 //!   lab peer node bulk MODE TICKET SECONDS                     as `bench bulk`
 //!   lab peer node both MODE TICKET RATE SIZE SECONDS MORE      messages beside bulk on one connection
 //!   lab peer node crowd TICKET COUNT AT_ONCE BYTES             many connections, which then are idle
+//!   lab peer node liar FILE NTH                                serves a file, and lies about the NTH piece it is asked for
 //! ```
 //!
 //! The services are those of `ropewalk bench`, and so either end may be the real program. The lines are
 //! its lines too; whoever sends adds one with the connection's counters.
 
 mod crowd;
+mod liar;
 mod send;
 mod serve;
 
@@ -35,6 +37,7 @@ pub fn play(words: &[&str]) -> io::Result<()> {
     runtime.block_on(async {
         match words {
             ["serve"] => serve::all().await,
+            ["liar", path, nth] => liar::all(path.as_ref(), number(nth)?).await,
             ["crowd", ticket, count, dials, at_once, bytes] => {
                 let (count, dials) = (number(count)?, number(dials)?);
                 let (at_once, bytes) = (number(at_once)?, number(bytes)?);
