@@ -20,12 +20,12 @@ use super::mirror::facts::Facts;
 use super::order::{Control, Order};
 use super::peer::Event;
 use super::source::{Contact, Standing, Way};
-use super::status::{Meter, SourceStatus, Status, rate};
+use super::status::{Meter, SourceStatus, Status};
 use crate::clock::Clock;
 use crate::content::catalog::{Item, ItemKind};
 use crate::endpoint::Endpoint;
 use crate::fetch::partial::OpenError;
-use crate::fetch::schedule::{SourceId, Standing as Answers};
+use crate::fetch::schedule::SourceId;
 use crate::fetch::staging::Staging;
 use crate::serve::protocol::Content;
 use crate::serve::throttle::Throttle;
@@ -264,7 +264,7 @@ impl Fetch {
                 match chosen {
                     // A root says all.
                     Ok(chosen) if is_time || self.order.wish.root.is_some() => {
-                        self.status.total = Some(chosen.iter().map(bytes_of).sum());
+                        self.status.total = Some(chosen.iter().map(Chosen::bytes).sum());
                         return Ok(chosen);
                     }
                     // It may come yet.
@@ -589,35 +589,9 @@ impl Fetch {
 
     fn source(&mut self, id: SourceId, now: Duration) -> Option<SourceStatus> {
         let known = self.exchange.sources().find(|source| source.id == id);
-        let contact = self.contacts.get_mut(id)?;
-        let (paths, links) = contact.look();
-        let counts = known.map(|known| known.counts).unwrap_or_default();
+        let lied = self.liars.contains(&id);
         let meter = self.meters.entry(Some(id)).or_default();
-        Some(SourceStatus {
-            name: contact.source.name.clone(),
-            standing: contact.standing,
-            silent: known.is_some_and(|known| known.standing == Answers::Silent),
-            lied: self.liars.contains(&id),
-            why: contact.why.clone(),
-            bytes: counts.bytes,
-            wasted: counts.wasted,
-            pieces: counts.works,
-            failures: u64::from(contact.losses) + counts.silences + counts.refusals,
-            rate: meter.look(counts.bytes, now),
-            mean: rate(counts.bytes, contact.time_up(now)),
-            round_trip: known
-                .and_then(|known| known.round_trip)
-                .map(|time| Duration::from_micros(time.as_micros())),
-            paths,
-            links,
-        })
-    }
-}
-
-fn bytes_of(chosen: &Chosen) -> u64 {
-    match chosen.item.kind() {
-        ItemKind::File(_) => chosen.item.pieces().length(),
-        ItemKind::Folder(totals) => totals.bytes,
+        Some(SourceStatus::new(self.contacts.get_mut(id)?, known, lied, meter, now))
     }
 }
 

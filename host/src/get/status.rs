@@ -1,7 +1,8 @@
 //! What a person, or a program, is shown of a fetch at one moment.
 
-use super::source::Standing;
+use super::source::{Contact, Standing};
 use crate::connection::PathReport;
+use crate::fetch::schedule::{SourceReport, Standing as Answers};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +63,38 @@ pub struct SourceStatus {
     pub links: BTreeMap<String, u64>,
 }
 
+impl SourceStatus {
+    /// Of this source, of which the schedule knows so much.
+    pub(super) fn new(
+        contact: &mut Contact,
+        known: Option<SourceReport>,
+        lied: bool,
+        meter: &mut Meter,
+        now: Duration,
+    ) -> Self {
+        let (paths, links) = contact.look();
+        let counts = known.map(|known| known.counts).unwrap_or_default();
+        Self {
+            name: contact.source.name.clone(),
+            standing: contact.standing,
+            silent: known.is_some_and(|known| known.standing == Answers::Silent),
+            lied,
+            why: contact.why.clone(),
+            bytes: counts.bytes,
+            wasted: counts.wasted,
+            pieces: counts.works,
+            failures: u64::from(contact.losses) + counts.silences + counts.refusals,
+            rate: meter.look(counts.bytes, now),
+            mean: rate(counts.bytes, contact.time_up(now)),
+            round_trip: known
+                .and_then(|known| known.round_trip)
+                .map(|time| Duration::from_micros(time.as_micros())),
+            paths,
+            links,
+        }
+    }
+}
+
 /// A rate over the last second or so, from a counter that is looked at every now and then.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Meter {
@@ -88,7 +121,7 @@ impl Meter {
 }
 
 /// Bytes a second.
-pub(super) fn rate(bytes: u64, time: Duration) -> u64 {
+fn rate(bytes: u64, time: Duration) -> u64 {
     let nanos = time.as_nanos().max(1);
     u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
