@@ -32,8 +32,8 @@ pub(super) enum Tiding {
     Quiet,
 }
 
-/// Chunks of all sources that wait to be taken: 4 MiB.
-const EVENTS_MAX: usize = 32;
+/// Chunks of all sources that wait to be taken, at most: 1 MiB. What waits is fetched again after a kill.
+const EVENTS_MAX: usize = 8;
 /// How often somebody looks whether a link has come up.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 

@@ -30,7 +30,7 @@ use tell::Teller;
 use tokio::sync::mpsc;
 
 /// Memory for what is under way from all sources together.
-const WINDOWS: u64 = 20 << 20;
+const WINDOWS: u64 = 16 << 20;
 /// Of one source, at most and at least.
 const WINDOW_MAX: u64 = 16 << 20;
 const WINDOW_MIN: u64 = 2 << 20;
