@@ -369,3 +369,44 @@ fn holes_stay_holes() {
     assert!(there.blocks() * 512 < 4 * MIB as u64, "{} blocks", there.blocks());
     assert!(client.read("disk") == node.read("disk"));
 }
+
+#[test]
+fn what_a_ticket_is_for_and_nobody_offers_any_more_is_said() {
+    let (node, serving) = server("film", &noise(MIB), &[]);
+    let ticket = serving.ticket.clone();
+    serving.interrupted();
+    node.file("film", &noise(2 * MIB));
+    let _again = serve(&node, &["film"]);
+    let client = Node::new();
+    let output = get(&client, &[&ticket], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let root = blake3::hash(&noise(MIB)).to_hex();
+    assert!(said(&output).contains(&format!("{root} is not offered")), "{}", said(&output));
+    assert_eq!(client.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_full_disk_and_a_read_only_one_are_named_and_nothing_is_lost() {
+    if !common::works("unshare", &["-m", "true"]) {
+        println!("SKIPPED: a file system of its own needs root and `unshare`");
+        return;
+    }
+    let content = noise(6 * MIB);
+    let (_node, serving) = server("film", &content, &[]);
+    let client = Node::new();
+    std::fs::create_dir(client.files.path().join("out")).unwrap();
+    let loopback = common::loopback();
+    let run = |options: &str| {
+        let mount = format!("mount -t tmpfs -o {options} none out && exec \"$0\" \"$@\"");
+        let words = ["get", "--json", "--link", &loopback, "--out", "out", &serving.ticket];
+        client.below(&["unshare", "-m", "sh", "-c", &mount], &words).output().unwrap()
+    };
+    let output = run("size=3m");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("film: the disk is full"), "{}", said(&output));
+    let output = run("ro");
+    assert_ne!(output.status.code(), Some(0));
+    assert!(said(&output).contains("read-only"), "{}", said(&output));
+    let output = run("size=9m");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}

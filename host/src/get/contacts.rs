@@ -14,6 +14,7 @@ use crate::fetch::schedule::SourceId;
 use crate::random;
 use core::net::SocketAddr;
 use core::time::Duration;
+use ropewalk_core::error::code;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ pub(super) enum Tiding {
 
 /// Chunks of all sources that wait to be taken, at most: 1 MiB. What waits is fetched again after a kill.
 const EVENTS_MAX: usize = 8;
+/// How long the end may take to be told.
+const CLOSE_TIME: Duration = Duration::from_millis(500);
 /// How often somebody looks whether a link has come up.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -114,6 +117,18 @@ impl Contacts {
         if let Some(contact) = self.get_mut(source) {
             contact.go_down(Unreached { why: why.into(), for_good: true }, now, 0);
         }
+    }
+
+    /// Tells all of them that it is over, and gives the word time to leave.
+    pub(super) async fn close(&mut self) {
+        let connections = self.all.iter_mut().filter_map(|contact| contact.connection.take());
+        let mut closing = JoinSet::new();
+        for connection in connections {
+            connection.close(code::DONE, "");
+            closing.spawn(async move { drop(connection.closed().await) });
+        }
+        let all = async { while closing.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(CLOSE_TIME, all).await;
     }
 
     /// Whether something waits to be taken.

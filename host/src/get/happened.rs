@@ -92,6 +92,9 @@ pub enum GetError {
     /// The list of a folder's files is longer than any.
     #[error("the list of the files of {0} is too long: at most {MANIFEST_BYTES_MAX} bytes")]
     ManifestTooLong(String),
+    /// No source has the list of a folder's files any more.
+    #[error("no source has {0}: {1}")]
+    NobodyHas(String, Reason),
     /// Another one fetches it.
     #[error(transparent)]
     Busy(OpenError),

@@ -19,7 +19,6 @@ use crate::fetch::staging::Staging;
 use crate::serve::protocol::{Content, Reason};
 use crate::transfer::partial::hash_file;
 use crate::transfer::safe_path::{Root, SafePath};
-use crate::transfer::store::reason as words_of;
 use crate::transfer::{FileReport, Outcome, shown};
 use cap_std::fs::Dir;
 use std::collections::{BTreeMap, HashMap};
@@ -42,7 +41,7 @@ pub struct Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The disk takes or gives no more.
-    #[error("cannot go on with {path}: {why}; what is there is kept: make room, and do the same again", why = words_of(cause))]
+    #[error("cannot go on with {path}: {why}; what is there is kept: make room, and do the same again", why = words(cause))]
     Disk {
         /// The file, fit to be shown.
         path: String,
@@ -445,7 +444,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
                 Ok(())
             }
             _ => {
-                self.end(wanted, Outcome::Refused(words_of(&cause)));
+                self.end(wanted, Outcome::Refused(words(&cause)));
                 Ok(())
             }
         }
@@ -454,6 +453,23 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
     fn end(&mut self, wanted: &Wanted, outcome: Outcome) {
         let report = report(wanted, outcome, core::time::Duration::ZERO);
         self.notices.push(Notice::Ended(report));
+    }
+}
+
+/// What the system said, in words.
+fn words(cause: &io::Error) -> String {
+    use io::ErrorKind::{
+        FileTooLarge, InvalidFilename, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
+    };
+    match cause.kind() {
+        StorageFull => "the disk is full".into(),
+        QuotaExceeded => "the quota is used up".into(),
+        PermissionDenied => "there is no permission to write there".into(),
+        ReadOnlyFilesystem => "the disk is read-only".into(),
+        InvalidFilename => "its name is too long for the disk".into(),
+        FileTooLarge => "it is too large for the disk".into(),
+        _ => cause.to_string(),
     }
 }
 
@@ -492,7 +508,7 @@ fn settle(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Outcome::Refused(EXISTS.into())
         }
-        Err(error) => Outcome::Refused(words_of(&error)),
+        Err(error) => Outcome::Refused(words(&error)),
     };
     notices.push(Notice::Ended(report));
 }

@@ -17,7 +17,7 @@ use super::folder::{Folder, MANIFEST_BYTES_MAX};
 use super::happened::{GetError, Happened, Who};
 use super::job::{Job, JobError, Notice, Wanted};
 use super::mirror::facts::Facts;
-use super::order::{Control, Order};
+use super::order::{Control, Order, Running};
 use super::peer::Event;
 use super::source::{Contact, Standing, Way};
 use super::status::{Meter, SourceStatus, Status};
@@ -37,18 +37,6 @@ use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// A fetch that runs.
-pub struct Running {
-    /// What happens, in order.
-    pub happened: mpsc::UnboundedReceiver<Happened>,
-    /// How it stands.
-    pub status: watch::Receiver<Status>,
-    /// What can be said to it.
-    pub control: mpsc::UnboundedSender<Control>,
-    /// How it ends.
-    pub ended: tokio::task::JoinHandle<Result<Summary, GetError>>,
-}
-
 /// Begins. To be called on a runtime with several threads, or one that is driven elsewhere.
 #[must_use]
 pub fn start(endpoint: Arc<Endpoint>, order: Order) -> Running {
@@ -62,6 +50,7 @@ pub fn start(endpoint: Arc<Endpoint>, order: Order) -> Running {
             let mut fetch = Fetch::new(endpoint, order, tell, show, controls);
             let ended = fetch.run().await;
             fetch.show();
+            fetch.contacts.close().await;
             ended
         })
     });
@@ -344,6 +333,7 @@ impl Fetch {
             OpenError::Io(cause) => disk(item, cause),
             busy => GetError::Busy(busy),
         })?;
+        let mut lacking = None;
         while !under_way.is_whole() {
             under_way.list(self.exchange.works_mut()).map_err(|cause| disk(item, cause))?;
             if under_way.is_whole() {
@@ -364,9 +354,16 @@ impl Fetch {
                     }
                 }
                 Came::Whole { .. } => {}
-                Came::Refused { source, reason, .. } => {
+                Came::Refused { source, work, reason, .. } => {
                     self.notice(Notice::Refused(source, reason));
+                    lacking = Some((work, reason));
                 }
+            }
+            if let Some((work, reason)) = lacking
+                && !self.somebody_may_come()
+                && !self.exchange.anybody_may_have(work)
+            {
+                return Err(GetError::NobodyHas(item.name().into(), reason));
             }
         }
         self.exchange.end(number);

@@ -111,7 +111,7 @@ pub(super) fn store(
 }
 
 /// Why a file is not taken, in words for the sender's user.
-pub(crate) fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull => "the disk is full at the receiver".into(),
         io::ErrorKind::QuotaExceeded => "the receiver's quota is used up".into(),

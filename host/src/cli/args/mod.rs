@@ -89,7 +89,8 @@ Examples:
     /// Print a ticket, wait, and receive files and folders
     #[command(after_help = "\
 Prints a ticket on standard output; all else goes to standard error. A file is verified by its
-BLAKE3 hash before it gets its name; until then it is called .NAME.ropewalk-part-XXXXXXXX.
+BLAKE3 hash before it gets its name; until then it is called .NAME.ropewalk-part-XXXXXXXX, and if it
+is cut off, the same sender's next try goes on with that.
 
 Examples:
   ropewalk recv                            into this folder, until Ctrl-C

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connection::CloseReason;
-use crate::endpoint::{EndpointConfig, FixedLink};
+use crate::endpoint::{ConnectError, EndpointConfig, FixedLink};
 use crate::identity::Identity;
 use crate::serve::client::tests::Scene;
 use crate::serve::protocol::{Answer, Content, Request, SERVICE};
@@ -48,10 +48,17 @@ impl Stage {
     }
 
     async fn client(&self, side: u8) -> (Endpoint, Connection) {
+        let (endpoint, connection) = self.visitor(side).await;
+        (endpoint, connection.unwrap())
+    }
+
+    /// A client, or how it was sent away.
+    async fn visitor(&self, side: u8) -> (Endpoint, Result<Connection, CloseReason>) {
         let endpoint = endpoint(self.group, side).await;
         let Ticket { key, addresses, .. } = self.host.ticket();
-        let connection = endpoint.connect(*key, None, addresses).await.unwrap();
-        (endpoint, connection)
+        let connected = endpoint.connect(*key, None, addresses).await;
+        let connected = connected.map_err(|ConnectError::Closed(reason)| reason);
+        (endpoint, connected)
     }
 
     async fn event(&mut self) -> Event {
@@ -123,8 +130,13 @@ async fn one_too_many_is_turned_away_until_a_seat_is_free() {
     let mut stage = Stage::new(2, 1).await;
     let (_one, first) = stage.client(2).await;
     assert!(matches!(stage.event().await, Event::Came { .. }));
-    let (two, second) = stage.client(3).await;
-    assert!(matches!(closed(&second).await, CloseReason::Peer { code: BUSY, .. }));
+    let (two, second) = stage.visitor(3).await;
+    // The word may be there before the connection is.
+    let reason = match &second {
+        Ok(second) => closed(second).await,
+        Err(reason) => reason.clone(),
+    };
+    assert!(matches!(reason, CloseReason::Peer { code: BUSY, .. }), "{reason:?}");
     assert!(matches!(stage.event().await, Event::Busy { peer } if peer == two.public_key()));
     first.close(0, "");
     assert!(matches!(stage.event().await, Event::Went(_)));
@@ -141,10 +153,12 @@ async fn a_host_that_closes_tells_everybody_and_its_sockets_go() {
     stage.host.server().pause();
     assert!(matches!(stage.event().await, Event::Phase(Phase::Paused)));
     stage.host.server().close();
-    assert!(matches!(stage.event().await, Event::Phase(Phase::Closing)));
     stage.host.server().resume();
     assert!(matches!(closed(&idle).await, CloseReason::Peer { code: CLOSING, .. }));
-    assert!(matches!(stage.event().await, Event::Went(_)));
+    // The client may be gone before it is told that the server closes.
+    let both = [stage.event().await, stage.event().await];
+    assert!(both.iter().any(|event| matches!(event, Event::Phase(Phase::Closing))), "{both:?}");
+    assert!(both.iter().any(|event| matches!(event, Event::Went(_))), "{both:?}");
     assert!(matches!(stage.event().await, Event::Ended));
     let status = stage.host.status();
     assert!(status.closed && status.addresses.is_empty());

@@ -148,6 +148,7 @@ async fn a_sender_that_goes_on_where_nothing_is_is_refused() {
     let drive = async {
         sender.say(Message::File { path: b"part", size: Some(100), attributes }).await;
         sender.say(Message::From(50)).await;
+        sender.writer.flush().await.unwrap();
         drop(sender);
     };
     let ((), _) = tokio::join!(drive, receiving);

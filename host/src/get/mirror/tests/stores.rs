@@ -102,7 +102,9 @@ async fn get(item: &Item, mirrors: &[Arc<Mirror>], out: &Path) -> Vec<SourceId> 
     let mut job = Job::new(Arc::new(Root::open(out).unwrap()), how, None, list);
     let mut exchange = Exchange::default();
     for (source, mirror) in (0..).map(SourceId).zip(mirrors) {
-        exchange.add(source, open(mirror.clone(), source, told.clone()), now());
+        let asker = open(mirror.clone(), source, told.clone());
+        asker.list();
+        exchange.add(source, asker, now());
     }
     let mut notices = Vec::new();
     loop {
@@ -117,6 +119,10 @@ async fn get(item: &Item, mirrors: &[Arc<Mirror>], out: &Path) -> Vec<SourceId> 
             Err(_) => exchange.handle_timeout(now()),
             Ok(None) => panic!("the channel is ours"),
             Ok(Some((source, event))) => {
+                if let Event::ListEnd = event {
+                    // Now it is known that it has hashes.
+                    exchange.restrict(source);
+                }
                 if let Some(came) = exchange.handle(source, event, now()) {
                     job.take(came, false, &mut exchange).unwrap();
                 }
