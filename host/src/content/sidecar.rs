@@ -78,7 +78,7 @@ pub fn place_of(path: &Path) -> io::Result<PathBuf> {
 /// Writes the sidecar of `offer` to `place`, at once or not at all, and says how long it is. An older sidecar is replaced.
 ///
 /// # Errors
-/// As [`write`], and when something else is at the place.
+/// As [`write()`], and when something else is at the place.
 pub fn save(
     offer: &Offer,
     trees: &Trees,
