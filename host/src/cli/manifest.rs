@@ -4,7 +4,7 @@ use super::args;
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::report::{Line, Report};
-use crate::content::catalog::{Item, ItemKind};
+use crate::content::catalog::Item;
 use crate::content::offer::{Noticed, Offer, OfferError};
 use crate::content::outboard::Trees;
 use crate::content::sidecar::{self, SidecarError};
@@ -107,10 +107,7 @@ impl Making {
     }
 
     fn tell(&self, item: &Item, place: &Path, manifest_bytes: u64) {
-        let bytes = match item.kind() {
-            ItemKind::File(_) => item.pieces().length(),
-            ItemKind::Folder(totals) => totals.bytes,
-        };
+        let bytes = item.bytes();
         let (root, file) = (item.root().to_hex(), place.display().to_string());
         self.report.show(&root);
         self.report.line(&Line::Manifest {

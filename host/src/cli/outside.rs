@@ -1,7 +1,8 @@
 //! Who asks a command from outside while it runs: `ropewalk ctl`, and Prometheus.
 
 use super::exit::{Code, Failure};
-use super::report::Report;
+use super::line::ServeLine;
+use super::report::{Line, Report};
 use crate::ctl;
 use crate::home::Home;
 use crate::metrics::{Metrics, Page};
@@ -27,6 +28,13 @@ pub(super) async fn give_numbers(
         };
         Failure::new(Code::Failed, text)
     })
+}
+
+/// Says where the numbers are.
+pub(super) fn tell_metrics(metrics: &Metrics, report: &Report) {
+    let url = format!("http://{}/metrics", metrics.address());
+    report.line(&Line::Serve(ServeLine::Metrics { url: &url }));
+    report.say(&format!("metrics at {url}"));
 }
 
 /// What `ropewalk ctl` asks; nothing, where it cannot.

@@ -98,45 +98,17 @@ impl Progress {
     }
 
     fn ended(&self, file: &FileReport) {
-        let path = file.path.as_str();
         match &file.outcome {
             Outcome::Stored | Outcome::Already => self.done(file),
-            Outcome::Refused(reason) => {
-                self.report.say(&format!("refused: {path}: {reason}"));
-                self.report.line(&Line::Refused { path, reason });
-            }
-            Outcome::Failed(reason) => {
-                self.report.say(&format!("failed: {path}: {reason}"));
-                self.report.line(&Line::Failed { path, reason });
-            }
-            Outcome::Corrupt => {
-                let reason =
-                    "what arrived is not what was sent (BLAKE3 differs); it was thrown away";
-                self.report.say(&format!("failed: {path}: {reason}"));
-                self.report.line(&Line::Failed { path, reason });
-            }
-            Outcome::Stopped { kept } => {
-                let kept = kept.as_deref();
-                let where_to =
-                    kept.map(|kept| format!(": what came is kept as {kept}")).unwrap_or_default();
-                self.report.say(&format!("stopped: {path}{where_to}"));
-                self.report.line(&Line::Stopped { path, kept });
-            }
+            _ => tell_bad_end(&self.report, file),
         }
     }
 
     fn done(&self, file: &FileReport) {
         let already = file.outcome == Outcome::Already;
         let rate = human::mbit_s(file.bytes, file.time);
-        self.report.line(&Line::File {
-            path: &file.path,
-            bytes: file.bytes,
-            seconds: human::seconds(file.time),
-            mbit_s: rate,
-            blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
-            paths: &self.carried(if already { 0 } else { file.bytes }),
-            already,
-        });
+        let paths = self.carried(if already { 0 } else { file.bytes });
+        self.report.line(&file_line(file, &paths));
         let size = human::bytes(file.bytes);
         self.report.say(&match already {
             true => format!("{}: {size}, was there already", file.path),
@@ -180,6 +152,47 @@ impl Drop for Progress {
             let drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
             drawn.bar.finish_and_clear();
             drawn.lines.iter().for_each(ProgressBar::finish_and_clear);
+        }
+    }
+}
+
+/// A file that is there, for programs. `paths`: what each carried of it.
+pub(super) fn file_line<'l>(file: &'l FileReport, paths: &'l [PathLine]) -> Line<'l> {
+    Line::File {
+        path: &file.path,
+        bytes: file.bytes,
+        seconds: human::seconds(file.time),
+        mbit_s: human::mbit_s(file.bytes, file.time),
+        blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
+        paths,
+        already: file.outcome == Outcome::Already,
+    }
+}
+
+/// Tells of a file that is not there.
+pub(super) fn tell_bad_end(report: &Report, file: &FileReport) {
+    let path = file.path.as_str();
+    match &file.outcome {
+        Outcome::Stored | Outcome::Already => {}
+        Outcome::Refused(reason) => {
+            report.say(&format!("refused: {path}: {reason}"));
+            report.line(&Line::Refused { path, reason });
+        }
+        Outcome::Failed(reason) => {
+            report.say(&format!("failed: {path}: {reason}"));
+            report.line(&Line::Failed { path, reason });
+        }
+        Outcome::Corrupt => {
+            let reason = "what arrived is not what was sent (BLAKE3 differs); it was thrown away";
+            report.say(&format!("failed: {path}: {reason}"));
+            report.line(&Line::Failed { path, reason });
+        }
+        Outcome::Stopped { kept } => {
+            let kept = kept.as_deref();
+            let where_to =
+                kept.map(|kept| format!(": what came is kept as {kept}")).unwrap_or_default();
+            report.say(&format!("stopped: {path}{where_to}"));
+            report.line(&Line::Stopped { path, kept });
         }
     }
 }

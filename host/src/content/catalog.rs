@@ -126,6 +126,15 @@ impl Item {
         self.pieces
     }
 
+    /// Bytes of the file, or of all files in the folder.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        match self.kind {
+            ItemKind::File(_) => self.pieces.length(),
+            ItemKind::Folder(totals) => totals.bytes,
+        }
+    }
+
     /// The root of that content.
     #[must_use]
     pub const fn root(&self) -> blake3::Hash {

@@ -35,17 +35,6 @@ pub struct Chosen {
     pub picks: Vec<String>,
 }
 
-impl Chosen {
-    /// Bytes of the file, or of all files in the folder.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        match self.item.kind() {
-            ItemKind::File(_) => self.item.pieces().length(),
-            ItemKind::Folder(totals) => totals.bytes,
-        }
-    }
-}
-
 /// Why nothing is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Open {

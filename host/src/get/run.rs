@@ -253,7 +253,8 @@ impl Fetch {
                 match chosen {
                     // A root says all.
                     Ok(chosen) if is_time || self.order.wish.root.is_some() => {
-                        self.status.total = Some(chosen.iter().map(Chosen::bytes).sum());
+                        self.status.total =
+                            Some(chosen.iter().map(|chosen| chosen.item.bytes()).sum());
                         return Ok(chosen);
                     }
                     // It may come yet.

@@ -9,7 +9,6 @@ mod tell;
 use super::args;
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
-use super::line::ServeLine;
 use super::report::{Line, Report};
 use super::{outside, session};
 use crate::ctl::{Asked, Command};
@@ -79,9 +78,7 @@ pub async fn get(
         None => None,
     };
     if let Some(metrics) = &metrics {
-        let url = format!("http://{}/metrics", metrics.address());
-        report.say(&format!("metrics at {url}"));
-        report.line(&Line::Serve(ServeLine::Metrics { url: &url }));
+        outside::tell_metrics(metrics, &report);
     }
     let (guard, asked) = outside::be_asked(&home, &report);
     let every = args.report.map(Duration::from_secs_f64);

@@ -1,6 +1,7 @@
 //! Tells of a fetch: what happens as it happens, how it stands on a terminal or every so often, and the end.
 
 use super::{lines, table};
+use crate::cli::progress;
 use crate::cli::report::{Line, Report};
 use crate::content::catalog::{Item, ItemKind};
 use crate::get::happened::{Happened, Who};
@@ -25,7 +26,6 @@ struct State {
     told: Option<Instant>,
     /// Of a folder, files that went well are counted, not named.
     in_folder: bool,
-    began: Option<Instant>,
 }
 
 impl Teller {
@@ -96,9 +96,7 @@ impl Teller {
     fn began(&self, item: &Item) {
         let root = item.root().to_hex();
         let (kind, bytes) = kind(item);
-        let mut state = self.lock();
-        state.in_folder = kind == "folder";
-        state.began.get_or_insert_with(Instant::now);
+        self.lock().in_folder = kind == "folder";
         self.report.say(&format!(
             "fetching {} ({}), root {root}",
             item.name(),
@@ -112,29 +110,13 @@ impl Teller {
         match &file.outcome {
             Outcome::Stored | Outcome::Already => {
                 let already = file.outcome == Outcome::Already;
-                self.report.line(&Line::File {
-                    path,
-                    bytes: file.bytes,
-                    seconds: human::seconds(file.time),
-                    mbit_s: human::mbit_s(file.bytes, file.time),
-                    blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
-                    paths: &[],
-                    already,
-                });
+                self.report.line(&progress::file_line(file, &[]));
                 if !self.lock().in_folder {
                     let was = if already { ", was there already" } else { "" };
                     self.report.say(&format!("{path}: {}{was}", human::bytes(file.bytes)));
                 }
             }
-            Outcome::Refused(reason) => {
-                self.report.say(&format!("refused: {path}: {reason}"));
-                self.report.line(&Line::Refused { path, reason });
-            }
-            Outcome::Failed(reason) => {
-                self.report.say(&format!("failed: {path}: {reason}"));
-                self.report.line(&Line::Failed { path, reason });
-            }
-            Outcome::Corrupt | Outcome::Stopped { .. } => {}
+            _ => progress::tell_bad_end(&self.report, file),
         }
     }
 
@@ -268,9 +250,10 @@ fn table_of(offers: &[(Item, Vec<Who>)]) -> String {
     human::table(&offers.iter().map(row).collect::<Vec<_>>())
 }
 
-fn kind(item: &Item) -> (&'static str, u64) {
-    match item.kind() {
-        ItemKind::File(_) => ("file", item.pieces().length()),
-        ItemKind::Folder(totals) => ("folder", totals.bytes),
-    }
+const fn kind(item: &Item) -> (&'static str, u64) {
+    let kind = match item.kind() {
+        ItemKind::File(_) => "file",
+        ItemKind::Folder(_) => "folder",
+    };
+    (kind, item.bytes())
 }

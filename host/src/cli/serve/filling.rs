@@ -14,9 +14,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// In the configuration folder: the trees of files that were offered.
-const TREES: &str = "trees";
-
 /// A shelf, and what is not on it.
 pub(super) struct Filled {
     /// What is offered.
@@ -35,7 +32,7 @@ pub(super) async fn fill(
     let progress = Arc::new(Progress::new(Arc::clone(report), None, Box::new(Vec::new)));
     let stopped = Arc::new(AtomicBool::new(false));
     let filling = Filling {
-        trees: home.path(TREES),
+        trees: home.trees(),
         report: Arc::clone(report),
         progress: Arc::clone(&progress),
         stopped: Arc::clone(&stopped),

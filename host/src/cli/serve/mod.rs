@@ -69,7 +69,7 @@ pub async fn serve(
     let telling = Telling::new(Arc::clone(&report), hosts.len() > 1);
     telling.offers(server.shelf());
     if let Some(metrics) = &metrics {
-        telling.metrics(metrics.address());
+        outside::tell_metrics(metrics, &report);
     }
     report.say("serving; Ctrl-C ends it");
     let ended = Running::new(hosts, report, telling)

@@ -8,7 +8,6 @@ use crate::serve::host::{Event, Told};
 use crate::serve::shelf::Shelf;
 use crate::serve::status::ClientStatus;
 use crate::{human, key_text};
-use core::net::SocketAddr;
 use ropewalk_core::id::PublicKey;
 use std::sync::Arc;
 
@@ -28,22 +27,16 @@ impl Telling {
     pub(super) fn offers(&self, shelf: &Shelf) {
         for item in shelf.catalog().items() {
             let (root, name) = (item.root().to_hex(), item.name());
-            let (entries, bytes) = match item.kind() {
-                ItemKind::File(_) => (None, item.pieces().length()),
-                ItemKind::Folder(totals) => (Some(totals.entries), totals.bytes),
+            let entries = match item.kind() {
+                ItemKind::File(_) => None,
+                ItemKind::Folder(totals) => Some(totals.entries),
             };
+            let bytes = item.bytes();
             self.line(ServeLine::Offered { name, entries, bytes, root: &root });
             let inside = entries.map(|count| format!("{count} files and folders, "));
             let (inside, size) = (inside.unwrap_or_default(), human::bytes(bytes));
             self.report.say(&format!("offers {name}: {inside}{size}, {root}"));
         }
-    }
-
-    /// Where the numbers are.
-    pub(super) fn metrics(&self, address: SocketAddr) {
-        let url = format!("http://{address}/metrics");
-        self.line(ServeLine::Metrics { url: &url });
-        self.report.say(&format!("metrics at {url}"));
     }
 
     /// Something that happened.
