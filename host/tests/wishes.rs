@@ -67,9 +67,9 @@ async fn both_active(connection: &Connection) {
     timeout(PATIENCE, active).await.unwrap().unwrap();
 }
 
-/// How often the state of any path changed.
-fn changes(connection: &Connection) -> u32 {
-    connection.paths_now().iter().map(|path| path.state_changes).sum()
+/// Whether a path was ever suspect: the first is active from the beginning, the second changes once.
+fn was_doubted(connection: &Connection) -> bool {
+    connection.paths_now().iter().map(|path| path.state_changes).sum::<u32>() > 1
 }
 
 fn data_by(connection: &Connection, link: &str) -> u64 {
@@ -109,38 +109,51 @@ async fn a_quota_holds_for_all_connections_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_named_spare_carries_nothing_and_redundant_uses_both() {
+async fn the_named_spare_carries_nothing() {
     let spares = |name: &str| Wishes { spares: vec![name.into()], ..Wishes::default() };
     for (group, name, used) in [(62, "link0", "link1"), (63, "link1", "link0")] {
         let left = EndpointConfig { mode: Mode::Backup, ..config(group, 1, spares(name)) };
         let left = Endpoint::bind(left).await.unwrap();
         let right = Endpoint::bind(config(group, 2, Wishes::default())).await.unwrap();
-        let pair = connect(&left, &right).await;
-        // Where this process waits for a processor for long, the link in use is suspect meanwhile,
-        // and the spare does what it is there for: such a transfer says nothing.
+        // Where this process waits for a processor for long, the link in use is suspect, then on
+        // trial for seconds, and the spare does what it is there for. Such a connection says nothing.
         let mut undisturbed = false;
         for _ in 0..20 {
-            // While the other is not proved, or doubted, the spare is all there is.
+            let pair = connect(&left, &right).await;
+            // Before the other is proved the spare is all there is.
             both_active(&pair.0).await;
-            let (before, doubts) = (data_by(&pair.0, name), changes(&pair.0));
+            let before = data_by(&pair.0, name);
             transfer(&pair, MIB).await;
-            if changes(&pair.0) == doubts {
+            if !was_doubted(&pair.0) {
                 assert_eq!(data_by(&pair.0, name), before);
+                assert!(data_by(&pair.0, used) >= MIB / 2);
                 undisturbed = true;
                 break;
             }
         }
-        assert!(undisturbed, "the link was suspect in each of twenty transfers");
-        assert!(data_by(&pair.0, used) >= MIB / 2);
+        assert!(undisturbed, "the link was suspect in each of twenty connections");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redundant_sends_the_same_bytes_on_both() {
     let left = EndpointConfig { mode: Mode::Redundant, ..config(64, 1, Wishes::default()) };
     let left = Endpoint::bind(left).await.unwrap();
     let right = Endpoint::bind(config(64, 2, Wishes::default())).await.unwrap();
     let pair = connect(&left, &right).await;
     both_active(&pair.0).await;
-    transfer(&pair, MIB).await;
-    let both = [data_by(&pair.0, "link0"), data_by(&pair.0, "link1")];
-    assert!(both.iter().all(|bytes| *bytes > MIB / 10), "{both:?}");
+    // What one link has delivered the other need not carry, and on loopback the first can be done
+    // before the second has begun. In twenty transfers the second is in time for some.
+    let mut copied = 0;
+    for sent in 1..=20 {
+        transfer(&pair, MIB).await;
+        let carried = data_by(&pair.0, "link0") + data_by(&pair.0, "link1");
+        copied = carried.saturating_sub(sent * MIB);
+        if copied > MIB / 2 {
+            return;
+        }
+    }
+    panic!("{copied} bytes of 20 MiB were sent a second time");
 }
 
 #[tokio::test]
