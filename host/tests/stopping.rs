@@ -163,6 +163,33 @@ fn a_sender_that_dies_without_a_word_is_told_of_and_given_up() {
     is_kept(&to, &lines);
 }
 
+/// The receiver still believes the killed one to be there, and its part to be its own.
+#[test]
+fn a_killed_sender_that_comes_again_at_once_goes_on_where_it_was() {
+    let (from, to) = (Node::new(), Node::new());
+    let bytes = noise(48 << 20);
+    from.file("film", &bytes);
+    let waiting = to.wait_for_peers(&["recv"]);
+    let again = ["send", &waiting.ticket, "film", "--json", "--link", &loopback()];
+    let mut sending = from.command(&again).stderr(Stdio::piped()).spawn().unwrap();
+    let part = || to.names().into_iter().find(|name| name.starts_with(".film.ropewalk-part-"));
+    let came = || part().and_then(|part| std::fs::metadata(to.files.path().join(part)).ok());
+    until("some of it is here", || came().is_some_and(|part| part.len() > 24 << 20));
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+    assert!(part().is_some(), "it was killed too late to tell anything");
+    let start = Instant::now();
+    let sent = from.command(&again).output().unwrap();
+    assert_eq!(sent.status.code(), Some(0), "{}", said(&sent));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(to.read("film").unwrap() == bytes);
+    assert_eq!(to.names(), ["film"], "nothing else is left");
+    let lines = json_lines(&sent);
+    let crossed = &events(&lines, "file")[0]["paths"][0]["bytes"];
+    assert!(crossed.as_u64().unwrap() < 36 << 20, "{crossed}");
+    assert!(waiting.interrupted().contains("came again"));
+}
+
 #[test]
 fn a_peer_that_is_silent_for_five_seconds_is_waited_for() {
     let (from, to) = (Node::new(), Node::new());

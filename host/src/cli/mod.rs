@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod bench;
+pub mod callers;
 pub mod ctl;
 pub mod demo;
 pub mod exit;

@@ -1,6 +1,7 @@
 //! `ropewalk recv`: prints a ticket, waits, and receives files, folders and messages.
 
 use super::args;
+use super::callers::{self, Call, Callers};
 use super::exit::{Code, Failure};
 use super::explain;
 use super::interrupt::Interrupt;
@@ -63,7 +64,8 @@ pub async fn recv(
         )?;
     }
     report.say("waiting; Ctrl-C ends it");
-    let inbox = Inbox { home, admission, target, overwrite: args.overwrite, report };
+    let callers = Callers::default();
+    let inbox = Inbox { home, admission, target, overwrite: args.overwrite, callers, report };
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -114,11 +116,12 @@ struct Inbox {
     admission: Admission,
     target: Arc<Target>,
     overwrite: bool,
+    callers: Callers,
     report: Arc<Report>,
 }
 
 impl Inbox {
-    /// Receives until the peer closes. `None`: it did not get in.
+    /// Receives until the peer closes. `None`: it did not get in, or came again meanwhile.
     async fn serve(
         &self,
         connection: Connection,
@@ -130,7 +133,13 @@ impl Inbox {
             return Ok(None);
         }
         session::introduce(&connection, &self.home, &self.report);
-        let ended = self.take(&connection, since, interrupt).await;
+        let mut call = self.callers.enter(&connection);
+        let ended = self.take(&connection, &mut call, since, interrupt).await;
+        if callers::was_replaced(&connection).await {
+            let name = session::name(&connection.peer());
+            self.report.say(&format!("{name} came again; its earlier connection is closed"));
+            return Ok(None);
+        }
         if let Err(failure) = &ended {
             session::give_up(&connection, failure).await;
         }
@@ -140,6 +149,7 @@ impl Inbox {
     async fn take(
         &self,
         connection: &Connection,
+        call: &mut Call,
         since: Instant,
         mut interrupt: Interrupt,
     ) -> Result<Option<Code>, Failure> {
@@ -169,7 +179,10 @@ impl Inbox {
                 telling.spawn(async move { inbox.telemetry(&connection, recv).await });
                 continue;
             }
-            let working = self.stream(connection, &service, send, recv, since);
+            let working = async {
+                call.earlier_settled().await;
+                self.stream(connection, &service, send, recv, since).await
+            };
             let ended =
                 session::unless_interrupted(connection, report, &mut interrupt, working).await?;
             match ended {

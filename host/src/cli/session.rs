@@ -39,12 +39,14 @@ pub mod close_code {
     /// What the peer sent cannot be used, or we cannot go on; the words say which.
     pub const FAILED: u32 = 0x102;
     // 0x103 is [`crate::serve::CLOSING`].
+    /// The peer came again, and was mute on this connection.
+    pub const REPLACED: u32 = 0x104;
 }
 
 /// How long a peer may be silent on every link before a command gives it up.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A quiet peer is asked for a sign of life this often, so that silence means something.
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Silence of this length is told to the user.
 const SILENCE_TOLD: Duration = Duration::from_secs(2);
 /// How often silence is looked for.
