@@ -185,7 +185,9 @@ fn a_killed_sender_that_comes_again_at_once_goes_on_where_it_was() {
     assert!(to.read("film").unwrap() == bytes);
     assert_eq!(to.names(), ["film"], "nothing else is left");
     let lines = json_lines(&sent);
-    let crossed = &events(&lines, "file")[0]["paths"][0]["bytes"];
+    let file = events(&lines, "file")[0];
+    assert!(file["resumed"].as_u64().unwrap() > 20 << 20, "{file}");
+    let crossed = &file["paths"][0]["bytes"];
     assert!(crossed.as_u64().unwrap() < 36 << 20, "{crossed}");
     assert!(waiting.interrupted().contains("came again"));
 }

@@ -61,7 +61,10 @@ pub enum Line<'l> {
         bytes: u64,
         /// See [`crate::transfer::FileReport::time`].
         seconds: f64,
-        /// Its bytes over its time.
+        /// How many of them were there from an earlier time.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumed: Option<u64>,
+        /// The bytes that came now over its time.
         mbit_s: f64,
         /// In hexadecimal.
         blake3: String,
@@ -463,6 +466,7 @@ mod tests {
             path: "a/b",
             bytes: 1,
             seconds: 1.0,
+            resumed: None,
             mbit_s: 8.0,
             blake3: "00".into(),
             paths: &[],

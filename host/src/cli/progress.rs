@@ -4,6 +4,7 @@
 use super::report::{Line, PathLine, Report};
 use crate::human;
 use crate::transfer::{Event, FileReport, Observer, Outcome};
+use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -106,10 +107,14 @@ impl Progress {
 
     fn done(&self, file: &FileReport) {
         let already = file.outcome == Outcome::Already;
-        let rate = human::mbit_s(file.bytes, file.time);
-        let paths = self.carried(if already { 0 } else { file.bytes });
+        let came = if already { 0 } else { file.bytes.saturating_sub(file.resumed) };
+        let rate = human::mbit_s(came, file.time);
+        let paths = self.carried(came);
         self.report.line(&file_line(file, &paths));
-        let size = human::bytes(file.bytes);
+        let mut size = human::bytes(file.bytes);
+        if file.resumed > 0 {
+            let _ = write!(size, " ({} were there)", human::bytes(file.resumed));
+        }
         self.report.say(&match already {
             true => format!("{}: {size}, was there already", file.path),
             false if file.time < Duration::from_millis(1) => format!("{}: {size}", file.path),
@@ -162,7 +167,8 @@ pub(super) fn file_line<'l>(file: &'l FileReport, paths: &'l [PathLine]) -> Line
         path: &file.path,
         bytes: file.bytes,
         seconds: human::seconds(file.time),
-        mbit_s: human::mbit_s(file.bytes, file.time),
+        resumed: (file.resumed > 0).then_some(file.resumed),
+        mbit_s: human::mbit_s(file.bytes.saturating_sub(file.resumed), file.time),
         blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
         paths,
         already: file.outcome == Outcome::Already,

@@ -488,6 +488,7 @@ fn disk(path: &str, cause: io::Error) -> JobError {
 
 fn report(wanted: &Wanted, outcome: Outcome, time: core::time::Duration) -> FileReport {
     FileReport {
+        resumed: 0,
         path: shown(&wanted.path.to_string()),
         bytes: wanted.whose.pieces.length(),
         time,

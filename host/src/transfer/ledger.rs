@@ -38,6 +38,7 @@ struct Entry {
     is_folder: bool,
     word: Word,
     bytes: u64,
+    resumed: u64,
     blake3: Option<[u8; 32]>,
     failed: Option<String>,
 }
@@ -54,8 +55,8 @@ impl Ledger {
     }
 
     pub(super) fn insert(&self, item: u64, path: String, is_folder: bool) {
-        let entry =
-            Entry { path, is_folder, word: Word::None, bytes: 0, blake3: None, failed: None };
+        let (word, bytes, resumed, blake3, failed) = (Word::None, 0, 0, None, None);
+        let entry = Entry { path, is_folder, word, bytes, resumed, blake3, failed };
         self.entries().insert(item, entry);
     }
 
@@ -63,6 +64,13 @@ impl Ledger {
     pub(super) fn complete(&self, item: u64, bytes: u64, blake3: [u8; 32]) {
         if let Some(entry) = self.entries().get_mut(&item) {
             (entry.bytes, entry.blake3) = (bytes, Some(blake3));
+        }
+    }
+
+    /// The bytes before this one are with the receiver already, and do not cross again.
+    pub(super) fn go_on_from(&self, item: u64, from: u64) {
+        if let Some(entry) = self.entries().get_mut(&item) {
+            entry.resumed = from;
         }
     }
 
@@ -154,6 +162,7 @@ impl Entry {
         FileReport {
             path: shown(&self.path),
             bytes: self.bytes,
+            resumed: self.resumed,
             time,
             blake3: self.blake3,
             outcome,

@@ -57,6 +57,8 @@ pub struct FileReport {
     pub path: String,
     /// Its length.
     pub bytes: u64,
+    /// How many of them were there from an earlier time, and did not cross again.
+    pub resumed: u64,
     /// From the moment the connection was accepted, or the file before ended, to its last byte, at
     /// the receiver.
     pub time: Duration,

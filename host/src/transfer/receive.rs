@@ -274,7 +274,7 @@ impl Receiver {
                 self.summary.count(&outcome);
                 let path = shown(&String::from_utf8_lossy(path));
                 let (bytes, time, outcome) = (0, Duration::ZERO, outcome);
-                let report = FileReport { path, bytes, time, blake3: None, outcome };
+                let report = FileReport { path, bytes, resumed: 0, time, blake3: None, outcome };
                 self.how.observer.event(Event::Ended(&report));
                 report.outcome
             }

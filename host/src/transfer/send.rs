@@ -269,7 +269,9 @@ impl<W: AsyncWrite + Unpin> Sending<'_, W> {
         let mut current = Current { item, origin: None, state: State::Open };
         while let Some(piece) = self.next(&mut pieces).await? {
             match piece {
-                Piece::Content(_) | Piece::Zeros(_) | Piece::From(_) => {
+                Piece::Content(_) | Piece::Zeros(_) => self.content(&mut current, &piece).await?,
+                Piece::From(from) => {
+                    self.ledger.go_on_from(item, from);
                     self.content(&mut current, &piece).await?;
                 }
                 Piece::Fail(reason) => self.fail(&current, reason).await?,

@@ -98,6 +98,7 @@ pub(super) fn store(
     let mut report = FileReport {
         path,
         bytes: 0,
+        resumed: 0,
         time: Duration::ZERO,
         blake3: None,
         outcome: Outcome::Corrupt,
@@ -255,7 +256,10 @@ fn receive(
                 }
                 partial.write_zeros(bytes as usize).map_err(refuse)?;
             }
-            Some(Input::From(from)) => partial.go_on_from(from).map_err(refuse)?,
+            Some(Input::From(from)) => {
+                partial.go_on_from(from).map_err(refuse)?;
+                report.resumed = from;
+            }
             Some(Input::Hash(theirs, time)) => {
                 if ours.take().map(joined).transpose()? == Some(theirs) {
                     report.bytes = job.size.unwrap_or_default();
