@@ -59,6 +59,13 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// So many of them: `1 piece`, `2 pieces`.
+#[must_use]
+pub fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

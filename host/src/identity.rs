@@ -9,6 +9,8 @@ use ropewalk_core::id::PublicKey;
 use std::path::Path;
 
 const FILE: &str = "identity.key";
+/// A file with a secret is not longer.
+const SECRET_TEXT_MAX: u64 = 128;
 
 /// An X25519 secret and its public key.
 #[derive(Clone)]
@@ -34,6 +36,15 @@ impl Identity {
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::in_file(&Home::at(folder), &name)
+    }
+
+    /// Whether a node's secret is kept in this folder: it is a home, and not for others.
+    #[must_use]
+    pub fn is_kept_in(folder: &Path) -> bool {
+        let file = folder.join(FILE);
+        let is_short = std::fs::metadata(&file).is_ok_and(|file| file.len() <= SECRET_TEXT_MAX);
+        let text = is_short.then(|| std::fs::read_to_string(&file).ok()).flatten();
+        text.is_some_and(|text| base32::decode(text.trim()).is_ok_and(|secret| secret.len() == 32))
     }
 
     fn in_file(home: &Home, file: &str) -> Result<Self, HomeError> {

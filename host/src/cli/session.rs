@@ -148,8 +148,8 @@ pub async fn dial(
         () = interrupt.pressed() => return Err(Interrupt::failure()),
     };
     let tried = || tried(&addresses, options);
-    let connection =
-        dialled.map_err(|error| connect_failure(&error, &peer, &tried(), &endpoint))?;
+    let connection = dialled
+        .map_err(|error| connect_failure(&error, &peer, (&tried(), &addresses), &endpoint))?;
     introduce(&connection, &home, report);
     Ok((endpoint, connection))
 }
@@ -170,6 +170,18 @@ fn tried(addresses: &[SocketAddr], options: &Connect) -> String {
     let all: Vec<String> = addresses.iter().map(ToString::to_string).chain(lines).collect();
     all.join(", ")
 }
+
+/// Whether all of a peer's addresses are on this machine, where no link of ours leads: the loopback interface is none
+/// unless it is asked for.
+pub fn is_here_without_link(addresses: &[SocketAddr], endpoint: &Endpoint) -> bool {
+    let is_here = |address: &SocketAddr| address.ip().is_loopback();
+    let leads_here = endpoint.links().iter().any(|link| link.addresses.iter().any(is_here));
+    !addresses.is_empty() && addresses.iter().all(is_here) && !leads_here
+}
+
+/// What to do then.
+pub const HERE_WITHOUT_LINK: &str =
+    "that is this machine, and its loopback interface is no link unless it is named: add --link lo";
 
 /// Says which of the serial lines that were named are waited for.
 fn tell_absent_lines(options: &Connect, endpoint: &Endpoint, report: &Report) {
@@ -534,7 +546,7 @@ fn bind_failure(error: BindError) -> Failure {
 fn connect_failure(
     error: &ConnectError,
     peer: &PeerAddress,
-    tried: &str,
+    (tried, addresses): (&str, &[SocketAddr]),
     endpoint: &Endpoint,
 ) -> Failure {
     let ConnectError::Closed(reason) = error;
@@ -547,6 +559,8 @@ fn connect_failure(
         CloseReason::Unreachable { .. } => {
             let hint = if let Some(line) = noisy {
                 &format!("what came on {} was damaged: is that its baud rate?", line.name)
+            } else if is_here_without_link(addresses, endpoint) {
+                HERE_WITHOUT_LINK
             } else if peer.ticket.is_some() {
                 "is it running, and is the ticket still good (not used, not revoked)?"
             } else {

@@ -2,10 +2,12 @@
 //! folder's in the order of their names.
 //!
 //! A path on the wire begins with the last name of what the user named: `send /var/log` sends `log/…`.
+//! A home of ropewalk inside a folder is left out, and said: whoever has its secret key is that node.
 //! Symbolic links inside folders are not followed but left out, and said; one that the user named himself is followed.
 
 use super::protocol::{Attributes, Modified};
 use super::shown;
+use crate::identity::Identity;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,6 +108,9 @@ fn member(wire: &str, entry: &DirEntry, each: &mut dyn FnMut(Step) -> GoOn) -> G
         Ok(metadata) if metadata.is_symlink() => {
             each(left_out(&path, "it is a symbolic link".into(), false))
         }
+        Ok(metadata) if metadata.is_dir() && Identity::is_kept_in(&path) => {
+            each(left_out(&path, "a node's secret key is kept in it".into(), false))
+        }
         Ok(metadata) => visit(format!("{wire}/{name}"), &path, &metadata, each),
         Err(error) => each(left_out(&path, error.to_string(), true)),
     }
@@ -184,6 +189,19 @@ mod tests {
         assert_eq!(walked(&top.join("b").join("..").join("b")).len(), 6);
         assert_eq!(walked(&top.join("b").join(".."))[0], "+top");
         assert_eq!(measure(&top), (4, 1 + 1 + 3 + 8));
+    }
+
+    #[test]
+    fn the_home_of_a_node_is_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path().join("top");
+        fs::create_dir_all(top.join("docs")).unwrap();
+        fs::write(top.join("docs/identity.key"), "what the word means").unwrap();
+        let home = crate::home::Home::at(top.join("home"));
+        Identity::load_or_create(&home).unwrap();
+        let steps = walked(&top);
+        assert_eq!(steps[..4], ["+top", "+top/docs", "top/docs/identity.key", "-"]);
+        assert!(steps[4].starts_with("!false") && steps.len() == 6, "{steps:?}");
     }
 
     #[test]

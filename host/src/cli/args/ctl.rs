@@ -41,8 +41,8 @@ pub enum CtlCommand {
     Quit,
     /// Use one source more
     Add {
-        /// What the command that runs takes as a source: a ticket
-        #[arg(value_name = "TICKET")]
+        /// A ticket, a URL, or whatever else the command that runs takes as a source
+        #[arg(value_name = "SOURCE")]
         source: String,
     },
 }

@@ -31,7 +31,7 @@ pub struct Get {
     /// Throw away what an earlier one left under way, and start over
     #[arg(long)]
     pub no_resume: bool,
-    /// Bytes a second from all servers together, at most: 10M, 500K
+    /// Bytes a second from all servers together, at most: 10M is 10 MiB/s
     #[arg(long, value_name = "R", value_parser = bytes_a_second)]
     pub max_rate: Option<NonZeroU64>,
     /// Give up when nothing has come for S seconds; what is there is kept

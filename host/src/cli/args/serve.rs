@@ -26,7 +26,7 @@ pub struct Serve {
     /// Give numbers to Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,
-    /// Bytes a second to all clients together, at most: 10M, 500K
+    /// Bytes a second to all clients together, at most: 10M is 10 MiB/s
     #[arg(long, value_name = "R", value_parser = bytes_a_second)]
     pub max_rate: Option<NonZeroU64>,
     /// Write the tickets to F too, one a line

@@ -12,17 +12,21 @@ use super::interrupt::Interrupt;
 use super::report::{Line, Report};
 use super::{outside, session};
 use crate::ctl::{Asked, Command};
+use crate::endpoint::Endpoint;
 use crate::fetch::partial::{Leftover, Replace};
 use crate::get::choice::{Open, Wish};
 use crate::get::happened::GetError;
 use crate::get::job::{How, JobError};
 use crate::get::order::{Control, Order, Running};
 use crate::get::run::start;
+use crate::get::source::{Source, Way};
 use crate::get::status::Status;
 use crate::home::Home;
 use crate::peers::Peers;
+use crate::place::Place;
 use crate::transfer::Summary;
 use crate::transfer::safe_path::Root;
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 use tell::Teller;
@@ -56,6 +60,7 @@ pub async fn get(
     let each = (WINDOWS / sources.len().max(1) as u64).clamp(WINDOW_MIN, WINDOW_MAX);
     connect.window.get_or_insert(each);
     let endpoint = Arc::new(session::dialler(&connect, &home, &report).await?);
+    tell_here_without_link(&sources, &endpoint, &report);
     let order = Order {
         sources,
         wish: Wish { root: args.root, picks: args.picks.clone() },
@@ -83,7 +88,7 @@ pub async fn get(
     let (guard, asked) = outside::be_asked(&home, &report);
     let every = args.report.map(Duration::from_secs_f64);
     let every = every.or_else(|| report.bars().is_none().then_some(REPORT_EVERY));
-    let teller = Teller::new(report.clone(), every);
+    let teller = Teller::new(report.clone(), args.out.clone(), every);
     let (ended, status) = follow(running, &teller, &mut interrupt, asked, &home).await;
     if let Some(guard) = guard {
         guard.finish().await;
@@ -94,6 +99,21 @@ pub async fn get(
     endpoint.close(ropewalk_core::error::code::DONE, "");
     session::tell_lines(&endpoint, &report);
     ended.map(|summary| Code::of(&summary)).map_err(|error| failure(&error, &status, &report))
+}
+
+/// Says of whom no link of ours can reach.
+fn tell_here_without_link(sources: &[Source], endpoint: &Endpoint, report: &Report) {
+    for Source { name, way } in sources {
+        let Way::Peer(peer) = way else { continue };
+        let place = |place: &Place| match place {
+            Place::Address(address) => Some(*address),
+            _ => None,
+        };
+        let addresses: Option<Vec<SocketAddr>> = peer.places.iter().map(place).collect();
+        if session::is_here_without_link(&addresses.unwrap_or_default(), endpoint) {
+            report.say(&format!("{name}: {}", session::HERE_WITHOUT_LINK));
+        }
+    }
 }
 
 /// Tells what happens until the end.

@@ -26,19 +26,36 @@ pub(super) fn total(status: &Status) -> String {
 
 /// A line for each source, columns below each other.
 pub(super) fn sources(status: &Status) -> Vec<String> {
+    let rate_of =
+        |source: &SourceStatus| format!("{} (mean {})", rate(source.rate), rate(source.mean));
+    table(status, rate_of)
+}
+
+/// The same at the end, when nothing comes any more.
+pub(super) fn ended_sources(status: &Status) -> Vec<String> {
+    table(status, |source| rate(source.mean))
+}
+
+fn table(status: &Status, rate_of: impl Fn(&SourceStatus) -> String) -> Vec<String> {
+    let row = |source| row(source, rate_of(source));
     let rows: Vec<[String; 7]> = status.sources.iter().map(row).collect();
     human::table(&rows).lines().map(str::to_owned).collect()
 }
 
-fn row(source: &SourceStatus) -> [String; 7] {
+/// The most telling ones first: a narrow terminal cuts the last.
+fn row(source: &SourceStatus, rate: String) -> [String; 7] {
     let trip = source.round_trip.map(|trip| format!("{:.1} ms", human::millis(trip)));
+    let failures = match source.failures {
+        0 => String::new(),
+        count => format!(", {}", human::count(count, "failure")),
+    };
     [
         source.name.to_string(),
         state(source),
         human::bytes(source.bytes),
-        format!("{} (mean {})", rate(source.rate), rate(source.mean)),
-        format!("{} pieces, {} failures", source.pieces, source.failures),
+        rate,
         trip.unwrap_or_default(),
+        format!("{}{failures}", human::count(source.pieces, "piece")),
         shares(&source.links),
     ]
 }

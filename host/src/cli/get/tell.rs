@@ -10,12 +10,14 @@ use crate::human;
 use crate::transfer::{FileReport, Outcome, Summary};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Whoever tells.
 pub(super) struct Teller {
     report: Arc<Report>,
+    out: PathBuf,
     every: Option<Duration>,
     state: Mutex<State>,
 }
@@ -29,9 +31,9 @@ struct State {
 }
 
 impl Teller {
-    /// `every`: how often it is said how things stand.
-    pub(super) fn new(report: Arc<Report>, every: Option<Duration>) -> Self {
-        Self { report, every, state: Mutex::default() }
+    /// `out`: where it goes. `every`: how often it is said how things stand.
+    pub(super) fn new(report: Arc<Report>, out: PathBuf, every: Option<Duration>) -> Self {
+        Self { report, out, every, state: Mutex::default() }
     }
 
     /// Something happened.
@@ -150,7 +152,8 @@ impl Teller {
             let plain = ProgressStyle::with_template(if state.drawn.is_empty() {
                 "{wide_bar} {msg}"
             } else {
-                "{msg}"
+                // A line that is too long for the terminal is cut, not wrapped.
+                "{wide_msg}"
             });
             let style = plain.unwrap_or_else(|_| ProgressStyle::default_bar());
             state.drawn.push(bars.add(ProgressBar::new(0).with_style(style)));
@@ -193,11 +196,17 @@ impl Teller {
         if status.found > 0 {
             text += &format!("; {} were there before", human::bytes(status.found));
         }
+        if self.out != Path::new(".") {
+            text += &format!("; into {}", self.out.display());
+        }
         self.report.say(&text);
         let shares = status.sources.iter().map(|source| (source.name.to_string(), source.bytes));
         self.report.say(&format!("  by server: {}", table::shares(&shares.collect())));
-        self.report.say(&format!("  by link: {}", table::shares(&lines::all_links(status))));
-        for line in table::sources(status) {
+        let links = table::shares(&lines::all_links(status));
+        if !links.is_empty() {
+            self.report.say(&format!("  by link: {links}"));
+        }
+        for line in table::ended_sources(status) {
             self.report.say(&format!("  {line}"));
         }
     }

@@ -28,9 +28,8 @@ const SERVICES: &[&str] = &[SERVICE];
 pub(super) fn ports(args: &Serve) -> Result<Vec<u16>, Failure> {
     let Serve { servers, ports, connect, .. } = args;
     let (named, count) = (ports.len(), servers.map_or(ports.len().max(1), |count| count as usize));
-    if named > count {
-        let text =
-            format!("--ports names {named} ports for {count} servers; say --servers {named}");
+    if named != 0 && named != count {
+        let text = format!("--ports names {named} ports for {count} servers; name one for each");
         return Err(Failure::usage(text));
     }
     let mut seen = std::collections::BTreeSet::new();
