@@ -258,6 +258,47 @@ fn a_get_that_was_killed_fetches_almost_nothing_again() {
     assert!(other.read("film").unwrap() == content);
 }
 
+/// Files of a folder that are here, but not under their names.
+fn staged(node: &Node) -> usize {
+    let folders = std::fs::read_dir(node.files.path()).unwrap().flatten();
+    let ours = folders.filter(|it| it.file_name().to_str().unwrap().starts_with(".ropewalk-get-"));
+    ours.filter_map(|it| std::fs::read_dir(it.path()).ok()).flatten().count()
+}
+
+#[test]
+fn small_files_that_are_whole_are_kept_whatever_ends_the_get() {
+    const FILE: usize = 100_000;
+    let node = Node::new();
+    for nth in 0..60 {
+        node.file(&format!("photos/{nth}"), &noise(FILE + nth));
+    }
+    let serving = serve(&node, &["photos", "--max-rate", "2M"]);
+    for signal_name in ["INT", "KILL"] {
+        let client = Node::new();
+        let getting = begin(&client, &[&serving.ticket], &[]);
+        until("some of them are here", || staged(&client) > 15);
+        signal(&getting, signal_name);
+        let output = getting.wait_with_output().unwrap();
+        if signal_name == "INT" {
+            assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+            assert!(said(&output).contains("do the same again"), "{}", said(&output));
+            assert_eq!(staged(&client), 0);
+            let named = std::fs::read_dir(client.files.path().join("photos")).unwrap().count();
+            assert!(named > 14, "{named} have their names");
+        }
+        let output = get(&client, &[&serving.ticket], &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert_eq!(client.names(), ["photos"]);
+        for nth in 0..60 {
+            assert!(client.read(&format!("photos/{nth}")).unwrap() == noise(FILE + nth), "{nth}");
+        }
+        let lines = json_lines(&output);
+        let end = events(&lines, "fetched")[0];
+        assert!(number(end, "found") > 14 * FILE as u64, "{end}");
+        assert!(number(end, "fetched") < 46 * (FILE + 60) as u64, "{end}");
+    }
+}
+
 #[test]
 fn a_peer_that_serves_nothing_is_named_and_nobody_waits_for_it() {
     let receiver = Node::new();

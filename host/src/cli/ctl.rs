@@ -28,12 +28,20 @@ pub async fn ctl(args: Ctl, report: &Report) -> Result<Code, Failure> {
 }
 
 async fn only_one(home: &Home) -> Result<u32, Failure> {
-    let none = "no ropewalk command that can be asked runs here for you; start `ropewalk serve` or `ropewalk get`";
+    let none = || {
+        let places = ctl::shown(&ctl::places(home));
+        format!(
+            "no ropewalk command that can be asked runs here for you (no socket in {places}); start `ropewalk serve` or `ropewalk get`, or set ROPEWALK_HOME as it was set there"
+        )
+    };
     let pids = ctl::running(home).await.map_err(|cause| {
-        Failure::new(Code::Failed, format!("cannot look for commands that run: {cause}"))
+        let text = format!(
+            "cannot look for commands that run in {cause}; name one by --pid, or make that folder yours"
+        );
+        Failure::new(Code::Failed, text)
     })?;
     match pids[..] {
-        [] => Err(Failure::new(Code::Failed, none)),
+        [] => Err(Failure::new(Code::Failed, none())),
         [pid] => Ok(pid),
         _ => {
             let mut text = "several run; say which:".to_owned();

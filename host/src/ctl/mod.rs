@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  FOLDER/PID.sock    folder for its owner alone (0700), socket too (0600)
-//!                     FOLDER: $XDG_RUNTIME_DIR/ropewalk-HASH, HASH of the configuration folder's path; else HOME/run
+//!                     FOLDER: HOME/run; where that takes no socket, as its path is too long,
+//!                     $XDG_RUNTIME_DIR/ropewalk-HASH, HASH of the configuration folder's path
 //!
 //!  asker    text status \n                 one line: the form, then the command ([`command`])
 //!  answer   +server 1: serving ... \n      a line of the answer, any number of them
@@ -11,8 +12,8 @@
 //! ```
 //!
 //! Whoever may open the socket may ask: nobody else is looked at. No line is longer than [`LINE_BYTES_MAX`], no
-//! more than [`ASKERS_MAX`] ask at once, and one that asks nothing for [`ASK_TIME`] is let go. Sockets of processes that died are removed by
-//! whoever looks next. There is no such thing on Windows, and [`listen`] says so.
+//! more than [`ASKERS_MAX`] ask at once, and one that asks nothing for [`ASK_TIME`] is let go. Whoever asks looks in both
+//! folders, as a service and a shell may have different ones. Sockets of processes that died are removed by whoever looks next. There is no such thing on Windows, and [`listen`] says so.
 //!
 //! What the commands do is for the command that runs to say; this file only carries them.
 
@@ -97,10 +98,12 @@ impl Drop for Guard {
 #[non_exhaustive]
 pub enum AskError {
     /// There is no such process, or it cannot be asked.
-    #[error("process {pid} cannot be asked: {cause}; `ropewalk ctl status` finds those that can")]
+    #[error("process {pid} cannot be asked (by a socket in {}): {cause}; `ropewalk ctl status` finds those that can", shown(places))]
     Unreachable {
         /// Which.
         pid: u32,
+        /// Where its socket would be.
+        places: Vec<PathBuf>,
         /// What the system said.
         cause: io::Error,
     },
@@ -108,8 +111,27 @@ pub enum AskError {
     #[error("{0}")]
     Refused(String),
     /// It ended, or said what is no answer.
-    #[error("the process ended before it had answered")]
-    Cut,
+    #[error("process {pid} ended before it had answered; `ropewalk ctl status` shows what still runs")]
+    Cut {
+        /// Which.
+        pid: u32,
+    },
+}
+
+/// Folders, for people.
+#[must_use]
+pub fn shown(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+    places.join(" or ")
+}
+
+/// Where sockets are looked for.
+#[must_use]
+pub fn places(home: &Home) -> Vec<PathBuf> {
+    #[cfg(unix)]
+    return unix::folders(home);
+    #[cfg(not(unix))]
+    return vec![home.path("run")];
 }
 
 /// From now on this process can be asked; what it is asked comes out of the receiver. On a runtime.
@@ -118,7 +140,7 @@ pub enum AskError {
 /// When there can be no socket; on Windows there never can be ([`io::ErrorKind::Unsupported`]).
 pub fn listen(home: &Home) -> io::Result<(Guard, mpsc::Receiver<Asked>)> {
     #[cfg(unix)]
-    return unix::listen(&unix::folder(home));
+    return unix::listen(&unix::folders(home));
     #[cfg(not(unix))]
     return Err(unsupported(home));
 }
@@ -129,7 +151,7 @@ pub fn listen(home: &Home) -> io::Result<(Guard, mpsc::Receiver<Asked>)> {
 /// When the folder cannot be read.
 pub async fn running(home: &Home) -> io::Result<Vec<u32>> {
     #[cfg(unix)]
-    return unix::running(&unix::folder(home)).await;
+    return unix::running(&unix::folders(home)).await;
     #[cfg(not(unix))]
     return Err(unsupported(home));
 }
@@ -145,11 +167,11 @@ pub async fn ask(
     json: bool,
 ) -> Result<Vec<String>, AskError> {
     #[cfg(unix)]
-    return unix::ask(&unix::folder(home), pid, command, json).await;
+    return unix::ask(&unix::folders(home), pid, command, json).await;
     #[cfg(not(unix))]
     {
         let _ = (command, json);
-        Err(AskError::Unreachable { pid, cause: unsupported(home) })
+        Err(AskError::Unreachable { pid, places: places(home), cause: unsupported(home) })
     }
 }
 

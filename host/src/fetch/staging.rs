@@ -9,20 +9,22 @@
 //! ```
 //!
 //! A file has its own name only when its content is durable, and is settled only when its name is. The folder
-//! is locked by whoever made it. One that a killed `get` left is removed by the next; what was in
-//! it is fetched again, which is one batch at most.
+//! is locked by whoever made it. What a killed `get` left in one is taken up by the next ([`Staging::leftover`]).
 //!
 //! Not for files that are worth resuming: those are [`super::partial`]'s.
 
-use super::partial::{OpenError, Replace};
+use super::partial::{Leftover, OpenError, Replace};
 use super::reserved::{STAGING_HEAD, is_reserved};
 use crate::random;
 use crate::transfer::partial::{give_name, set_attributes, sync_folder};
 use crate::transfer::protocol::Attributes;
 use crate::transfer::safe_path::{Root, SafePath};
 use cap_std::fs::{Dir, DirBuilder, OpenOptions};
-use std::fs::{File, TryLockError};
+use leftovers::Leftovers;
+use std::fs::File;
 use std::io::{self, Write};
+
+mod leftovers;
 
 /// Files of a batch, at most.
 pub const FILES_MAX: usize = 1_000;
@@ -47,37 +49,54 @@ pub struct Staging {
     written: Vec<(SafePath, String)>,
     /// They have their names, which are perhaps not durable.
     named: Vec<SafePath>,
+    leftovers: Leftovers,
+    /// The disk did not take something, of which it tells once.
+    has_failed: bool,
 }
 
 impl Staging {
-    /// A folder in `root`, which is the one that files are fetched into. What killed ones left there is removed.
+    /// A folder in `root`, which is the one that files are fetched into. What killed ones left there is taken up, or
+    /// removed.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn open(root: &Root) -> io::Result<Self> {
+    pub fn open(root: &Root, leftover: Leftover) -> io::Result<Self> {
         let root = root.handle()?;
-        remove_leftovers(&root)?;
+        let mut leftovers = Leftovers::find(&root)?;
+        if leftover == Leftover::Discard {
+            leftovers.clear();
+        }
         let mut tries = TRIES;
-        loop {
+        let (name, (folder, lock)) = loop {
             let name = format!("{STAGING_HEAD}{:08x}", random::u32());
             match make(&root, &name) {
-                Ok((folder, lock)) => {
-                    let (written, named) = (Vec::new(), Vec::new());
-                    return Ok(Self {
-                        root,
-                        name,
-                        folder,
-                        lock,
-                        next: 0,
-                        bytes: 0,
-                        written,
-                        named,
-                    });
-                }
+                Ok(made) => break (name, made),
                 Err(error) if tries == 0 => return Err(error),
                 Err(_) => tries -= 1,
             }
-        }
+        };
+        Ok(Self {
+            root,
+            name,
+            folder,
+            lock,
+            next: 0,
+            bytes: 0,
+            written: Vec::new(),
+            named: Vec::new(),
+            leftovers,
+            has_failed: false,
+        })
+    }
+
+    /// The content with this hash, if a killed one left it: once. To be proved and put like any other.
+    pub fn leftover(&mut self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        self.leftovers.take(hash)
+    }
+
+    /// Removes what killed ones left: there is nothing more that it could be wanted for.
+    pub fn clear_leftovers(&mut self) {
+        self.leftovers.clear();
     }
 
     /// Writes a file that was proved, to be given the name `path` later.
@@ -165,9 +184,12 @@ impl Staging {
     }
 
     /// Makes all durable that was written to this file system. Elsewhere each file was by itself.
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("the disk did not take all that was written"));
+        }
         #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&self.lock)?;
+        rustix::fs::syncfs(&self.lock).inspect_err(|_| self.has_failed = true)?;
         #[cfg(not(target_os = "linux"))]
         let _ = &self.lock;
         Ok(())
@@ -192,8 +214,11 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next one.
-        let _ = self.root.remove_dir_all(&self.name);
+        // What has no name yet is for the next one, as after a kill.
+        if self.written.is_empty() {
+            // What cannot be removed now is removed by the next one.
+            let _ = self.root.remove_dir_all(&self.name);
+        }
     }
 }
 
@@ -236,28 +261,6 @@ fn make(root: &Dir, name: &str) -> io::Result<(Dir, File)> {
     // Before it was locked, another one may have begun to remove it.
     folder.symlink_metadata(LOCK)?;
     Ok((folder, lock))
-}
-
-/// Removes the folders whose makers are gone.
-fn remove_leftovers(root: &Dir) -> io::Result<()> {
-    for entry in root.entries()? {
-        let name = entry?.file_name();
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with(STAGING_HEAD));
-        if !is_ours || !root.symlink_metadata(&name)?.is_dir() {
-            continue;
-        }
-        let Ok(folder) = root.open_dir(&name) else { continue };
-        let abandoned = match folder.open(LOCK).map(|lock| lock.into_std().try_lock()) {
-            Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) => false,
-            // Not locked, or killed before it had a lock.
-            Ok(Ok(())) => true,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if abandoned {
-            let _ = root.remove_dir_all(&name);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ pub struct How {
     pub leftover: Leftover,
 }
 
+/// A list of files that are wanted.
+pub trait List: Iterator<Item = Result<Wanted, JobError>> {}
+impl<L: Iterator<Item = Result<Wanted, JobError>>> List for L {}
+
 /// Files under way.
 pub struct Job<L> {
     root: Arc<Root>,
@@ -121,7 +125,7 @@ const LARGE_MAX: usize = 32;
 /// Files under way at once.
 const FILES_MAX: usize = 4096;
 
-impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
+impl<L: List> Job<L> {
     /// A job of what `list` says, below `root`. With `staging`, files of one piece go through that.
     pub fn new(root: Arc<Root>, how: How, staging: Option<Staging>, list: L) -> Self {
         Self {
@@ -149,12 +153,16 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         self.is_listed && self.files.is_empty()
     }
 
-    /// Makes durable what is not yet.
+    /// Makes durable what is not yet, and gives it its names: all that is here of small files, whether the job is done or not.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn finish(&mut self) -> Result<(), JobError> {
-        let Some(staging) = self.staging.take() else { return Ok(()) };
+        let is_done = self.is_done();
+        let Some(mut staging) = self.staging.take() else { return Ok(()) };
+        if is_done {
+            staging.clear_leftovers();
+        }
         let (settling, notices) = (&mut self.settling, &mut self.notices);
         let mut settled = |path: &SafePath, ended| settle(settling, notices, path, ended);
         let finished = staging.finish(&self.root, self.how.replace, &mut settled);
@@ -262,13 +270,20 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
     fn begin_small(&mut self, wanted: Wanted, exchange: &mut Exchange) -> Result<(), JobError> {
         if wanted.whose.pieces.length() == 0 {
             // There is nothing to fetch, and one hash that it can have.
-            return match self.stage(&wanted, &[])? {
+            return match self.stage(&wanted, &[], Notice::Had)? {
                 true => Ok(()),
                 false => {
                     self.end(&wanted, Outcome::Failed("an empty file has another hash".into()));
                     Ok(())
                 }
             };
+        }
+        let left = self.staging.as_mut();
+        let left = left.and_then(|staging| staging.leftover(wanted.whose.root.as_bytes()));
+        if let Some(bytes) = left
+            && self.stage(&wanted, &bytes, Notice::Found)?
+        {
+            return Ok(());
         }
         let number = exchange.begin(wanted.of);
         let id = WorkId { file: number, part: Part::Piece(0) };
@@ -360,7 +375,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
             }
             Some(File::Small(wanted)) => {
                 let wanted = wanted.clone();
-                if !self.stage(&wanted, bytes)? {
+                if !self.stage(&wanted, bytes, Notice::Had)? {
                     self.drop_liar(source, exchange);
                 } else if exchange.right(source, work) {
                     self.files.remove(&work.file);
@@ -376,8 +391,13 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         self.notices.push(Notice::Lied(source));
     }
 
-    /// Whether the small file's content is right; then it is kept.
-    fn stage(&mut self, wanted: &Wanted, bytes: &[u8]) -> Result<bool, JobError> {
+    /// Whether the small file's content is right; then it is kept, and noticed as `had`.
+    fn stage(
+        &mut self,
+        wanted: &Wanted,
+        bytes: &[u8],
+        had: fn(u64) -> Notice,
+    ) -> Result<bool, JobError> {
         let Whose { root, pieces, attributes } = &wanted.whose;
         if hash_piece(*pieces, 0, bytes) != Some(Node::Root(*root)) {
             return Ok(false);
@@ -385,7 +405,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         let Some(staging) = &mut self.staging else { return Ok(true) };
         match staging.put(wanted.path.clone(), bytes, *attributes) {
             Ok(()) => {
-                self.notices.push(Notice::Had(bytes.len() as u64));
+                self.notices.push(had(bytes.len() as u64));
                 let report = report(wanted, Outcome::Stored, core::time::Duration::ZERO);
                 self.settling.insert(wanted.path.to_string(), report);
             }

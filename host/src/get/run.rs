@@ -15,7 +15,7 @@ use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
 use super::folder::{Folder, MANIFEST_BYTES_MAX};
 use super::happened::{GetError, Happened, Who};
-use super::job::{Job, JobError, Notice, Wanted};
+use super::job::{Job, JobError, List, Notice, Wanted};
 use super::mirror::facts::Facts;
 use super::order::{Control, Order, Running};
 use super::peer::Event;
@@ -313,7 +313,8 @@ impl Fetch {
         let root = self.order.into.clone();
         let content = || manifest.content().map_err(|cause| disk(item, cause));
         let files = folder.files(content()?, root.clone())?;
-        let staging = Staging::open(&root).map_err(|cause| disk(item, cause))?;
+        let staging =
+            Staging::open(&root, self.order.how.leftover).map_err(|cause| disk(item, cause))?;
         self.work(Job::new(root.clone(), self.order.how, Some(staging), files)).await?;
         folder.set_attributes(content()?, &root)?;
         self.manifest = None;
@@ -371,16 +372,21 @@ impl Fetch {
         Ok(under_way)
     }
 
-    async fn work<L>(&mut self, mut job: Job<L>) -> Result<(), GetError>
-    where
-        L: Iterator<Item = Result<Wanted, JobError>>,
-    {
+    /// What is whole of the job is durable and has its names then, however it ended.
+    async fn work(&mut self, mut job: Job<impl List>) -> Result<(), GetError> {
+        let ended = self.drive(&mut job).await;
+        let finished = job.finish();
+        self.notices(job.notices());
+        ended.and(finished.map_err(GetError::from))
+    }
+
+    async fn drive(&mut self, job: &mut Job<impl List>) -> Result<(), GetError> {
         loop {
             let filled = job.fill(&mut self.exchange);
             self.notices(job.notices());
             filled?;
             if job.is_done() {
-                break;
+                return Ok(());
             }
             self.exchange.ask(self.clock.now());
             if let Some(came) = self.turn(Duration::MAX).await? {
@@ -393,9 +399,6 @@ impl Fetch {
                 job.give_up_hopeless(&mut self.exchange);
             }
         }
-        let finished = job.finish();
-        self.notices(job.notices());
-        Ok(finished?)
     }
 
     /// Whether a source that cannot be asked now may have what the others have not.

@@ -58,7 +58,7 @@ impl Node {
         let mut command = Command::new(program);
         command.args(first).arg(env!("CARGO_BIN_EXE_ropewalk")).args(arguments);
         command.env("ROPEWALK_HOME", self.home.path()).current_dir(self.files.path());
-        command.stdin(Stdio::null());
+        command.env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null());
         command
     }
 

@@ -254,7 +254,7 @@ impl Partial {
             for part in content.chunks(WRITE_BYTES) {
                 self.file.write_all(part)?;
             }
-            self.flusher.wrote(content.len() as u64);
+            self.flusher.wrote(content.len() as u64)?;
         }
         self.had.insert(piece);
         Ok(())
@@ -264,13 +264,13 @@ impl Partial {
     ///
     /// # Errors
     /// When a piece is missing, or something has the name and is not to be replaced (`AlreadyExists`), or the system
-    /// refuses. It stays under its temporary name then.
-    pub fn publish(self, replace: Replace) -> io::Result<()> {
+    /// refuses, or the disk did not take a part of it, now or while it came. It stays under its temporary name then.
+    pub fn publish(mut self, replace: Replace) -> io::Result<()> {
         if !self.is_whole() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "pieces of it are missing"));
         }
         set_attributes(&self.file, self.attributes)?;
-        self.file.sync_all()?;
+        self.flusher.finish()?;
         give_name((&self.folder, &self.temporary), (&self.folder, &self.name), replace)?;
         sync_folder(&self.folder)?;
         // A journal that stays is one of a file that is no more under way: the next one empties it.

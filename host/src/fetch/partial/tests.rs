@@ -180,6 +180,60 @@ fn many_gets_at_once_make_one_right_file() {
     assert!(std::fs::read(scene.path("file")).unwrap() == scene.bytes);
 }
 
+/// Bytes that make the flusher tell the disk.
+const PLENTY: u64 = 32 << 20;
+
+#[test]
+fn a_disk_that_did_not_take_what_came_earlier_publishes_nothing() {
+    let scene = Scene::of_pieces(3, &[]);
+    let mut partial = scene.open(Leftover::Resume).unwrap();
+    // The thread is told, and the sync at the end is told nothing any more: that is how Linux does it.
+    let failing = |_: &File| Err(io::Error::other("the disk says no"));
+    partial.flusher = Flusher::with(&partial.file, failing).unwrap();
+    scene.put(&mut partial, 0..3);
+    partial.flusher.wrote(PLENTY).unwrap();
+    let error = partial.publish(Replace::No).unwrap_err();
+    assert_eq!(error.to_string(), "the disk says no");
+    assert_eq!(scene.names(), [TEMPORARY, JOURNAL]);
+    // Another one trusts what it proves.
+    let partial = scene.resume();
+    assert_eq!(partial.had(), 3);
+    scene.finish(partial);
+}
+
+#[test]
+fn what_the_disk_did_not_take_is_said_as_soon_as_it_is_known() {
+    let scene = Scene::of_pieces(3, &[]);
+    let mut partial = scene.open(Leftover::Resume).unwrap();
+    let failing = |_: &File| Err(io::Error::other("the disk says no"));
+    partial.flusher = Flusher::with(&partial.file, failing).unwrap();
+    let patience = std::time::Instant::now() + core::time::Duration::from_secs(20);
+    let error = loop {
+        assert!(std::time::Instant::now() < patience, "it was never said");
+        if let Err(error) = partial.flusher.wrote(PLENTY) {
+            break error;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(error.to_string(), "the disk says no");
+    assert!(partial.flusher.wrote(PLENTY).is_err() && partial.flusher.finish().is_err());
+}
+
+#[test]
+fn a_disk_that_is_slow_keeps_nobody_out_afterwards() {
+    let scene = Scene::of_pieces(3, &[]);
+    let mut partial = scene.open(Leftover::Resume).unwrap();
+    let slow = |_: &File| {
+        std::thread::sleep(core::time::Duration::from_millis(200));
+        Ok(())
+    };
+    partial.flusher = Flusher::with(&partial.file, slow).unwrap();
+    scene.put(&mut partial, [1]);
+    partial.flusher.wrote(PLENTY).unwrap();
+    drop(partial);
+    assert_eq!(scene.resume().had(), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_kill_between_the_two_names_does_not_open_the_published_file() {

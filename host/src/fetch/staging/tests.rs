@@ -38,7 +38,7 @@ fn kill(staging: Staging) {
 #[test]
 fn files_have_their_names_after_one_publishing_and_are_settled_after_the_next() {
     let (at, root) = scene();
-    let mut staging = Staging::open(&root).unwrap();
+    let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
     put(&mut staging, "a/one", b"1");
     put(&mut staging, "two", b"2");
     assert!(!at.path().join("a/one").exists());
@@ -58,7 +58,7 @@ fn one_that_cannot_have_its_name_is_alone_with_that() {
     let (at, root) = scene();
     std::fs::write(at.path().join("there"), "old").unwrap();
     for (replace, expected) in [(Replace::No, &b"old"[..]), (Replace::Yes, b"new")] {
-        let mut staging = Staging::open(&root).unwrap();
+        let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
         for name in ["there", "missing/file", "a/fine"] {
             put(&mut staging, name, b"new");
         }
@@ -81,17 +81,17 @@ fn one_that_cannot_have_its_name_is_alone_with_that() {
 #[test]
 fn leftovers_go_and_what_is_in_use_stays() {
     let (at, root) = scene();
-    let mut killed = Staging::open(&root).unwrap();
+    let mut killed = Staging::open(&root, Leftover::Discard).unwrap();
     put(&mut killed, "a/lost", b"lost");
     kill(killed);
     // Killed before it had a lock; and no folder at all.
     std::fs::create_dir(at.path().join(".ropewalk-get-0")).unwrap();
     std::fs::write(at.path().join(".ropewalk-get-file"), "").unwrap();
     assert_eq!(stagings(&at), 3);
-    let mut first = Staging::open(&root).unwrap();
+    let mut first = Staging::open(&root, Leftover::Discard).unwrap();
     assert_eq!(stagings(&at), 2);
     put(&mut first, "a/kept", b"kept");
-    let second = Staging::open(&root).unwrap();
+    let second = Staging::open(&root, Leftover::Discard).unwrap();
     assert_eq!(stagings(&at), 3);
     first.finish(&root, Replace::No, &mut |_, how| how.unwrap()).unwrap();
     drop(second);
@@ -100,9 +100,50 @@ fn leftovers_go_and_what_is_in_use_stays() {
 }
 
 #[test]
+fn what_a_killed_one_left_is_taken_up_by_its_hash() {
+    let (at, root) = scene();
+    let hash = |content: &[u8]| *blake3::hash(content).as_bytes();
+    let resume = || Staging::open(&root, Leftover::Resume).unwrap();
+    let mut killed = resume();
+    put(&mut killed, "a/one", b"1");
+    put(&mut killed, "a/two", b"2");
+    // Written by halves.
+    killed.folder.write("9", b"ha").unwrap();
+    kill(killed);
+    let mut next = resume();
+    assert_eq!(next.leftover(&hash(b"3")), None);
+    assert_eq!(next.leftover(&hash(b"half")), None);
+    assert_eq!(next.leftover(&hash(b"1")).unwrap(), b"1");
+    assert_eq!(next.leftover(&hash(b"1")), None, "once");
+    // Nobody else takes it up meanwhile.
+    assert_eq!(resume().leftover(&hash(b"2")), None);
+    put(&mut next, "a/one", b"1");
+    // One that is dropped with files that have no names leaves them like one that was killed.
+    drop(next);
+    let mut last = resume();
+    assert_eq!(last.leftover(&hash(b"1")).unwrap(), b"1");
+    assert_eq!(last.leftover(&hash(b"2")).unwrap(), b"2");
+    last.clear_leftovers();
+    drop(last);
+    assert_eq!(stagings(&at), 0);
+}
+
+#[test]
+fn a_disk_that_has_failed_names_nothing_afterwards() {
+    let (at, root) = scene();
+    let mut staging = Staging::open(&root, Leftover::Resume).unwrap();
+    put(&mut staging, "a/one", b"1");
+    staging.has_failed = true;
+    assert!(staging.publish(&root, Replace::No, &mut |_, _| ()).is_err());
+    assert!(staging.finish(&root, Replace::No, &mut |_, _| ()).is_err());
+    assert!(!at.path().join("a/one").exists());
+    assert_eq!(stagings(&at), 1, "it stays for the next one");
+}
+
+#[test]
 fn names_like_our_own_are_refused() {
     let (_at, root) = scene();
-    let mut staging = Staging::open(&root).unwrap();
+    let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
     for name in [".ropewalk-get-1/lock", "a/.x.ropewalk-get", ".ropewalk-get-journal"] {
         let refused = staging.put(path(name), b"", Attributes::default());
         assert!(matches!(refused, Err(OpenError::Reserved)), "{name}");
@@ -112,7 +153,7 @@ fn names_like_our_own_are_refused() {
 #[test]
 fn a_batch_is_full_by_files_or_by_bytes() {
     let (_at, root) = scene();
-    let mut staging = Staging::open(&root).unwrap();
+    let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
     for file in 0..FILES_MAX {
         assert!(!staging.is_full());
         put(&mut staging, &format!("a/{file}"), b"x");
@@ -147,7 +188,7 @@ proptest! {
     #[test]
     fn what_is_seen_is_whole_and_what_is_settled_stays(ops in ops()) {
         let (at, root) = scene();
-        let mut staging = Staging::open(&root).unwrap();
+        let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
         // What was ever put under a name; what was published last; and what must be seen.
         let mut put_once: BTreeMap<u8, Vec<Vec<u8>>> = BTreeMap::new();
         let mut settled: Vec<String> = Vec::new();
@@ -165,7 +206,7 @@ proptest! {
                     .unwrap(),
                 Op::Kill => {
                     kill(staging);
-                    staging = Staging::open(&root).unwrap();
+                    staging = Staging::open(&root, Leftover::Discard).unwrap();
                 }
             }
             prop_assert_eq!(stagings(&at), 1);
