@@ -17,7 +17,7 @@ pub struct Serve {
     /// So many servers at once, each with its own key, port and ticket: 1 to 64
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub servers: Option<u32>,
-    /// The UDP ports of the servers, in their order
+    /// The UDP ports of the servers, in their order, one for each
     #[arg(long, value_name = "A,B,...", value_delimiter = ',', conflicts_with = "port")]
     pub ports: Vec<u16>,
     /// Print how each server is every S seconds

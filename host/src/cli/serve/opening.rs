@@ -109,12 +109,13 @@ mod tests {
         assert_eq!(ports_of("--servers 3"), Ok(vec![0, 0, 0]));
         assert_eq!(ports_of("--servers 2 --port 7"), Ok(vec![7, 0]));
         assert_eq!(ports_of("--ports 7,8"), Ok(vec![7, 8]));
-        assert_eq!(ports_of("--servers 3 --ports 7,8"), Ok(vec![7, 8, 0]));
+        assert_eq!(ports_of("--servers 2 --ports 7,8"), Ok(vec![7, 8]));
         let refused = |line, what: &str| {
             let message = ports_of(line).unwrap_err();
             assert!(message.contains(what), "{line}: {message}");
         };
         refused("--servers 1 --ports 7,8", "2 ports for 1 servers");
+        refused("--servers 3 --ports 7,8", "2 ports for 3 servers");
         refused("--ports 7,8,7", "7 twice");
         refused("--ports 0", "no port");
         refused("--servers 2 --serial /dev/ttyS0", "serial line");
