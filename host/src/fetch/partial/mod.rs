@@ -94,9 +94,6 @@ pub enum OpenError {
     /// Another one writes to it.
     #[error("another get is fetching this file into the same folder")]
     Busy,
-    /// Its name is one that a file under way could have.
-    #[error("names that end like ropewalk's own temporary ones are not taken")]
-    Reserved,
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -119,7 +116,7 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// The file that is to be called `name`, a plain name, in `folder`.
+    /// The file that is to be called `name`, a plain name and none of ours ([`super::reserved`]), in `folder`.
     ///
     /// # Errors
     /// When another one writes to it, or the system refuses.
@@ -130,7 +127,7 @@ impl Partial {
         attributes: Attributes,
         leftover: Leftover,
     ) -> Result<Self, OpenError> {
-        let [temporary, journal_name] = open::names(name)?;
+        let [temporary, journal_name] = open::names(name);
         let file = open::open_locked(&folder, &temporary, attributes.mode.is_some())?;
         let journal_file = open::open(&folder, &journal_name, true)?;
         if leftover == Leftover::Discard {
