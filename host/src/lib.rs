@@ -34,4 +34,5 @@ pub mod telemetry;
 pub mod ticket;
 pub mod tickets;
 pub mod transfer;
+mod trouble;
 pub mod words;

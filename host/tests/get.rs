@@ -118,9 +118,79 @@ fn a_folder_comes_with_small_and_large_and_empty_files() {
     assert!(other.read("photos/2026/large").unwrap() == large);
     assert_eq!(other.read("photos/small/7").unwrap(), noise(70));
     assert_eq!(other.read("photos/small/8"), None);
-    let output = get(&other, &[&serving.ticket], &["--pick", "photos/2027"]);
+    // One that is there does not hide those that are not.
+    let picks = ["--pick", "photos/2027", "--pick", "photos/small/8", "--pick", "photos/small/x"];
+    let output = get(&other, &[&serving.ticket], &picks);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("photos has no 2027"), "{}", said(&output));
+    let missing = "there is no photos/2027, no photos/small/x";
+    assert!(said(&output).contains(missing), "{}", said(&output));
+    assert_eq!(other.read("photos/small/8").unwrap(), noise(80));
+}
+
+#[test]
+fn folders_that_were_there_keep_their_modes_unless_they_are_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    let set = |node: &Node, name: &str, mode| {
+        let path = node.files.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let node = Node::new();
+    for name in ["photos/old/x", "photos/new/x", "photos/apart/x"] {
+        node.file(name, b"x");
+    }
+    for name in ["photos", "photos/old", "photos/new", "photos/apart"] {
+        set(&node, name, 0o755);
+    }
+    let serving = serve(&node, &["photos"]);
+    let client = Node::new();
+    for name in ["photos", "photos/old", "photos/apart"] {
+        set(&client, name, 0o700);
+    }
+    let modes = || {
+        ["photos", "photos/old", "photos/new", "photos/apart"].map(|name| {
+            let there = std::fs::metadata(client.files.path().join(name)).unwrap();
+            there.permissions().mode() & 0o7777
+        })
+    };
+    let picks = ["--pick", "photos/old", "--pick", "photos/new"];
+    let output = get(&client, &[&serving.ticket], &picks);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(modes(), [0o700, 0o700, 0o755, 0o700]);
+    let output = get(&client, &[&serving.ticket], &[&picks[..], &["--overwrite"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(modes(), [0o755, 0o755, 0o755, 0o700]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_said_even_if_nothing_is_in_it() {
+    let node = Node::new();
+    node.file("photos/x", b"x");
+    std::fs::create_dir(node.files.path().join("photos/empty")).unwrap();
+    std::fs::create_dir(node.files.path().join("photos/.ropewalk-get-1")).unwrap();
+    let serving = serve(&node, &["photos"]);
+    let client = Node::new();
+    client.file("photos/empty", b"a file");
+    let output = get(&client, &[&serving.ticket], &[]);
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("photos/empty: "), "{}", said(&output));
+    assert!(said(&output).contains("are ropewalk's own"), "{}", said(&output));
+    assert!(!client.files.path().join("photos/.ropewalk-get-1").exists());
+    assert_eq!(client.read("photos/x").unwrap(), b"x");
+}
+
+#[test]
+fn an_item_with_a_name_of_ours_is_not_taken_for_a_leftover() {
+    for file in [".ropewalk-get-1", ".ropewalk-get-1/x"] {
+        let node = Node::new();
+        node.file(file, b"x");
+        let serving = serve(&node, &[".ropewalk-get-1"]);
+        let client = Node::new();
+        let output = get(&client, &[&serving.ticket], &[]);
+        assert!(!output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("are ropewalk's own"), "{}", said(&output));
+        assert_eq!(client.names(), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -267,6 +337,7 @@ fn staged(node: &Node) -> usize {
 
 #[test]
 fn small_files_that_are_whole_are_kept_whatever_ends_the_get() {
+    use std::os::unix::fs::MetadataExt;
     const FILE: usize = 100_000;
     let node = Node::new();
     for nth in 0..60 {
@@ -289,6 +360,9 @@ fn small_files_that_are_whole_are_kept_whatever_ends_the_get() {
         let output = get(&client, &[&serving.ticket], &[]);
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         assert_eq!(client.names(), ["photos"]);
+        let mode =
+            |node: &Node| std::fs::metadata(node.files.path().join("photos")).unwrap().mode();
+        assert_eq!(mode(&client), mode(&node), "what the first one made");
         for nth in 0..60 {
             assert!(client.read(&format!("photos/{nth}")).unwrap() == noise(FILE + nth), "{nth}");
         }
@@ -445,9 +519,11 @@ fn a_full_disk_and_a_read_only_one_are_named_and_nothing_is_lost() {
     let output = run("size=3m");
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("film: the disk is full"), "{}", said(&output));
+    assert!(said(&output).contains("make room, and"), "{}", said(&output));
     let output = run("ro");
     assert_ne!(output.status.code(), Some(0));
     assert!(said(&output).contains("read-only"), "{}", said(&output));
+    assert!(!said(&output).contains("make room"), "{}", said(&output));
     let output = run("size=9m");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }

@@ -1,7 +1,7 @@
 //! The trees of files that are offered: each is built once, and kept in a file of its own beside the key.
 //!
 //! ```text
-//! trees/NAME     head, 256 bytes | hashes, level 0 first        NAME: from the file's full path
+//! trees/NAME     head, 256 bytes | hashes, level 0 first | the file's full path        NAME: a hash of that path
 //! head           what this is | stamp of the file, root | checksum of the head
 //! ```
 //!
@@ -9,7 +9,8 @@
 //! again when a group is taken out. So a tree needs no care when it is written, and may be damaged or deleted at any time: it
 //! is built again. So it is if the file's stamp is another one.
 //!
-//! It takes 32 bytes for each MiB of the file, on the disk. A file of one piece has no tree.
+//! It takes 32 bytes for each MiB of the file, on the disk. A file of one piece has no tree. The tree of a file that is gone is
+//! removed when it was not used for a month: a disk that is not there today may be back tomorrow.
 
 use super::build::{BuildError, Progress, Slot, build, hash_short, read_group};
 use super::draft::{self, Draft};
@@ -22,6 +23,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+mod unused;
 
 /// The folder in which trees are kept.
 #[derive(Clone, Debug)]
@@ -41,7 +44,8 @@ pub struct Outboard {
 }
 
 impl Trees {
-    /// Those in `folder`, which is made if it is not there, for its owner alone. Leftovers of builds that were killed go.
+    /// Those in `folder`, which is made if it is not there, for its owner alone. Leftovers of builds that were killed go, and
+    /// trees of files that are gone for long.
     ///
     /// # Errors
     /// When the folder cannot be made or read.
@@ -53,6 +57,7 @@ impl Trees {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&folder)?;
         draft::sweep(&folder)?;
+        unused::sweep(&folder)?;
         Ok(Self { folder })
     }
 
@@ -72,12 +77,14 @@ impl Trees {
         if shape.top().is_none() {
             return Outboard::short(file, shape, progress);
         }
-        let place = self.place(path).map_err(BuildError::Read)?;
+        let full = path.canonicalize().map_err(BuildError::Read)?;
+        let place = self.place(&full);
         if let Some(outboard) = Outboard::load(&place, file.stamp(), shape) {
             return Ok(outboard);
         }
         let draft = self.draft().map_err(BuildError::Write)?;
         let outboard = Outboard::long(file, shape, &draft, now, progress)?;
+        unused::write_path(draft.file(), shape, &full).map_err(BuildError::Write)?;
         draft.publish(&place).map_err(BuildError::Write)?;
         Ok(outboard)
     }
@@ -97,11 +104,10 @@ impl Trees {
         Draft::create(&self.folder)
     }
 
-    /// Where the tree of the file at `path` is kept.
-    fn place(&self, path: &Path) -> io::Result<PathBuf> {
-        let full = path.canonicalize()?;
+    /// Where the tree of the file is kept whose full path is this one.
+    fn place(&self, full: &Path) -> PathBuf {
         let hash = blake3::hash(full.as_os_str().as_encoded_bytes()).to_hex();
-        Ok(self.folder.join(format!("{}.tree", &hash[..32])))
+        self.folder.join(format!("{}.{}", &hash[..32], unused::ENDING))
     }
 }
 
@@ -177,11 +183,12 @@ impl Outboard {
         let tree = File::open(place).ok()?;
         let head = Head::read(&tree).ok()??;
         let length = HEAD_BYTES as u64 + shape.tree_bytes();
-        if !head.settled || head.stamp != stamp || tree.metadata().ok()?.len() != length {
+        if !head.settled || head.stamp != stamp || tree.metadata().ok()?.len() < length {
             return None;
         }
         let outboard = Self { root: head.root.into(), stamp, shape, tree: None };
         outboard.prove_below(&tree, shape.top()?, Node::Root(outboard.root)).ok()?;
+        unused::note_use(&tree);
         Some(Self { tree: Some(tree), ..outboard })
     }
 

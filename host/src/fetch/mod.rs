@@ -16,11 +16,12 @@
 //! and asked what to do, time is an argument, and a simulator in its tests plays hours of bad luck
 //! in seconds. [`partial`] is the file on the disk until it is whole: it survives a kill at any moment, since
 //! what an earlier `get` left is taken up by proof and not by any record of it. Files of one piece go through
-//! [`staging`], which makes a thousand of them durable at once.
+//! [`staging`], which makes a thousand of them durable at once; a [`folder`] tells whether `get` made it.
 //!
 //! This is no network: what a source is (a ropewalk peer, a mirror) and how one comes back is for
 //! whoever drives it. Nor does it know what content is right: the driver proves each piece.
 
+pub mod folder;
 pub mod partial;
 pub mod reserved;
 pub mod schedule;

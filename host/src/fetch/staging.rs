@@ -13,8 +13,8 @@
 //!
 //! Not for files that are worth resuming: those are [`super::partial`]'s.
 
-use super::partial::{Leftover, OpenError, Replace};
-use super::reserved::{STAGING_HEAD, is_reserved};
+use super::partial::{Leftover, Replace};
+use super::reserved::STAGING_HEAD;
 use crate::random;
 use crate::transfer::partial::{give_name, set_attributes, sync_folder};
 use crate::transfer::protocol::Attributes;
@@ -99,24 +99,21 @@ impl Staging {
         self.leftovers.clear();
     }
 
-    /// Writes a file that was proved, to be given the name `path` later.
+    /// Writes a file that was proved, to be given the name `path` later, which is none of ours ([`super::reserved`]).
     ///
     /// # Errors
-    /// When the system refuses, or the name is one of ours.
+    /// When the system refuses.
     pub fn put(
         &mut self,
         path: SafePath,
         content: &[u8],
         attributes: Attributes,
-    ) -> Result<(), OpenError> {
-        if is_reserved(path.name()) || path.folders().any(is_reserved) {
-            return Err(OpenError::Reserved);
-        }
+    ) -> io::Result<()> {
         let name = self.next.to_string();
         self.next += 1;
         if let Err(error) = self.write(&name, content, attributes) {
             let _ = self.folder.remove_file(&name);
-            return Err(error.into());
+            return Err(error);
         }
         self.bytes += content.len() as u64;
         self.written.push((path, name));

@@ -1,23 +1,24 @@
 //! What is wanted of a folder: the files that its manifest names, as a list that is read while they are fetched.
 //!
 //! ```text
-//!   manifest ── first pass: folders are made, files wanted ──> Job
-//!            └─ second pass, when all files are there: folders get their permission bits and times
+//!   manifest ── first pass: folders and files that are wanted ──> Job
+//!            └─ second pass, when all files are there: folders get their permission bits and times,
+//!               and it is known what was picked and is not there
 //! ```
 //!
 //! The manifest was proved as a whole before. It is still a stranger's: names are checked, and nothing of it is
 //! held in memory but the record at hand.
 
 use super::file::Whose;
-use super::job::{JobError, Wanted};
+use super::job::{JobError, Listed, Wanted};
 use crate::content::manifest::{FileEntry, ManifestError, ManifestReader, Step};
 use crate::content::piece::Pieces;
+use crate::fetch::partial::Replace;
+use crate::fetch::{folder, reserved};
 use crate::serve::protocol::Content;
-use crate::transfer::partial::set_folder_attributes;
 use crate::transfer::safe_path::{PathError, Root, SafePath};
 use std::fs::File;
 use std::io::{BufReader, Seek};
-use std::sync::Arc;
 
 /// Most bytes of a manifest that is fetched: ten million files of a hundred bytes each.
 pub const MANIFEST_BYTES_MAX: u64 = 2 << 30;
@@ -26,48 +27,72 @@ pub const MANIFEST_BYTES_MAX: u64 = 2 << 30;
 #[derive(Clone, Debug)]
 pub struct Folder {
     /// Its own name, below the output folder.
-    pub name: String,
+    top: SafePath,
     /// The hash of its manifest.
-    pub root: [u8; 32],
+    root: [u8; 32],
     /// Paths in it that are wanted, with all below them; all of it if there are none.
-    pub picks: Vec<String>,
+    picks: Vec<String>,
 }
 
 impl Folder {
-    /// The files that are wanted, in the order of the manifest in `content`; folders are made on the way.
+    /// The folder `name`, below the output folder, whose manifest has the hash `root`. Wanted are `picks`, paths in it, with
+    /// all below them; all of it if there are none.
+    ///
+    /// # Errors
+    /// When it can have no such name.
+    pub fn new(name: &str, root: [u8; 32], picks: Vec<String>) -> Result<Self, JobError> {
+        let top = safe(name.as_bytes())?;
+        match reserved::check(&top) {
+            Ok(()) => Ok(Self { top, root, picks }),
+            Err(why) => Err(JobError::Reserved { path: name.to_owned(), why }),
+        }
+    }
+
+    /// What is wanted of it, in the order of the manifest in `content`; its own folder is made.
     ///
     /// # Errors
     /// When it is no manifest, or the folder cannot be made.
-    pub fn files(&self, mut content: File, root: Arc<Root>) -> Result<Files, JobError> {
+    pub fn files(&self, mut content: File, root: &Root) -> Result<Files, JobError> {
         content.rewind().map_err(ManifestError::from)?;
-        let top = safe(self.name.as_bytes())?;
-        let made = root.make_folder(&top);
-        made.map_err(|cause| JobError::Disk { path: top.to_string(), cause })?;
+        let made = folder::make(root, &self.top);
+        made.map_err(|cause| JobError::Disk { path: self.top.to_string(), cause })?;
         let reader = ManifestReader::new(BufReader::new(content))?;
-        Ok(Files { folder: self.clone(), root, reader, found: false })
+        Ok(Files { folder: self.clone(), reader })
     }
 
-    /// Gives the folders that were made their permission bits and times.
+    /// Gives the folders that were made for what is wanted their permission bits and times; those that were there as
+    /// well, if they are to be replaced. What was picked and is not there.
     ///
     /// # Errors
     /// When the manifest cannot be read. What the system refuses stays as it is.
-    pub fn set_attributes(&self, mut content: File, root: &Root) -> Result<(), JobError> {
+    pub fn finish(
+        &self,
+        mut content: File,
+        root: &Root,
+        replace: Replace,
+    ) -> Result<Vec<String>, JobError> {
         content.rewind().map_err(ManifestError::from)?;
-        let mut open = vec![safe(self.name.as_bytes())?];
+        let mut open = vec![Some(self.top.clone())];
+        let mut missing = self.picks.clone();
         for step in ManifestReader::new(BufReader::new(content))? {
             match step?.1 {
-                Step::File(_) => {}
-                Step::Folder(path) => open.push(self.below(&path)?),
+                Step::File(entry) => missing.retain(|pick| *pick != entry.path.to_string()),
+                Step::Folder(path) => {
+                    let text = path.to_string();
+                    missing.retain(|pick| *pick != text);
+                    let wanted = self.leads_to_wanted(&text).then(|| self.below(&path));
+                    open.push(wanted.transpose()?);
+                }
                 Step::FolderEnd(attributes) => {
                     let Some(path) = open.pop() else { break };
-                    if let Ok(folder) = root.folder(&path) {
+                    if let Some(there) = path.and_then(|path| root.folder(&path).ok()) {
                         // What the system refuses is no reason to throw files away.
-                        let _ = set_folder_attributes(&folder, attributes);
+                        let _ = folder::finish(&there, attributes, replace);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(missing.into_iter().map(|pick| format!("{}/{pick}", self.top)).collect())
     }
 
     /// Whether the path is wanted, or leads to what is.
@@ -87,35 +112,26 @@ impl Folder {
     }
 
     fn below(&self, path: &SafePath) -> Result<SafePath, JobError> {
-        safe(format!("{}/{path}", self.name).as_bytes())
+        safe(format!("{}/{path}", self.top).as_bytes())
     }
 }
 
-/// The files of a folder that are wanted.
+/// What is wanted of a folder: folders in it, each before what is in it, and files.
 pub struct Files {
     folder: Folder,
-    root: Arc<Root>,
     reader: ManifestReader<BufReader<File>>,
-    found: bool,
 }
 
 impl Files {
-    fn step(&mut self, place: u64, step: Step) -> Result<Option<Wanted>, JobError> {
+    fn step(&self, place: u64, step: Step) -> Result<Option<Listed>, JobError> {
         match step {
-            Step::FolderEnd(_) => Ok(None),
-            Step::Folder(path) => {
-                if self.folder.leads_to_wanted(&path.to_string()) {
-                    self.found |= self.folder.wants(&path.to_string());
-                    // If it cannot be made, each file in it says so.
-                    let _ = self.root.make_folder(&self.folder.below(&path)?);
-                }
-                Ok(None)
+            Step::Folder(path) if self.folder.leads_to_wanted(&path.to_string()) => {
+                self.folder.below(&path).map(Listed::Folder).map(Some)
             }
             Step::File(entry) if self.folder.wants(&entry.path.to_string()) => {
-                self.found = true;
-                self.wanted(place, entry).map(Some)
+                self.wanted(place, entry).map(Listed::File).map(Some)
             }
-            Step::File(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -128,29 +144,19 @@ impl Files {
             path: self.folder.below(&path)?,
         })
     }
-
-    fn end(&mut self) -> Option<Result<Wanted, JobError>> {
-        let all_missing = !self.found && !self.folder.picks.is_empty();
-        self.found = true;
-        all_missing.then(|| {
-            let Folder { name, picks, .. } = &self.folder;
-            Err(JobError::NoSuchPath { folder: name.clone(), path: picks.join(", ") })
-        })
-    }
 }
 
 impl Iterator for Files {
-    type Item = Result<Wanted, JobError>;
+    type Item = Result<Listed, JobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let wanted = match self.reader.next() {
-                None => return self.end(),
-                Some(Err(error)) => return Some(Err(error.into())),
-                Some(Ok((place, step))) => self.step(place, step),
+            let listed = match self.reader.next()? {
+                Err(error) => return Some(Err(error.into())),
+                Ok((place, step)) => self.step(place, step),
             };
-            if let Some(wanted) = wanted.transpose() {
-                return Some(wanted);
+            if let Some(listed) = listed.transpose() {
+                return Some(listed);
             }
         }
     }

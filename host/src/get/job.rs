@@ -13,13 +13,16 @@
 use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
 use crate::content::piece::{Node, hash_piece};
+use crate::fetch::folder;
 use crate::fetch::partial::{Leftover, OpenError, Replace};
+use crate::fetch::reserved::{self, Reserved};
 use crate::fetch::schedule::{Part, SourceId, Work, WorkId};
 use crate::fetch::staging::Staging;
 use crate::serve::protocol::{Content, Reason};
 use crate::transfer::partial::hash_file;
 use crate::transfer::safe_path::{Root, SafePath};
 use crate::transfer::{FileReport, Outcome, shown};
+use crate::trouble::{next_step, words};
 use cap_std::fs::Dir;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -41,20 +44,27 @@ pub struct Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The disk takes or gives no more.
-    #[error("cannot go on with {path}: {why}; what is there is kept: make room, and do the same again", why = words(cause))]
+    #[error(
+        "cannot go on with {path}: {}; what is there is kept: {}, and do the same again",
+        words(cause, ""),
+        next_step(cause)
+    )]
     Disk {
         /// The file, fit to be shown.
         path: String,
         /// What the system said.
         cause: io::Error,
     },
-    /// A folder has nothing under a path that was picked.
-    #[error("{folder} has no {path} in it")]
-    NoSuchPath {
-        /// The folder.
-        folder: String,
-        /// What was picked.
+    /// What was picked is not there. All else that was wanted is done with.
+    #[error("there is no {}; correct the name (all else is done with)", .0.join(", no "))]
+    NoSuchPath(Vec<String>),
+    /// A folder cannot have its name here.
+    #[error("{path}: {why}")]
+    Reserved {
+        /// The name.
         path: String,
+        /// What is wrong with it.
+        why: Reserved,
     },
     /// The list of files is none.
     #[error(transparent)]
@@ -85,9 +95,18 @@ pub struct How {
     pub leftover: Leftover,
 }
 
-/// A list of files that are wanted.
-pub trait List: Iterator<Item = Result<Wanted, JobError>> {}
-impl<L: Iterator<Item = Result<Wanted, JobError>>> List for L {}
+/// What a list has.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    /// A file that is wanted.
+    File(Wanted),
+    /// A folder, before what is in it.
+    Folder(SafePath),
+}
+
+/// A list of what is wanted.
+pub trait List: Iterator<Item = Result<Listed, JobError>> {}
+impl<L: Iterator<Item = Result<Listed, JobError>>> List for L {}
 
 /// Files under way.
 pub struct Job<L> {
@@ -184,7 +203,7 @@ impl<L: List> Job<L> {
         {
             match self.list.next() {
                 None => self.is_listed = true,
-                Some(wanted) => self.begin(wanted?, exchange)?,
+                Some(listed) => self.on_listed(listed?, exchange)?,
             }
         }
         Ok(())
@@ -227,19 +246,40 @@ impl<L: List> Job<L> {
         }
     }
 
+    /// The one place where names from a list are looked at.
+    fn on_listed(&mut self, listed: Listed, exchange: &mut Exchange) -> Result<(), JobError> {
+        let (Listed::Folder(path) | Listed::File(Wanted { path, .. })) = &listed;
+        let reserved = reserved::check(path).err();
+        match (listed, reserved) {
+            (Listed::File(wanted), None) => self.begin(wanted, exchange),
+            (Listed::File(wanted), Some(why)) => {
+                self.end(of_file(&wanted), Outcome::Refused(why.to_string()));
+                Ok(())
+            }
+            (Listed::Folder(path), None) => match folder::make(&self.root, &path) {
+                Err(cause) => self.disk_says(of_folder(&path), cause),
+                Ok(()) => Ok(()),
+            },
+            (Listed::Folder(path), Some(why)) => {
+                self.end(of_folder(&path), Outcome::Refused(why.to_string()));
+                Ok(())
+            }
+        }
+    }
+
     fn begin(&mut self, wanted: Wanted, exchange: &mut Exchange) -> Result<(), JobError> {
         match self.look(&wanted) {
             Ok(Standing::Free) => {}
             Ok(Standing::There) => {
                 self.notices.push(Notice::Found(wanted.whose.pieces.length()));
-                self.end(&wanted, Outcome::Already);
+                self.end(of_file(&wanted), Outcome::Already);
                 return Ok(());
             }
             Ok(Standing::Taken(why)) => {
-                self.end(&wanted, Outcome::Refused(why.into()));
+                self.end(of_file(&wanted), Outcome::Refused(why.into()));
                 return Ok(());
             }
-            Err(cause) => return self.disk_says(&wanted, cause),
+            Err(cause) => return self.disk_says(of_file(&wanted), cause),
         }
         if self.staging.is_some() && wanted.whose.pieces.count() <= 1 {
             return self.begin_small(wanted, exchange);
@@ -257,11 +297,11 @@ impl<L: List> Job<L> {
             }
             Err(OpenError::Io(cause)) => {
                 exchange.end(number);
-                self.disk_says(&wanted, cause)
+                self.disk_says(of_file(&wanted), cause)
             }
             Err(why) => {
                 exchange.end(number);
-                self.end(&wanted, Outcome::Refused(why.to_string()));
+                self.end(of_file(&wanted), Outcome::Refused(why.to_string()));
                 Ok(())
             }
         }
@@ -273,7 +313,10 @@ impl<L: List> Job<L> {
             return match self.stage(&wanted, &[], Notice::Had)? {
                 true => Ok(()),
                 false => {
-                    self.end(&wanted, Outcome::Failed("an empty file has another hash".into()));
+                    self.end(
+                        of_file(&wanted),
+                        Outcome::Failed("an empty file has another hash".into()),
+                    );
                     Ok(())
                 }
             };
@@ -406,11 +449,9 @@ impl<L: List> Job<L> {
         match staging.put(wanted.path.clone(), bytes, *attributes) {
             Ok(()) => {
                 self.notices.push(had(bytes.len() as u64));
-                let report = report(wanted, Outcome::Stored, core::time::Duration::ZERO);
-                self.settling.insert(wanted.path.to_string(), report);
+                self.settling.insert(wanted.path.to_string(), of_file(wanted));
             }
-            Err(OpenError::Io(cause)) => self.disk_says(wanted, cause)?,
-            Err(why) => self.end(wanted, Outcome::Refused(why.to_string())),
+            Err(cause) => self.disk_says(of_file(wanted), cause)?,
         }
         self.publish_batch()?;
         Ok(true)
@@ -432,11 +473,11 @@ impl<L: List> Job<L> {
         let Large { wanted, under_way, began } = *large;
         match under_way.publish(self.how.replace) {
             Ok(()) => {
-                let report = report(&wanted, Outcome::Stored, began.elapsed());
+                let report = FileReport { time: began.elapsed(), ..of_file(&wanted) };
                 self.notices.push(Notice::Ended(report));
                 Ok(())
             }
-            Err(cause) => self.disk_says(&wanted, cause),
+            Err(cause) => self.disk_says(of_file(&wanted), cause),
         }
     }
 
@@ -449,48 +490,34 @@ impl<L: List> Job<L> {
             File::Large(large) => &large.wanted,
             File::Small(wanted) => wanted,
         };
-        self.end(wanted, Outcome::Failed(format!("no source has it: {reason}")));
+        self.end(of_file(wanted), Outcome::Failed(format!("no source has it: {reason}")));
     }
 
     /// What concerns one file is its end; what concerns the disk is everybody's.
-    fn disk_says(&mut self, wanted: &Wanted, cause: io::Error) -> Result<(), JobError> {
+    fn disk_says(&mut self, of: FileReport, cause: io::Error) -> Result<(), JobError> {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match cause.kind() {
             StorageFull | QuotaExceeded | ReadOnlyFilesystem | FileTooLarge => {
-                Err(disk(&wanted.path.to_string(), cause))
-            }
-            io::ErrorKind::AlreadyExists => {
-                self.end(wanted, Outcome::Refused(EXISTS.into()));
-                Ok(())
+                Err(JobError::Disk { path: of.path, cause })
             }
             _ => {
-                self.end(wanted, Outcome::Refused(words(&cause)));
+                self.end(of, refused(&cause));
                 Ok(())
             }
         }
     }
 
-    fn end(&mut self, wanted: &Wanted, outcome: Outcome) {
-        let report = report(wanted, outcome, core::time::Duration::ZERO);
-        self.notices.push(Notice::Ended(report));
+    fn end(&mut self, of: FileReport, outcome: Outcome) {
+        self.notices.push(Notice::Ended(FileReport { outcome, ..of }));
     }
 }
 
-/// What the system said, in words.
-fn words(cause: &io::Error) -> String {
-    use io::ErrorKind::{
-        FileTooLarge, InvalidFilename, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
-        StorageFull,
-    };
-    match cause.kind() {
-        StorageFull => "the disk is full".into(),
-        QuotaExceeded => "the quota is used up".into(),
-        PermissionDenied => "there is no permission to write there".into(),
-        ReadOnlyFilesystem => "the disk is read-only".into(),
-        InvalidFilename => "its name is too long for the disk".into(),
-        FileTooLarge => "it is too large for the disk".into(),
-        _ => cause.to_string(),
-    }
+/// The end of one file that the system does not take.
+fn refused(cause: &io::Error) -> Outcome {
+    Outcome::Refused(match cause.kind() {
+        io::ErrorKind::AlreadyExists => EXISTS.into(),
+        _ => format!("{}; {}, and do the same again", words(cause, ""), next_step(cause)),
+    })
 }
 
 /// What is under a name already.
@@ -506,15 +533,20 @@ fn disk(path: &str, cause: io::Error) -> JobError {
     JobError::Disk { path: shown(path), cause }
 }
 
-fn report(wanted: &Wanted, outcome: Outcome, time: core::time::Duration) -> FileReport {
+fn of_file(wanted: &Wanted) -> FileReport {
     FileReport {
         resumed: 0,
         path: shown(&wanted.path.to_string()),
         bytes: wanted.whose.pieces.length(),
-        time,
+        time: core::time::Duration::ZERO,
         blake3: Some(*wanted.whose.root.as_bytes()),
-        outcome,
+        outcome: Outcome::Stored,
     }
+}
+
+fn of_folder(path: &SafePath) -> FileReport {
+    let (time, outcome) = (core::time::Duration::ZERO, Outcome::Stored);
+    FileReport { path: shown(&path.to_string()), bytes: 0, time, blake3: None, outcome }
 }
 
 fn settle(
@@ -524,13 +556,7 @@ fn settle(
     ended: io::Result<()>,
 ) {
     let Some(mut report) = settling.remove(&path.to_string()) else { return };
-    report.outcome = match ended {
-        Ok(()) => Outcome::Stored,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Outcome::Refused(EXISTS.into())
-        }
-        Err(error) => Outcome::Refused(words(&error)),
-    };
+    report.outcome = ended.map_or_else(|cause| refused(&cause), |()| Outcome::Stored);
     notices.push(Notice::Ended(report));
 }
 

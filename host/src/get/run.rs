@@ -15,7 +15,7 @@ use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
 use super::folder::{Folder, MANIFEST_BYTES_MAX};
 use super::happened::{GetError, Happened, Who};
-use super::job::{Job, JobError, List, Notice, Wanted};
+use super::job::{Job, JobError, List, Listed, Notice, Wanted};
 use super::mirror::facts::Facts;
 use super::order::{Control, Order, Running};
 use super::peer::Event;
@@ -152,6 +152,7 @@ impl Fetch {
     }
 
     async fn fetch(&mut self, chosen: Vec<Chosen>) -> Result<(), GetError> {
+        let mut missing = Vec::new();
         for Chosen { item, picks } in chosen {
             self.happened(Happened::Began(item.clone()));
             self.status.item = Some(item.name().to_owned());
@@ -163,10 +164,10 @@ impl Fetch {
             }
             match item.kind() {
                 ItemKind::File(_) => self.file(&item).await?,
-                ItemKind::Folder(_) => self.folder(&item, picks).await?,
+                ItemKind::Folder(_) => missing.extend(self.folder(&item, picks).await?),
             }
         }
-        Ok(())
+        if missing.is_empty() { Ok(()) } else { Err(JobError::NoSuchPath(missing).into()) }
     }
 
     /// A mirror that has no list of its own is told what is wanted.
@@ -294,12 +295,18 @@ impl Fetch {
             path: SafePath::parse(item.name().as_bytes())
                 .map_err(|error| JobError::List(error.into()))?,
         };
-        let job =
-            Job::new(self.order.into.clone(), self.order.how, None, core::iter::once(Ok(wanted)));
+        let job = Job::new(
+            self.order.into.clone(),
+            self.order.how,
+            None,
+            core::iter::once(Ok(Listed::File(wanted))),
+        );
         self.work(job).await
     }
 
-    async fn folder(&mut self, item: &Item, picks: Vec<String>) -> Result<(), GetError> {
+    /// The folder, or `picks` of it. Those that it has not got.
+    async fn folder(&mut self, item: &Item, picks: Vec<String>) -> Result<Vec<String>, GetError> {
+        let folder = Folder::new(item.name(), *item.root().as_bytes(), picks)?;
         if item.pieces().length() > MANIFEST_BYTES_MAX {
             return Err(GetError::ManifestTooLong(item.name().into()));
         }
@@ -309,18 +316,17 @@ impl Fetch {
         for source in sources {
             self.tell_mirror(source);
         }
-        let folder = Folder { name: item.name().to_owned(), root: *item.root().as_bytes(), picks };
         let root = self.order.into.clone();
         let content = || manifest.content().map_err(|cause| disk(item, cause));
-        let files = folder.files(content()?, root.clone())?;
+        let files = folder.files(content()?, &root)?;
         let staging =
             Staging::open(&root, self.order.how.leftover).map_err(|cause| disk(item, cause))?;
         self.work(Job::new(root.clone(), self.order.how, Some(staging), files)).await?;
-        folder.set_attributes(content()?, &root)?;
+        let missing = folder.finish(content()?, &root, self.order.how.replace)?;
         self.manifest = None;
         // What stays of it is taken up, or thrown away, by the next one.
         let _ = manifest.discard();
-        Ok(())
+        Ok(missing)
     }
 
     /// The list of a folder's files, under a name of ours.

@@ -5,6 +5,7 @@ use super::partial::{Partial, Replace, hash_file};
 use super::protocol::Attributes;
 use super::safe_path::{Root, SafePath};
 use super::{FileReport, Outcome, shown};
+use crate::trouble::words;
 use cap_std::fs::Dir;
 use core::time::Duration;
 use std::io::{self, Write};
@@ -113,18 +114,7 @@ pub(super) fn store(
 
 /// Why a file is not taken, in words for the sender's user.
 pub(super) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full at the receiver".into(),
-        io::ErrorKind::QuotaExceeded => "the receiver's quota is used up".into(),
-        io::ErrorKind::PermissionDenied => "the receiver has no permission to write there".into(),
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "the receiver cannot write there: it is read-only".into()
-        }
-        io::ErrorKind::InvalidFilename => "its name is too long for the receiver's disk".into(),
-        io::ErrorKind::FileTooLarge => "it is too large for the receiver's disk".into(),
-        io::ErrorKind::NotFound => "its folder is not there".into(),
-        _ => error.to_string(),
-    }
+    words(error, " at the receiver")
 }
 
 fn refuse(error: io::Error) -> String {

@@ -217,7 +217,7 @@ fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
         GetError::Stopped => {
             Failure::new(Code::Interrupted, format!("interrupted{}", resumable(status)))
         }
-        GetError::Job(JobError::NoSuchPath { .. }) | GetError::TicketsDiffer(_) => {
+        GetError::Job(JobError::NoSuchPath(_)) | GetError::TicketsDiffer(_) => {
             Failure::usage(error)
         }
         _ => Failure::new(Code::Failed, error),

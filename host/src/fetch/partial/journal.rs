@@ -8,8 +8,8 @@
 //!
 //! It is only ever appended to, and never made durable: it spares work and proves nothing. A check is a
 //! BLAKE3 hash under the root as its key, over the record and where it stands. Reading ends at the first
-//! record that is not right (a kill in the middle of a write leaves such a one), and what follows is cut off; a header of
-//! another content empties it. What is lost is asked for again, and what was read is proved again by whoever
+//! record that is not right or cannot be read (a kill in the middle of a write leaves such a one), and what follows is cut
+//! off; a header of another content empties it. What is lost is asked for again, and what was read is proved again by whoever
 //! uses it.
 
 use super::runs::Runs;
@@ -52,10 +52,10 @@ impl Journal {
         journal.file.rewind()?;
         let mut reader = BufReader::new(&journal.file);
         let mut theirs = [0; HEADER_BYTES];
-        let is_ours = fill(&mut reader, &mut theirs)? && theirs == header;
+        let is_ours = fill(&mut reader, &mut theirs) && theirs == header;
         if is_ours {
             journal.end = HEADER_BYTES as u64;
-            let (groups, zeros, end) = journal.read_records(&mut reader)?;
+            let (groups, zeros, end) = journal.read_records(&mut reader);
             (journal.groups, journal.zeros, journal.end) = (groups, zeros, end);
         }
         drop(reader);
@@ -74,20 +74,17 @@ impl Journal {
         Ok((journal, found))
     }
 
-    /// A group of hashes, as it was put.
-    ///
-    /// # Errors
-    /// When the journal cannot be read. What is not right any more is not there.
-    pub fn group(&mut self, level: u8, index: u64) -> io::Result<Option<Vec<u8>>> {
-        let Some((at, bytes)) = self.groups.get(&(level, index)).copied() else { return Ok(None) };
-        self.file.seek(SeekFrom::Start(at))?;
+    /// A group of hashes, as it was put; `None` too if it is not right any more, or cannot be read.
+    pub fn group(&mut self, level: u8, index: u64) -> Option<Vec<u8>> {
+        let (at, bytes) = self.groups.get(&(level, index)).copied()?;
+        self.file.seek(SeekFrom::Start(at)).ok()?;
         let mut record = vec![0; RECORD_BYTES + bytes as usize];
-        if !fill(&mut &self.file, &mut record)? {
-            return Ok(None);
+        if !fill(&mut &self.file, &mut record) {
+            return None;
         }
         let (check, rest) = record.split_at(CHECK_BYTES);
         let right = check == self.check(at, rest);
-        Ok(right.then(|| record.split_off(RECORD_BYTES)))
+        right.then(|| record.split_off(RECORD_BYTES))
     }
 
     /// Remembers a group of hashes that was proved, of at most [`GROUP_BYTES_MAX`].
@@ -136,11 +133,11 @@ impl Journal {
         Ok(())
     }
 
-    fn read_records(&self, reader: &mut impl Read) -> io::Result<Records> {
+    fn read_records(&self, reader: &mut impl Read) -> Records {
         let (mut groups, mut zeros, mut end) = (BTreeMap::new(), Runs::default(), self.end);
         let mut head = [0; RECORD_BYTES];
         let mut record = Vec::with_capacity(RECORD_BYTES + GROUP_BYTES_MAX);
-        while fill(reader, &mut head)? {
+        while fill(reader, &mut head) {
             let (check, rest) = head.split_at(CHECK_BYTES);
             let &[kind, level, i0, i1, i2, i3, i4, i5, i6, i7, b0, b1, b2, b3] = rest else {
                 break;
@@ -152,8 +149,8 @@ impl Journal {
             }
             record.clear();
             record.extend(rest);
-            let body = reader.take(bytes.into()).read_to_end(&mut record)?;
-            if body != bytes as usize || check != self.check(end, &record) {
+            let body = reader.take(bytes.into()).read_to_end(&mut record).ok();
+            if body != Some(bytes as usize) || check != self.check(end, &record) {
                 break;
             }
             match kind {
@@ -164,7 +161,7 @@ impl Journal {
             }
             end += (CHECK_BYTES + record.len()) as u64;
         }
-        Ok((groups, zeros, end))
+        (groups, zeros, end)
     }
 
     fn header(&self, length: u64) -> [u8; HEADER_BYTES] {
@@ -186,11 +183,8 @@ impl Journal {
 type Records = (BTreeMap<(u8, u64), (u64, u32)>, Runs, u64);
 
 /// Whether there was enough to fill it.
-fn fill(reader: &mut impl Read, room: &mut [u8]) -> io::Result<bool> {
-    match reader.read_exact(room) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| true),
-    }
+fn fill(reader: &mut impl Read, room: &mut [u8]) -> bool {
+    reader.read_exact(room).is_ok()
 }
 
 const MAGIC: [u8; 8] = *b"RWget\0\0\x01";
@@ -242,9 +236,9 @@ mod tests {
         }
         journal.zeros == zeros
             && journal.groups.len() == groups.len()
-            && groups.into_iter().all(|((level, index), body)| {
-                journal.group(level, index).unwrap().as_ref() == Some(body)
-            })
+            && groups
+                .into_iter()
+                .all(|((level, index), body)| journal.group(level, index).as_ref() == Some(body))
     }
 
     fn open(path: &std::path::Path, root: [u8; 32]) -> (Journal, Found) {
@@ -263,7 +257,7 @@ mod tests {
         assert!(journal.put_group(0, 4, &[0; GROUP_BYTES_MAX + 1]).is_err());
         assert_eq!(open(&path, ROOT).1, Found::Whole);
         let (mut other, found) = open(&path, [8; 32]);
-        assert_eq!((found, other.group(0, 3).unwrap()), (Found::Stale, None));
+        assert_eq!((found, other.group(0, 3)), (Found::Stale, None));
         // Records that stand behind a new header are no more its own.
         assert_eq!(open(&path, ROOT).1, Found::Stale);
     }

@@ -94,9 +94,6 @@ pub enum OpenError {
     /// Another one writes to it.
     #[error("another get is fetching this file into the same folder")]
     Busy,
-    /// Its name is one that a file under way could have.
-    #[error("names that end like ropewalk's own temporary ones are not taken")]
-    Reserved,
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -119,7 +116,7 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// The file that is to be called `name`, a plain name, in `folder`.
+    /// The file that is to be called `name`, a plain name and none of ours ([`super::reserved`]), in `folder`.
     ///
     /// # Errors
     /// When another one writes to it, or the system refuses.
@@ -130,7 +127,7 @@ impl Partial {
         attributes: Attributes,
         leftover: Leftover,
     ) -> Result<Self, OpenError> {
-        let [temporary, journal_name] = open::names(name)?;
+        let [temporary, journal_name] = open::names(name);
         let file = open::open_locked(&folder, &temporary, attributes.mode.is_some())?;
         let journal_file = open::open(&folder, &journal_name, true)?;
         if leftover == Leftover::Discard {
@@ -201,10 +198,10 @@ impl Partial {
     }
 
     /// Looks at what lies in the file of these pieces, and says how many of them were proved. Reads
-    /// data, never holes, but those of which the journal says that they are all zeros.
+    /// data, never holes, but those of which the journal says that they are all zeros. What cannot be read is not had.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the system cannot say how long the file is.
     pub fn prove(&mut self, pieces: Range<u64>, proof: &mut dyn Proof) -> io::Result<u64> {
         let before = self.had.count();
         let end = pieces.end.min(self.content.pieces());
@@ -213,9 +210,10 @@ impl Partial {
         while let Some(piece) = self.next_to_look_at(from, end)? {
             let range = self.content.range(piece);
             room.resize(usize::try_from(range.end - range.start).unwrap_or_default(), 0);
-            self.file.seek(SeekFrom::Start(range.start))?;
-            self.file.read_exact(&mut room)?;
-            if proof.proves(piece, &room) {
+            let read = self.file.seek(SeekFrom::Start(range.start));
+            let read = read.and_then(|_| self.file.read_exact(&mut room));
+            // A disk that has lost a sector takes the piece anew, and often elsewhere.
+            if read.is_ok() && proof.proves(piece, &room) {
                 self.had.insert(piece);
             }
             from = piece + 1;

@@ -3,7 +3,7 @@
 //! The name is that of the target with a dot before it and `.ropewalk-get` behind it.
 
 use super::OpenError;
-use crate::fetch::reserved::{JOURNAL_TAIL, TAIL, is_reserved};
+use crate::fetch::reserved::{JOURNAL_TAIL, TAIL};
 use crate::transfer::safe_path::NAME_BYTES_MAX;
 use cap_std::fs::{Dir, OpenOptions};
 use std::fs::{File, TryLockError};
@@ -13,10 +13,7 @@ use std::io;
 const TRIES: usize = 16;
 
 /// The names of a target's file under way and of its journal.
-pub(super) fn names(target: &str) -> Result<[String; 2], OpenError> {
-    if is_reserved(target) || target.is_empty() {
-        return Err(OpenError::Reserved);
-    }
+pub(super) fn names(target: &str) -> [String; 2] {
     // What is cut off must still tell two names apart.
     let room = NAME_BYTES_MAX - 1 - JOURNAL_TAIL.len();
     let stem = if target.len() <= room {
@@ -26,7 +23,7 @@ pub(super) fn names(target: &str) -> Result<[String; 2], OpenError> {
         let short = target.split_at(target.floor_char_boundary(room - 17)).0;
         format!("{short}-{}", hash.split_at(16).0)
     };
-    Ok([format!(".{stem}{TAIL}"), format!(".{stem}{JOURNAL_TAIL}")])
+    [format!(".{stem}{TAIL}"), format!(".{stem}{JOURNAL_TAIL}")]
 }
 
 /// Opens `name` and locks it. A lock ends with whoever held it, however that ended.

@@ -141,16 +141,6 @@ fn a_disk_that_has_failed_names_nothing_afterwards() {
 }
 
 #[test]
-fn names_like_our_own_are_refused() {
-    let (_at, root) = scene();
-    let mut staging = Staging::open(&root, Leftover::Discard).unwrap();
-    for name in [".ropewalk-get-1/lock", "a/.x.ropewalk-get", ".ropewalk-get-journal"] {
-        let refused = staging.put(path(name), b"", Attributes::default());
-        assert!(matches!(refused, Err(OpenError::Reserved)), "{name}");
-    }
-}
-
-#[test]
 fn a_batch_is_full_by_files_or_by_bytes() {
     let (_at, root) = scene();
     let mut staging = Staging::open(&root, Leftover::Discard).unwrap();

@@ -39,7 +39,7 @@ struct Seen {
     ended: Vec<(String, Outcome)>,
 }
 
-type List = Box<dyn Iterator<Item = Result<Wanted, JobError>> + Send>;
+type List = Box<dyn Iterator<Item = Result<Listed, JobError>> + Send>;
 
 /// A job and its exchange.
 struct Fetch {
@@ -84,7 +84,7 @@ impl Fleet {
     fn fetch(&self, leftover: Leftover, staging: Option<Staging>, list: Vec<Wanted>) -> Fetch {
         let root = Arc::new(Root::open(self.out.path()).unwrap());
         let how = How { replace: Replace::No, leftover };
-        let list: List = Box::new(list.into_iter().map(Ok));
+        let list: List = Box::new(list.into_iter().map(Listed::File).map(Ok));
         Fetch { exchange: Exchange::default(), job: Job::new(root, how, staging, list) }
     }
 

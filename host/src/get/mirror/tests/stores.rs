@@ -5,7 +5,7 @@ use crate::fetch::partial::{Leftover, Replace};
 use crate::fetch::schedule::SourceId;
 use crate::get::exchange::Exchange;
 use crate::get::file::Whose;
-use crate::get::job::{How, Job, Notice, Wanted};
+use crate::get::job::{How, Job, Listed, Notice, Wanted};
 use crate::transfer::safe_path::{Root, SafePath};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
@@ -97,7 +97,7 @@ async fn get(item: &Item, mirrors: &[Arc<Mirror>], out: &Path) -> Vec<SourceId> 
     let whose =
         Whose { root: item.root(), pieces: item.pieces(), attributes: Attributes::default() };
     let path = SafePath::parse(b"film").unwrap();
-    let list = core::iter::once(Ok(Wanted { of: of(item), whose, path }));
+    let list = core::iter::once(Ok(Listed::File(Wanted { of: of(item), whose, path })));
     let how = How { replace: Replace::No, leftover: Leftover::Resume };
     let mut job = Job::new(Arc::new(Root::open(out).unwrap()), how, None, list);
     let mut exchange = Exchange::default();
