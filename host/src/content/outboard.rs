@@ -72,24 +72,38 @@ impl Trees {
         if shape.top().is_none() {
             return Outboard::short(file, shape, progress);
         }
-        let place = self.place(path).map_err(BuildError::Read)?;
-        if let Some(outboard) = Outboard::load(&place, file.stamp(), shape) {
+        if let Some(outboard) = self.kept(path, file)? {
             return Ok(outboard);
         }
+        let place = self.place(path).map_err(BuildError::Read)?;
         let draft = self.draft().map_err(BuildError::Write)?;
         let outboard = Outboard::long(file, shape, &draft, now, progress)?;
         draft.publish(&place).map_err(BuildError::Write)?;
         Ok(outboard)
     }
 
-    /// The tree of a file that has no name and will not come again: it has none either.
-    pub(super) fn outboard_unnamed(&self, file: &Steady) -> Result<Outboard, BuildError> {
+    /// The tree that is kept of `file`, which is at `path` and of several pieces; `None` if there is none, or it is of
+    /// another content.
+    ///
+    /// # Errors
+    /// When the file is too long, or not at its path any more.
+    pub fn kept(&self, path: &Path, file: &Steady) -> Result<Option<Outboard>, BuildError> {
+        let place = self.place(path).map_err(BuildError::Read)?;
+        Ok(Outboard::load(&place, file.stamp(), shape_of(file)?))
+    }
+
+    /// The tree of a file that has no name, or maybe another one now, and will not come again: it has none either.
+    pub(crate) fn outboard_unnamed(
+        &self,
+        file: &Steady,
+        progress: Progress<'_>,
+    ) -> Result<Outboard, BuildError> {
         let shape = shape_of(file)?;
         if shape.top().is_none() {
-            return Outboard::short(file, shape, &|_| true);
+            return Outboard::short(file, shape, progress);
         }
         let draft = self.draft().map_err(BuildError::Write)?;
-        Outboard::long(file, shape, &draft, SystemTime::now(), &|_| true)
+        Outboard::long(file, shape, &draft, SystemTime::now(), progress)
     }
 
     /// A file that is being written, in the folder of the trees.

@@ -468,9 +468,7 @@ impl Fetch {
                 if let Event::Chunk { bytes, .. } = &event {
                     let length = bytes.len();
                     self.hear();
-                    if let Some(turn) = self.throttle.turn(length) {
-                        tokio::time::sleep_until(turn).await;
-                    }
+                    self.throttle.turn(length).await;
                 }
                 self.on_event(source, &event);
                 self.exchange.handle(source, event, now)
