@@ -7,7 +7,7 @@
 //! Files in it are written whole under a temporary name and renamed, so that two commands at once never read half a file.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -139,13 +139,26 @@ impl Home {
         let path = self.path(name);
         let temporary = self.path(&format!(".{name}.{:08x}", crate::random::u32()));
         let failed = |cause| HomeError::Io { verb: "write", path: temporary.clone(), cause };
+        write_new(&temporary, text).map_err(failed)?;
+        Ok((path, temporary))
+    }
+
+    /// The file `name`, made if it is not there and locked until it is dropped or the process ends; `None` if
+    /// another process has it.
+    pub(crate) fn lock(&self, name: &str) -> Result<Option<File>, HomeError> {
+        self.make()?;
+        let path = self.path(name);
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        Ok((path, temporary))
+        let file =
+            options.open(&path).map_err(|cause| HomeError::Io { verb: "open", path, cause })?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // A file system without locks is no reason to refuse.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+        }
     }
 
     fn make(&self) -> Result<(), HomeError> {
@@ -156,6 +169,33 @@ impl Home {
         let path = self.folder.clone();
         builder.create(&path).map_err(|cause| HomeError::Io { verb: "make", path, cause })
     }
+}
+
+/// Makes the file at `path` hold `text`, for its owner alone whatever it was before, at once or not at all. What is no
+/// regular file, as a pipe, is written into.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let is_special = fs::metadata(path).is_ok_and(|there| !there.is_file());
+    if is_special {
+        return OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+    }
+    // Where a link leads to is written, not the link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{:08x}", crate::random::u32()));
+    let renamed = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
 }
 
 fn locate(set: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
@@ -204,6 +244,34 @@ fn next_step(cause: &io::Error, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_private_is_so_whatever_was_there_before() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ticket");
+        fs::write(&path, "old and long").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink("ticket", folder.path().join("link")).unwrap();
+        write_private(&folder.path().join("link"), "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(fs::symlink_metadata(folder.path().join("link")).unwrap().is_symlink());
+        write_private(Path::new("/dev/null"), "new").unwrap();
+        assert!(write_private(&folder.path().join("no/ticket"), "new").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_lock_is_one_owners_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        let first = home.lock("lock").unwrap();
+        assert!(first.is_some() && home.lock("lock").unwrap().is_none());
+        drop(first);
+        assert!(home.lock("lock").unwrap().is_some());
+    }
 
     #[test]
     fn the_variable_moves_the_folder() {

@@ -30,6 +30,12 @@ pub fn mbit_s(bytes: u64, time: Duration) -> f64 {
     if seconds > 0.0 { round(bytes as f64 * 8e-6 / seconds, 3) } else { 0.0 }
 }
 
+/// Megabits a second of bytes a second.
+#[must_use]
+pub fn mbit_of(bytes_per_second: u64) -> f64 {
+    mbit_s(bytes_per_second, Duration::from_secs(1))
+}
+
 /// `94.6 Mbit/s`, `77.0 kbit/s`.
 #[must_use]
 pub fn rate(mbit_s: f64) -> String {

@@ -68,6 +68,12 @@ pub enum PeersError {
 }
 
 impl Peers {
+    /// Where they are listed.
+    #[must_use]
+    pub fn path(home: &Home) -> std::path::PathBuf {
+        home.path(FILE)
+    }
+
     /// The peers listed in `home`; none, if there is no list.
     ///
     /// # Errors

@@ -21,7 +21,9 @@ use ropewalk_core::error::code;
 use std::sync::Arc;
 use std::time::Instant;
 
-const SERVICES: &[&str] = &[bytes::SERVICE, latencies::SERVICE, echoes::SERVICE];
+/// What it is known by among what waits.
+pub(super) const FIRST_SERVICE: &str = bytes::SERVICE;
+const SERVICES: &[&str] = &[FIRST_SERVICE, latencies::SERVICE, echoes::SERVICE];
 
 /// `ropewalk bench serve`: one measurement at a time, so that none disturbs another.
 ///

@@ -22,7 +22,7 @@ pub async fn ctl(args: Ctl, report: &Report) -> Result<Code, Failure> {
         None => only_one(&home).await?,
     };
     for line in ctl::ask(&home, pid, &command, args.json).await? {
-        report.pass(&line);
+        report.pass(&line, args.json);
     }
     Ok(Code::Done)
 }

@@ -4,7 +4,7 @@
 
 mod serve;
 
-pub use serve::{ClientLine, LinkBytes, ServeLine, ServerLine};
+pub use serve::{ClientLine, ServeLine, ServerLine};
 
 use crate::telemetry::Telemetry;
 use serde::Serialize;

@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod line;
 pub mod links;
 pub mod manifest;
+mod names;
 mod outside;
 pub mod peers;
 pub mod plot;

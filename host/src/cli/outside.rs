@@ -47,7 +47,9 @@ pub(super) fn be_asked(
         Err(cause) => {
             // On a system that has no such thing nobody misses it.
             if cause.kind() != io::ErrorKind::Unsupported {
-                report.say(&format!("`ropewalk ctl` cannot ask this process: {cause}"));
+                report.say(&format!(
+                    "`ropewalk ctl` cannot ask this process: no socket in {cause}; all else works; set ROPEWALK_HOME to a folder where there can be one"
+                ));
             }
             (None, None)
         }

@@ -21,6 +21,8 @@ pub struct Report {
     json: bool,
     log: Option<Mutex<File>>,
     bars: Option<MultiProgress>,
+    /// Whether what is printed and what is drawn share a terminal.
+    shares_terminal: bool,
 }
 
 #[derive(Serialize)]
@@ -38,13 +40,14 @@ impl Report {
     pub fn new(json: bool, log: Option<&Path>) -> Result<Self, Failure> {
         let log = log.map(open_log).transpose()?;
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        Ok(Self { json, log, bars })
+        let shares_terminal = io::stdout().is_terminal();
+        Ok(Self { json, log, bars, shares_terminal })
     }
 
     /// For people alone, and no log.
     #[must_use]
     pub const fn plain() -> Self {
-        Self { json: false, log: None, bars: None }
+        Self { json: false, log: None, bars: None, shares_terminal: false }
     }
 
     /// Where progress is drawn; nowhere unless standard error is a terminal.
@@ -83,9 +86,9 @@ impl Report {
         }
     }
 
-    /// A line that another process made as this one is to print it.
-    pub fn pass(&self, text: &str) {
-        self.print(&crate::transfer::shown(text));
+    /// A line that another process made as this one is to print it, `json` or words. Nothing in it steers a terminal.
+    pub fn pass(&self, text: &str, json: bool) {
+        self.print(&if json { shown_in_json(text) } else { crate::transfer::shown(text) });
     }
 
     /// For people: on standard error, above any bars. Control characters do not get through.
@@ -106,10 +109,12 @@ impl Report {
 
     /// A reader that has gone is no reason to fail.
     fn print(&self, text: &str) {
-        self.aside(|| {
+        let print = || {
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-        });
+        };
+        // A pipe may be stuck, which must not stop whoever draws.
+        if self.shares_terminal { self.aside(print) } else { print() }
     }
 
     fn aside(&self, print: impl FnOnce()) {
@@ -118,6 +123,23 @@ impl Report {
             None => print(),
         }
     }
+}
+
+/// As [`crate::transfer::shown`], and JSON still: there such a character is written by its number.
+fn shown_in_json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for sign in text.chars() {
+        let mut bytes = [0; 4];
+        if crate::transfer::shown(sign.encode_utf8(&mut bytes)).starts_with('\\') && sign != '\\' {
+            let mut units = [0; 2];
+            for unit in sign.encode_utf16(&mut units) {
+                shown += &format!("\\u{unit:04x}");
+            }
+        } else {
+            shown.push(sign);
+        }
+    }
+    shown
 }
 
 fn open_log(path: &Path) -> Result<Mutex<File>, Failure> {
@@ -155,6 +177,16 @@ mod tests {
             (Some("message"), Some("a\nb"))
         );
         assert!(lines[0]["time"].as_str().is_some_and(|time| time.ends_with('Z')));
+    }
+
+    #[test]
+    fn json_of_another_process_stays_json_and_steers_no_terminal() {
+        let name = "a\u{202e}b\u{7f}\u{9b}\\ü\u{1f600}\"";
+        let text = serde_json::to_string(&Line::Message { text: name }).unwrap();
+        let shown = shown_in_json(&text);
+        assert!(!shown.contains(['\u{202e}', '\u{7f}', '\u{9b}']) && shown.contains("\\u202e"));
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read["text"], name);
     }
 
     #[test]

@@ -4,12 +4,13 @@
 use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
+use super::names;
 use super::progress::{PathText, Paths};
 use super::report::{EchoPath, Line, PathLine, Report};
 use crate::admission::Admission;
 use crate::connection::{CloseReason, Connection, PathReport, PathState, RecvStream, SendStream};
 use crate::endpoint::{BindError, ConnectError, Endpoint, EndpointConfig};
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::human;
 use crate::identity::Identity;
 use crate::key_text;
@@ -25,8 +26,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk_core::error::code;
 use ropewalk_core::id::PublicKey;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,8 +55,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CLOSE_TIME: Duration = Duration::from_millis(500);
 /// How long work on a connection that was closed here may take to come to its end.
 const ORDERLY_END: Duration = Duration::from_secs(2);
-/// In the configuration folder: the port that tickets given out so far name.
-const PORT_FILE: &str = "port";
 
 /// Which way a command's bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +79,7 @@ pub async fn listen(
     let mut config = config(options, home, services).await?;
     config.admission = Some(Arc::new(move |peer, ticket| admission.admit(&peer, ticket.as_ref())));
     let endpoint = match options.port {
-        0 => bind_where_tickets_say(config, home).await?,
+        0 => bind_where_tickets_say(config, home, report).await?,
         _ => Endpoint::bind(config).await.map_err(bind_failure)?,
     };
     tell_absent_lines(options, &endpoint, report);
@@ -91,23 +89,39 @@ pub async fn listen(
 async fn bind_where_tickets_say(
     mut config: EndpointConfig,
     home: &Home,
+    report: &Report,
 ) -> Result<Endpoint, Failure> {
+    let file = port_file(config.services);
     // Tickets survive a restart only if the port does.
-    let remembered = home.read(PORT_FILE)?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let remembered = home.read(file)?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     config.port = remembered;
-    let endpoint = match Endpoint::bind(config.clone()).await {
+    let taken = match Endpoint::bind(config.clone()).await {
         Err(BindError::PortTaken(_)) => {
             config.port = 0;
             Endpoint::bind(config).await
         }
         bound => bound,
     };
-    let endpoint = endpoint.map_err(bind_failure)?;
+    let endpoint = taken.map_err(bind_failure)?;
     // With serial lines alone there is no port.
-    if remembered == 0 && endpoint.port() != 0 {
-        home.write(PORT_FILE, &format!("{}\n", endpoint.port()))?;
+    let port = endpoint.port();
+    if remembered == 0 && port != 0 {
+        home.write(file, &format!("{port}\n"))?;
+    } else if port != remembered && port != 0 {
+        report.say(&format!(
+            "port {remembered}, which tickets given out before name, is taken; this is port {port}, and those tickets do not lead here until {remembered} is free and this is started again"
+        ));
     }
     Ok(endpoint)
+}
+
+/// In the configuration folder: the port that tickets given out so far name, for each command that waits its own.
+fn port_file(services: &[&str]) -> &'static str {
+    match services {
+        [serve::protocol::SERVICE] => "port-serve",
+        [super::bench::FIRST_SERVICE, ..] => "port-bench",
+        _ => "port",
+    }
 }
 
 /// A node that only dials.
@@ -297,8 +311,7 @@ fn tell_silence(
 /// The name that a peer is known by.
 #[must_use]
 pub fn known_name(peer: &PublicKey) -> Option<String> {
-    let peers = Home::from_environment().ok().and_then(|home| Peers::load(&home).ok());
-    peers.and_then(|peers| peers.name_of(peer).map(str::to_owned))
+    Home::from_environment().ok().and_then(|home| names::of(&home, peer))
 }
 
 /// What we call a peer: the name that it is known by, or the beginning of its key.
@@ -330,8 +343,14 @@ pub fn hand_out_ticket(
 /// When it cannot be written.
 pub fn keep_ticket(file: Option<&Path>, ticket: &str) -> Result<(), Failure> {
     let Some(file) = file else { return Ok(()) };
-    let why = |cause| format!("cannot write the ticket to {}: {cause}", file.display());
-    write_private(file, ticket).map_err(|cause| Failure::new(Code::Failed, why(cause)))
+    let why = |cause| {
+        format!(
+            "cannot write the ticket to {}: {cause}; name another file with --ticket-file",
+            file.display()
+        )
+    };
+    home::write_private(file, &format!("{ticket}\n"))
+        .map_err(|cause| Failure::new(Code::Failed, why(cause)))
 }
 
 /// A connection's paths, as they are each time this is called. One that is gone stays, as down, with
@@ -574,13 +593,4 @@ fn connect_failure(
         ),
         other => close_failure(other),
     }
-}
-
-/// A ticket lets its bearer in: it is for its owner alone.
-fn write_private(file: &Path, ticket: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    writeln!(options.open(file)?, "{ticket}")
 }

@@ -14,13 +14,14 @@ use crate::transfer::walk::{self, GoOn};
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An item, and where its content comes from.
 #[derive(Debug)]
 pub struct Offer {
     item: Item,
     path: PathBuf,
-    content: Steady,
+    content: Arc<Steady>,
     outboard: Outboard,
 }
 
@@ -77,7 +78,7 @@ impl Offer {
         let name = walk::top_name(path)?;
         if metadata.is_dir() {
             let (content, totals) = write_manifest(path, trees, watch)?;
-            let outboard = trees.outboard_unnamed(&content)?;
+            let outboard = trees.outboard_unnamed(&content, &|_| true)?;
             return Self::new(&name, ItemKind::Folder(totals), path, content, outboard);
         }
         if !metadata.is_file() {
@@ -98,7 +99,7 @@ impl Offer {
         outboard: Outboard,
     ) -> Result<Self, OfferError> {
         let item = Item::new(name, kind, outboard.shape().pieces(), outboard.root())?;
-        Ok(Self { item, path: path.into(), content, outboard })
+        Ok(Self { item, path: path.into(), content: Arc::new(content), outboard })
     }
 
     /// What is said of it.
@@ -115,7 +116,7 @@ impl Offer {
 
     /// The file, or the folder's manifest: what has the item's root.
     #[must_use]
-    pub const fn content(&self) -> &Steady {
+    pub const fn content(&self) -> &Arc<Steady> {
         &self.content
     }
 

@@ -89,14 +89,28 @@ impl Trees {
         Ok(outboard)
     }
 
-    /// The tree of a file that has no name and will not come again: it has none either.
-    pub(super) fn outboard_unnamed(&self, file: &Steady) -> Result<Outboard, BuildError> {
+    /// The tree that is kept of `file`, which is at `path` and of several pieces; `None` if there is none, or it is of
+    /// another content.
+    ///
+    /// # Errors
+    /// When the file is too long, or not at its path any more.
+    pub fn kept(&self, path: &Path, file: &Steady) -> Result<Option<Outboard>, BuildError> {
+        let full = path.canonicalize().map_err(BuildError::Read)?;
+        Ok(Outboard::load(&self.place(&full), file.stamp(), shape_of(file)?))
+    }
+
+    /// The tree of a file that has no name, or maybe another one now, and will not come again: it has none either.
+    pub(crate) fn outboard_unnamed(
+        &self,
+        file: &Steady,
+        progress: Progress<'_>,
+    ) -> Result<Outboard, BuildError> {
         let shape = shape_of(file)?;
         if shape.top().is_none() {
-            return Outboard::short(file, shape, &|_| true);
+            return Outboard::short(file, shape, progress);
         }
         let draft = self.draft().map_err(BuildError::Write)?;
-        Outboard::long(file, shape, &draft, SystemTime::now(), &|_| true)
+        Outboard::long(file, shape, &draft, SystemTime::now(), progress)
     }
 
     /// A file that is being written, in the folder of the trees.

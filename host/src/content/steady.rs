@@ -3,8 +3,8 @@
 //! A [`Stamp`] is what the system says of a file: which one it is, how long, and when it last changed. It is
 //! compared after each read, so that no byte is given away that was read after a change. The time at which the system
 //! itself noted a change (ctime, where there is one) counts as well, as programs that edit a file may set
-//! the other one back. It also moves when a file is renamed or its permissions change; then the file is
-//! read once more for nothing.
+//! the other one back. It also moves when a file is renamed or its permissions change ([`Difference::Touched`]); whoever
+//! would rather know than give it up hashes it again.
 //!
 //! Against a change in the very moment of the one before it no stamp helps, as clocks of file systems have
 //! steps ([`Stamp::is_settled`]). A change made through a memory map is stamped late. What is given away then
@@ -59,6 +59,18 @@ pub enum ReadError {
     /// The system refused.
     #[error("the file cannot be read: {0}")]
     Io(#[from] io::Error),
+}
+
+/// What is different of a file since it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Nothing.
+    None,
+    /// The system noted a change, and neither length nor date say one: another name, permissions, links; or other
+    /// bytes by a program that set the date back.
+    Touched,
+    /// Length or date.
+    Content,
 }
 
 /// An open file, and its stamp when it was opened.
@@ -125,11 +137,31 @@ impl Steady {
     /// # Errors
     /// [`ReadError::Changed`] if not.
     pub fn check(&self) -> Result<(), ReadError> {
-        if Stamp::of(&self.file.metadata()?) == self.stamp {
-            Ok(())
-        } else {
-            Err(ReadError::Changed)
+        match self.difference()? {
+            Difference::None => Ok(()),
+            _ => Err(ReadError::Changed),
         }
+    }
+
+    /// How it differs from what it was.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn difference(&self) -> io::Result<Difference> {
+        let now = Stamp::of(&self.file.metadata()?);
+        Ok(match (Stamp { changed: self.stamp.changed, ..now }) {
+            _ if now == self.stamp => Difference::None,
+            apart_from_that if apart_from_that == self.stamp => Difference::Touched,
+            _ => Difference::Content,
+        })
+    }
+
+    /// The same open file with the stamp that it has now.
+    ///
+    /// # Errors
+    /// When the system has no more room for open files.
+    pub fn again(&self) -> io::Result<Self> {
+        Self::new(self.file.try_clone()?)
     }
 }
 
@@ -212,6 +244,22 @@ mod tests {
         fs::write(&path, "CONTENT").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert!(matches!(steady.check(), Err(ReadError::Changed)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_name_and_other_permissions_are_told_from_another_content() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, path) = file("content");
+        let steady = Steady::open(&path).unwrap();
+        assert_eq!(steady.difference().unwrap(), Difference::None);
+        std::thread::sleep(Duration::from_millis(30));
+        fs::rename(&path, folder.path().join("new")).unwrap();
+        fs::set_permissions(folder.path().join("new"), fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(steady.difference().unwrap(), Difference::Touched);
+        assert_eq!(steady.again().unwrap().difference().unwrap(), Difference::None);
+        fs::write(folder.path().join("new"), "longer content").unwrap();
+        assert_eq!(steady.difference().unwrap(), Difference::Content);
     }
 
     #[test]

@@ -98,7 +98,10 @@ impl Drop for Guard {
 #[non_exhaustive]
 pub enum AskError {
     /// There is no such process, or it cannot be asked.
-    #[error("process {pid} cannot be asked (by a socket in {}): {cause}; `ropewalk ctl status` finds those that can", shown(places))]
+    #[error(
+        "process {pid} cannot be asked (by a socket in {}): {cause}; `ropewalk ctl status` finds those that can",
+        shown(places)
+    )]
     Unreachable {
         /// Which.
         pid: u32,
@@ -111,7 +114,9 @@ pub enum AskError {
     #[error("{0}")]
     Refused(String),
     /// It ended, or said what is no answer.
-    #[error("process {pid} ended before it had answered; `ropewalk ctl status` shows what still runs")]
+    #[error(
+        "process {pid} ended before it had answered; `ropewalk ctl status` shows what still runs"
+    )]
     Cut {
         /// Which.
         pid: u32,

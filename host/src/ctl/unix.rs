@@ -53,7 +53,8 @@ pub(super) fn listen(folders: &[PathBuf]) -> io::Result<(Guard, mpsc::Receiver<A
         match bind(folder) {
             Ok((listener, path)) => return Ok(begin(listener, path)),
             Err(cause) => {
-                let named = || io::Error::new(cause.kind(), format!("{}: {cause}", folder.display()));
+                let named =
+                    || io::Error::new(cause.kind(), format!("{}: {cause}", folder.display()));
                 first_failure.get_or_insert_with(named);
             }
         }
@@ -189,7 +190,8 @@ async fn running_in(folder: &Path) -> io::Result<Vec<u32>> {
     };
     let mut pids = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
-        let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
+        let text =
+            |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(str::to_owned);
         let Some(pid) = text(path.file_stem()).and_then(|stem| stem.parse().ok()) else { continue };
         let listens = match text(path.extension()).as_deref() {
             Some(ENDING) => true,

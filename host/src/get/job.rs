@@ -546,7 +546,7 @@ fn of_file(wanted: &Wanted) -> FileReport {
 
 fn of_folder(path: &SafePath) -> FileReport {
     let (time, outcome) = (core::time::Duration::ZERO, Outcome::Stored);
-    FileReport { path: shown(&path.to_string()), bytes: 0, time, blake3: None, outcome }
+    FileReport { path: shown(&path.to_string()), bytes: 0, resumed: 0, time, blake3: None, outcome }
 }
 
 fn settle(

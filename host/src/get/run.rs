@@ -383,7 +383,8 @@ impl Fetch {
         let ended = self.drive(&mut job).await;
         let finished = job.finish();
         self.notices(job.notices());
-        ended.and(finished.map_err(GetError::from))
+        ended?;
+        Ok(finished?)
     }
 
     async fn drive(&mut self, job: &mut Job<impl List>) -> Result<(), GetError> {
@@ -477,9 +478,7 @@ impl Fetch {
                 if let Event::Chunk { bytes, .. } = &event {
                     let length = bytes.len();
                     self.hear();
-                    if let Some(turn) = self.throttle.turn(length) {
-                        tokio::time::sleep_until(turn).await;
-                    }
+                    self.throttle.turn(length).await;
                 }
                 self.on_event(source, &event);
                 self.exchange.handle(source, event, now)

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! It reads before it promises: what cannot be read at all is refused by name, and only what breaks on the way
-//! is cut.
+//! is cut. What it has to hash before it can answer it hashes only as long as the client is there.
 
 use super::protocol::{Content, REQUESTS_MAX, Reason, Request};
-use super::shelf::{Found, Shelf};
+use super::shelf::{Found, Shelf, Wanted};
 use crate::transfer::protocol::CHUNK_BYTES_MAX;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,7 +74,8 @@ pub(super) fn answer(
     cancelled: &Cancelled,
     out: &mpsc::Sender<Output>,
 ) {
-    let mut last = None;
+    let mut finding = Finding { shelf, last: None };
+    let wanted = || !out.is_closed();
     while let Some(request) = requests.blocking_recv() {
         let told = match request {
             Request::List => list(shelf, out),
@@ -85,17 +86,19 @@ pub(super) fn answer(
                 out.blocking_send(Output::Cut(number)).ok()
             }
             Request::Group { number, of, id } => {
-                let group = open(shelf, &mut last, of).and_then(|found| found.group(id));
+                let group = finding.open(of, &wanted).and_then(|found| found.group(id));
                 let output = match group {
                     Ok(first) => Output::Begin { number, length: first.len() as u32, first },
                     Err(reason) => Output::No(number, reason),
                 };
                 out.blocking_send(output).ok()
             }
-            Request::Piece { number, of, piece, from } => match open(shelf, &mut last, of) {
-                Ok(found) => send_piece(found, number, (piece, from), cancelled, out),
-                Err(reason) => out.blocking_send(Output::No(number, reason)).ok(),
-            },
+            Request::Piece { number, of, piece, from } => {
+                match finding.begin(of, (piece, from), &wanted) {
+                    Ok((found, reading)) => send_piece(found, number, reading, cancelled, out),
+                    Err(reason) => out.blocking_send(Output::No(number, reason)).ok(),
+                }
+            }
         };
         if told.is_none() {
             return;
@@ -103,19 +106,69 @@ pub(super) fn answer(
     }
 }
 
-type Last<'s> = Option<(Content, Found<'s>)>;
-
-/// The content, which is mostly that of the request before.
-fn open<'l, 's>(
+/// Finds content, which is mostly that of the request before.
+struct Finding<'s> {
     shelf: &'s Shelf,
-    last: &'l mut Last<'s>,
-    of: Content,
-) -> Result<&'l Found<'s>, Reason> {
-    if last.as_ref().is_none_or(|(content, _)| *content != of) {
-        *last = None;
-        *last = Some((of, shelf.find(of)?));
+    last: Option<(Content, Found<'s>)>,
+}
+
+/// A piece of which the first chunk was read.
+struct Reading {
+    /// What was read.
+    first: Vec<u8>,
+    /// The first byte of the content that was not.
+    at: u64,
+    /// The end of the piece.
+    end: u64,
+}
+
+impl<'s> Finding<'s> {
+    fn open(&mut self, of: Content, wanted: Wanted<'_>) -> Result<&Found<'s>, Reason> {
+        if self.last.as_ref().is_none_or(|(last, found)| *last != of || !found.is_steady()) {
+            self.last = None;
+            self.last = Some((of, self.shelf.find_while(of, wanted)?));
+        }
+        self.last.as_ref().map(|(_, found)| found).ok_or(Reason::Unknown)
     }
-    last.as_ref().map(|(_, found)| found).ok_or(Reason::Unknown)
+
+    /// Opens the content and reads the first chunk of a piece from a byte on.
+    fn begin(
+        &mut self,
+        of: Content,
+        (piece, from): (u64, u32),
+        wanted: Wanted<'_>,
+    ) -> Result<(&Found<'s>, Reading), Reason> {
+        for is_last in [false, true] {
+            let found = self.open(of, wanted)?;
+            let range = found.pieces().and_then(|pieces| pieces.range(piece));
+            let range = range.filter(|range| u64::from(from) <= range.end - range.start);
+            let range = range.ok_or(Reason::Unknown)?;
+            let mut reading =
+                Reading { first: Vec::new(), at: range.start + u64::from(from), end: range.end };
+            match reading.next(found) {
+                Ok(first) => {
+                    reading.first = first;
+                    let found =
+                        self.last.as_ref().map(|(_, found)| found).ok_or(Reason::Unknown)?;
+                    return Ok((found, reading));
+                }
+                // If it was only touched just now, it is found again.
+                Err(Reason::Changed) if !is_last && !found.is_steady() => {}
+                Err(reason) => return Err(reason),
+            }
+        }
+        Err(Reason::Changed)
+    }
+}
+
+impl Reading {
+    /// The next chunk.
+    fn next(&mut self, found: &Found<'_>) -> Result<Vec<u8>, Reason> {
+        let mut chunk = vec![0; (self.end - self.at).min(CHUNK_BYTES_MAX as u64) as usize];
+        found.read_at(self.at, &mut chunk)?;
+        self.at += chunk.len() as u64;
+        Ok(chunk)
+    }
 }
 
 fn list(shelf: &Shelf, out: &mpsc::Sender<Output>) -> Option<()> {
@@ -129,31 +182,19 @@ fn list(shelf: &Shelf, out: &mpsc::Sender<Output>) -> Option<()> {
 fn send_piece(
     found: &Found<'_>,
     number: u64,
-    (piece, from): (u64, u32),
+    mut reading: Reading,
     cancelled: &Cancelled,
     out: &mpsc::Sender<Output>,
 ) -> Option<()> {
-    let refuse = |reason| out.blocking_send(Output::No(number, reason)).ok();
-    let range = found.pieces().and_then(|pieces| pieces.range(piece));
-    let Some(range) = range.filter(|range| u64::from(from) <= range.end - range.start) else {
-        return refuse(Reason::Unknown);
-    };
-    let (mut at, length) = (range.start + u64::from(from), range.end - range.start);
-    let mut begun = false;
-    loop {
-        let mut chunk = vec![0; (range.end - at).min(CHUNK_BYTES_MAX as u64) as usize];
-        let read = found.read_at(at, &mut chunk);
-        at += chunk.len() as u64;
-        let output = match (read, begun) {
-            (Ok(()), false) => Output::Begin { number, length: length as u32 - from, first: chunk },
-            (Ok(()), true) if !cancelled.take(number) => Output::Content(chunk),
-            (_, true) => return out.blocking_send(Output::Cut(number)).ok(),
-            (Err(reason), false) => return refuse(reason),
+    let first = core::mem::take(&mut reading.first);
+    let length = first.len() as u64 + (reading.end - reading.at);
+    out.blocking_send(Output::Begin { number, length: length as u32, first }).ok()?;
+    while reading.at < reading.end {
+        let output = match reading.next(found) {
+            Ok(chunk) if !cancelled.take(number) => Output::Content(chunk),
+            _ => return out.blocking_send(Output::Cut(number)).ok(),
         };
         out.blocking_send(output).ok()?;
-        begun = true;
-        if at >= range.end {
-            return Some(());
-        }
     }
+    Some(())
 }

@@ -5,11 +5,13 @@
 //!                └ Cancel ──────────────^                        ^
 //!                                    pause, close, the rate limit┘
 //! ```
+//!
+//! Where the rate is limited content goes in parts of a tenth of a second, and a pause or the end is told between them.
 
 use super::answers::{self, CHUNKS_AHEAD, Cancelled, Output};
-use super::closing;
 use super::meter::Meter;
 use super::protocol::{Answer, REQUESTS_MAX, Request};
+use super::seats::Active;
 use super::shelf::Shelf;
 use super::throttle::Throttle;
 use crate::transfer::TransferError;
@@ -42,6 +44,8 @@ pub struct Serving {
     pub(super) throttle: Arc<Throttle>,
     /// Counts the bytes of content that this client gets.
     pub bytes: Arc<Meter>,
+    /// Hears when this client asks for or gets something.
+    pub active: Arc<Active>,
 }
 
 /// Serves until the client ends its stream, or the server closes.
@@ -53,14 +57,16 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let (ask, requests) = mpsc::channel(REQUESTS_MAX);
+    // The list may be asked for besides.
+    let (ask, requests) = mpsc::channel(REQUESTS_MAX + 1);
     let (out, answers) = mpsc::channel(CHUNKS_AHEAD);
     let cancelled = Cancelled::default();
     let (shelf, unwanted) = (serving.shelf.clone(), cancelled.clone());
     // It ends when this function lets go of both channels.
     tokio::task::spawn_blocking(move || answers::answer(&shelf, requests, &unwanted, &out));
+    let active = Arc::clone(&serving.active);
     let mut writer = Writer { frames: FrameWriter::new(send), serving, told: Phase::Serving };
-    let asked = hear(FrameReader::new(recv), ask, &cancelled);
+    let asked = hear(FrameReader::new(recv), ask, &cancelled, &active);
     let answered = writer.answer(answers);
     // A client that ends its stream has no use for answers either.
     tokio::select! {
@@ -73,8 +79,10 @@ async fn hear<R: AsyncRead + Unpin>(
     mut frames: FrameReader<R>,
     ask: mpsc::Sender<Request>,
     cancelled: &Cancelled,
+    active: &Active,
 ) -> Result<(), TransferError> {
     while let Some(frame) = frames.next_or_end().await? {
+        active.touch(Instant::now());
         let Frame::Control(body) = frame else {
             return Err(TransferError::Protocol("a client sends no content"));
         };
@@ -152,19 +160,39 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     }
 
     async fn content(&mut self, bytes: &[u8]) -> Result<(), TransferError> {
-        if bytes.is_empty() {
-            return Ok(());
+        let throttle = Arc::clone(&self.serving.throttle);
+        for part in bytes.chunks(throttle.part()) {
+            if !self.may_send(&throttle, part.len()).await? {
+                return Ok(());
+            }
+            let now = Instant::now();
+            self.serving.bytes.add(part.len() as u64, now);
+            self.serving.active.touch(now);
+            self.frames.content(part).await?;
         }
-        if let Some(turn) = self.serving.throttle.turn(bytes.len()) {
+        Ok(())
+    }
+
+    /// Waits for the turn of so many bytes, and meanwhile tells of a pause. Whether they may go: not, if the server closes.
+    async fn may_send(&mut self, throttle: &Throttle, bytes: usize) -> Result<bool, TransferError> {
+        loop {
+            let phase = *self.serving.phase.borrow_and_update();
+            self.tell(phase).await?;
+            match phase {
+                Phase::Closing => return Ok(false),
+                Phase::Serving if throttle.try_turn(bytes) => return Ok(true),
+                _ => {}
+            }
             self.frames.flush().await?;
             tokio::select! {
-                () = tokio::time::sleep_until(turn) => {}
-                // The client hears of it at once, in the middle of the answer.
-                () = closing(&mut self.serving.phase) => return Ok(()),
+                biased;
+                changed = self.serving.phase.changed() => match changed {
+                    Ok(()) => {}
+                    Err(_) => return Ok(false),
+                },
+                () = throttle.turn(bytes), if phase == Phase::Serving => return Ok(true),
             }
         }
-        self.serving.bytes.add(bytes.len() as u64, Instant::now());
-        self.frames.content(bytes).await
     }
 }
 

@@ -23,36 +23,47 @@ pub mod shelf;
 pub mod status;
 
 mod answers;
+mod builds;
+pub mod changes;
 mod ledger;
+pub mod seats;
 pub(crate) mod throttle;
+mod watched;
 
 use crate::connection::Connection;
 use crate::transfer::TransferError;
 use client::{Phase, Serving};
 use core::num::NonZeroU64;
+use core::time::Duration;
 use ledger::Ledger;
 use meter::Meter;
+use seats::{Full, Limits, Seat, Seats};
 use shelf::Shelf;
 use status::{ClientStatus, LinkStatus, Status};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use throttle::Throttle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 /// The code with which a server that goes away closes a connection.
 pub const CLOSING: u32 = 0x103;
-/// The code with which a server that has [`CLIENTS_MAX`] clients turns another one away.
+/// The code with which a server that has [`CLIENTS_MAX`] clients turns another one away, or lets go of one that is idle.
 pub const BUSY: u32 = 0x104;
 /// Most clients at once of all servers of a shelf: each has a thread that reads ahead for it.
 pub const CLIENTS_MAX: usize = 400;
+/// Most clients at once with one key.
+pub const CLIENTS_OF_KEY_MAX: usize = 8;
+/// Who asked for nothing and got nothing for so long gives way when there is no seat left.
+pub const IDLE_MIN: Duration = Duration::from_secs(60);
+const LIMITS: Limits = Limits { all: CLIENTS_MAX, each: CLIENTS_OF_KEY_MAX, idle: IDLE_MIN };
 
 /// A server, behind one endpoint or several.
 #[derive(Debug)]
 pub struct Server {
     shelf: Arc<Shelf>,
     throttle: Arc<Throttle>,
-    seats: Arc<Semaphore>,
+    seats: Arc<Seats>,
     phase: watch::Sender<Phase>,
     clients: Mutex<Clients>,
 }
@@ -81,7 +92,7 @@ impl Server {
         Self {
             shelf,
             throttle: Arc::new(Throttle::new(rate_max)),
-            seats: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            seats: Arc::new(Seats::new(LIMITS)),
             phase: watch::Sender::default(),
             clients: Mutex::default(),
         }
@@ -106,9 +117,11 @@ impl Server {
     }
 
     /// Lets a client in, if there is a seat for it.
-    #[must_use]
-    pub fn enter(&self, connection: &Connection) -> Option<Visit<'_>> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn enter(&self, connection: &Connection) -> Result<Visit<'_>, Full> {
+        let seat = self.seats.enter(connection.peer(), Instant::now())?;
         let bytes = Arc::<Meter>::default();
         let mut clients = self.clients();
         let number = clients.next + 1;
@@ -116,7 +129,7 @@ impl Server {
         let (connection, since) = (connection.clone(), Instant::now());
         let ledger = Ledger::default();
         clients.here.insert(number, Here { connection, since, bytes: bytes.clone(), ledger });
-        Some(Visit { server: self, number, bytes, _seat: seat })
+        Ok(Visit { server: self, number, bytes, seat })
     }
 
     /// Whether it answers.
@@ -144,6 +157,14 @@ impl Server {
     /// No more answers: every client is told, and goes elsewhere.
     pub fn close(&self) {
         self.phase.send_replace(Phase::Closing);
+    }
+
+    /// Looks which paths there are and what they carried: one that vanishes keeps what it was last seen with.
+    pub fn look(&self) {
+        for here in self.clients().here.values_mut() {
+            let paths = here.connection.paths_now();
+            here.ledger.enter(&paths);
+        }
     }
 
     /// Who is here, and what was given.
@@ -220,7 +241,7 @@ pub struct Visit<'s> {
     server: &'s Server,
     number: u64,
     bytes: Arc<Meter>,
-    _seat: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Visit<'_> {
@@ -237,7 +258,13 @@ impl Visit<'_> {
         clients.here.get_mut(&self.number).map(|here| here.status(self.number, Instant::now()))
     }
 
-    /// Serves it until one of both goes.
+    /// Whether it had to give way to another client.
+    #[must_use]
+    pub fn was_let_go(&self) -> bool {
+        self.seat.is_gone()
+    }
+
+    /// Serves it until one of both goes, or it has to give way to another client.
     ///
     /// # Errors
     /// When the client breaks the protocol; one that goes away is none.
@@ -247,9 +274,14 @@ impl Visit<'_> {
             let accepted = tokio::select! {
                 accepted = connection.accept() => accepted,
                 () = closing(&mut phase) => return Ok(()),
+                () = self.seat.gone() => return Ok(()),
             };
             let Some((_, send, recv)) = accepted else { return Ok(()) };
-            match client::serve(recv, send, self.serving()).await {
+            let served = tokio::select! {
+                served = client::serve(recv, send, self.serving()) => served,
+                () = self.seat.gone() => return Ok(()),
+            };
+            match served {
                 Err(error @ TransferError::Protocol(_)) => return Err(error),
                 // The next stream, or the connection's end, says more.
                 Ok(()) | Err(TransferError::Lost(_)) => {}
@@ -263,6 +295,7 @@ impl Visit<'_> {
             phase: self.server.phase.subscribe(),
             throttle: self.server.throttle.clone(),
             bytes: self.bytes.clone(),
+            active: self.seat.active().clone(),
         }
     }
 }

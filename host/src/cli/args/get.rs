@@ -1,10 +1,11 @@
 //! `ropewalk get`.
 
-use super::super::values::{bytes_a_second, hash, metrics_address, seconds};
+use super::super::values::{bytes_a_second, hash, interval, metrics_address, seconds};
 use super::Connect;
 use clap::Args;
 use core::net::SocketAddr;
 use core::num::NonZeroU64;
+use core::time::Duration;
 use std::path::PathBuf;
 
 /// `get`.
@@ -38,8 +39,8 @@ pub struct Get {
     #[arg(long, value_name = "S", value_parser = seconds)]
     pub give_up_after: Option<f64>,
     /// Say how it stands every S seconds; every 10 if standard error is no terminal
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    pub report: Option<f64>,
+    #[arg(long, value_name = "S", value_parser = interval)]
+    pub report: Option<Duration>,
     /// Give numbers to Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,

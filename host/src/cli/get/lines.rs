@@ -4,7 +4,6 @@ use super::table;
 use crate::cli::line::{FetchLine, LinkShare, SourceLine};
 use crate::get::status::{SourceStatus, Status};
 use crate::human;
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// All of it.
@@ -17,7 +16,7 @@ pub(super) fn fetch(status: &Status) -> FetchLine {
         fetched: status.fetched,
         wasted: status.wasted,
         seconds: human::seconds(status.time),
-        mbit_s: mbit_s(status.rate),
+        mbit_s: human::mbit_of(status.rate),
         sources: status.sources.iter().map(source).collect(),
         links: links(&all_links(status)),
     }
@@ -41,8 +40,8 @@ fn source(source: &SourceStatus) -> SourceLine {
         wasted: source.wasted,
         pieces: source.pieces,
         failures: source.failures,
-        mbit_s: mbit_s(source.rate),
-        mean_mbit_s: mbit_s(source.mean),
+        mbit_s: human::mbit_of(source.rate),
+        mean_mbit_s: human::mbit_of(source.mean),
         round_trip_ms: source.round_trip.map(human::millis),
         links: links(&source.links),
         paths: source.paths.len(),
@@ -51,8 +50,4 @@ fn source(source: &SourceStatus) -> SourceLine {
 
 fn links(bytes: &BTreeMap<String, u64>) -> Vec<LinkShare> {
     bytes.iter().map(|(link, bytes)| LinkShare { link: link.clone(), bytes: *bytes }).collect()
-}
-
-pub(super) fn mbit_s(bytes: u64) -> f64 {
-    human::mbit_s(bytes, Duration::from_secs(1))
 }

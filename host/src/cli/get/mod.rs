@@ -86,8 +86,7 @@ pub async fn get(
         outside::tell_metrics(metrics, &report);
     }
     let (guard, asked) = outside::be_asked(&home, &report);
-    let every = args.report.map(Duration::from_secs_f64);
-    let every = every.or_else(|| report.bars().is_none().then_some(REPORT_EVERY));
+    let every = args.report.or_else(|| report.bars().is_none().then_some(REPORT_EVERY));
     let teller = Teller::new(report.clone(), args.out.clone(), every);
     let (ended, status) = follow(running, &teller, &mut interrupt, asked, &home).await;
     if let Some(guard) = guard {

@@ -85,5 +85,5 @@ pub(super) fn shares(bytes: &std::collections::BTreeMap<String, u64>) -> String 
 
 /// Bytes a second.
 pub(super) fn rate(bytes: u64) -> String {
-    human::rate(human::mbit_s(bytes, Duration::from_secs(1)))
+    human::rate(human::mbit_of(bytes))
 }

@@ -1,6 +1,6 @@
 //! What programs read of `ropewalk serve`.
 
-use super::PathLine;
+use super::{LinkShare, PathLine};
 use crate::cli::session::{self, Direction};
 use crate::serve::status::{ClientStatus, HostStatus, LinkStatus};
 use crate::{human, key_text};
@@ -49,6 +49,22 @@ pub enum ServeLine<'l> {
         #[serde(skip_serializing_if = "Option::is_none")]
         broke: Option<String>,
     },
+    /// What is offered is not what it was.
+    ItemChanged {
+        /// The item's name; of a file in a folder with the path to it.
+        name: &'l str,
+        /// `checking`: it was renamed or the like, and is hashed again; then `same`, and it is given on, or `changed`, and it
+        /// is not given any more.
+        state: String,
+    },
+    /// Events that were not told, as nobody read fast enough.
+    Missed {
+        /// At which server, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server: Option<u32>,
+        /// How many.
+        events: u64,
+    },
     /// There were too many clients: this one was turned away.
     ClientTurnedAway {
         /// Which server.
@@ -88,7 +104,7 @@ pub struct ServerLine {
     /// What they get now.
     pub mbit_s: f64,
     /// What each link carried.
-    pub links: Vec<LinkBytes>,
+    pub links: Vec<LinkShare>,
     /// Who is here.
     pub clients: Vec<ClientLine>,
 }
@@ -109,18 +125,9 @@ pub struct ClientLine {
     /// What it gets now.
     pub mbit_s: f64,
     /// What each link carried to it.
-    pub links: Vec<LinkBytes>,
+    pub links: Vec<LinkShare>,
     /// Each path of its connection.
     pub paths: Vec<PathLine>,
-}
-
-/// What a link carried, as programs read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LinkBytes {
-    /// Its name.
-    pub link: String,
-    /// How much.
-    pub bytes: u64,
 }
 
 impl From<&HostStatus> for ServerLine {
@@ -132,7 +139,7 @@ impl From<&HostStatus> for ServerLine {
             port: *port,
             addresses: addresses.iter().map(ToString::to_string).collect(),
             bytes: status.bytes,
-            mbit_s: mbit_s(status.rate),
+            mbit_s: human::mbit_of(status.rate),
             links: links(&status.links),
             clients: status.clients.iter().map(ClientLine::from).collect(),
         }
@@ -148,21 +155,16 @@ impl From<&ClientStatus> for ClientLine {
             called: session::name(&client.peer),
             seconds: human::seconds(client.time),
             bytes: client.bytes,
-            mbit_s: mbit_s(client.rate),
+            mbit_s: human::mbit_of(client.rate),
             links: links(&client.links),
             paths: client.paths.iter().map(path).collect(),
         }
     }
 }
 
-fn links(links: &[LinkStatus]) -> Vec<LinkBytes> {
-    let line = |link: &LinkStatus| LinkBytes { link: link.link.clone(), bytes: link.bytes };
+fn links(links: &[LinkStatus]) -> Vec<LinkShare> {
+    let line = |link: &LinkStatus| LinkShare { link: link.link.clone(), bytes: link.bytes };
     links.iter().map(line).collect()
-}
-
-/// Megabits a second of bytes a second.
-fn mbit_s(rate: u64) -> f64 {
-    human::mbit_s(rate, core::time::Duration::from_secs(1))
 }
 
 impl ServerLine {
@@ -189,8 +191,8 @@ impl ClientLine {
 }
 
 /// `; eth0 5 MB, wlan0 3 MB`.
-fn in_words(links: &[LinkBytes]) -> String {
-    let link = |link: &LinkBytes| format!("{} {}", link.link, human::bytes(link.bytes));
+fn in_words(links: &[LinkShare]) -> String {
+    let link = |link: &LinkShare| format!("{} {}", link.link, human::bytes(link.bytes));
     let all: Vec<String> = links.iter().map(link).collect();
     if all.is_empty() { String::new() } else { format!("; {}", all.join(", ")) }
 }
@@ -209,7 +211,7 @@ mod tests {
             seconds: 2.5,
             bytes: 1_500,
             mbit_s: 0.5,
-            links: vec![LinkBytes { link: "eth0".into(), bytes: 1_600 }],
+            links: vec![LinkShare { link: "eth0".into(), bytes: 1_600 }],
             paths: vec![],
         };
         let server = ServerLine {

@@ -62,18 +62,16 @@ struct Filling {
 
 impl Filling {
     fn fill(self, paths: &[PathBuf]) -> Result<Filled, Failure> {
-        let open = || {
-            Trees::open(&self.trees).map_err(|cause| {
-                let trees = self.trees.display();
-                let text = format!(
-                    "cannot keep hashes in {trees}: {cause}; set ROPEWALK_HOME to another folder"
-                );
-                Failure::new(Code::Failed, text)
-            })
-        };
-        let (making, mut shelf) = (open()?, Shelf::new(open()?));
+        let trees = Trees::open(&self.trees).map_err(|cause| {
+            let trees = self.trees.display();
+            let text = format!(
+                "cannot keep hashes in {trees}: {cause}; set ROPEWALK_HOME to another folder"
+            );
+            Failure::new(Code::Failed, text)
+        })?;
+        let mut shelf = Shelf::new(trees.clone());
         for path in paths {
-            shelf.add(self.make(path, &making)?).map_err(|why| match why {
+            shelf.add(self.make(path, &trees)?).map_err(|why| match why {
                 ShelfError::Catalog(CatalogError::NameTaken) => cannot(
                     path,
                     &format!("{why}; rename one, or start another `ropewalk serve` for it"),
@@ -106,5 +104,7 @@ impl Filling {
 }
 
 fn cannot(path: &Path, why: &dyn Display) -> Failure {
-    Failure::new(Code::Failed, format!("cannot offer {}: {why}", path.display()))
+    let path = path.display();
+    let text = format!("cannot offer {path}: {why}; correct that, or leave {path} out");
+    Failure::new(Code::Failed, text)
 }

@@ -26,10 +26,10 @@ use crate::serve::host::Host;
 use core::net::SocketAddr;
 use running::Running;
 use std::sync::Arc;
-use telling::Telling;
+use telling::{Teller, Telling};
 use tokio::sync::mpsc;
 
-/// Events that wait to be told; a client waits to come or go while there are more.
+/// Events that wait to be told; what finds no room is counted.
 const EVENTS_MAX: usize = 256;
 
 /// `ropewalk serve`.
@@ -48,7 +48,8 @@ pub async fn serve(
     let left_out = filled.left_out;
     let server = Server::new(Arc::new(filled.shelf), args.max_rate);
     let (tell, events) = mpsc::channel(EVENTS_MAX);
-    let hosts =
+    // Its places are another server's as soon as this ends.
+    let (hosts, _places) =
         opening::open(&ports, &args.connect, &home, server.beside(), &report, &tell).await?;
     let hosts = Arc::new(hosts);
     // Whoever reads the ticket may ask and scrape at once.
@@ -66,17 +67,21 @@ pub async fn serve(
     for (path, reason) in &left_out {
         report.line(&Line::LeftOut { path, reason });
     }
-    let telling = Telling::new(Arc::clone(&report), hosts.len() > 1);
-    telling.offers(server.shelf());
+    let teller = Teller::new(Arc::clone(&report), hosts.len() > 1);
+    teller.offers(server.shelf());
     if let Some(metrics) = &metrics {
         outside::tell_metrics(metrics, &report);
     }
     report.say("serving; Ctrl-C ends it");
-    let ended = Running::new(hosts, report, telling)
-        .until_all_ended(events, interrupt, asked, args.report)
-        .await;
+    let running = Running::new(hosts, Arc::clone(&report), Telling::begin(teller));
+    let (ended, told) = running.until_all_ended(events, interrupt, asked, args.report).await;
     if let Some(guard) = guard {
         guard.finish().await;
+    }
+    if !told {
+        // Whatever is still to be said on standard output would wait for its reader for ever.
+        report.say("standard output is not read any more, and not all was told");
+        std::process::exit(ended.map_or_else(|failure| failure.code as i32, |code| code as i32));
     }
     ended
 }

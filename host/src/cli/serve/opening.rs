@@ -1,10 +1,14 @@
 //! The servers are opened: each with its key, its port and its ticket.
 //!
 //! ```text
-//!  HOME                server 1 is the node itself
-//!  HOME/servers/2      the key and the port of server 2, so that its tickets survive a restart
+//!  HOME                place 1: the node itself
+//!  HOME/servers/2      place 2: a key and a port, so that tickets to it survive a restart
 //!  HOME/servers/3 ...
 //! ```
+//!
+//! Each server takes the first place that no server has, and keeps it locked as long as its process runs: a second
+//! `ropewalk serve` beside the first one has other keys, so that nobody takes both for one. Tickets survive if what runs side
+//! by side is started again in the same order.
 //!
 //! The tickets' secret and the known peers are the node's for all of them: what is revoked is revoked
 //! everywhere.
@@ -20,6 +24,7 @@ use crate::serve::host::{Host, Told};
 use crate::serve::protocol::SERVICE;
 use crate::ticket::Ticket;
 use crate::tickets::{Tickets, Use};
+use std::fs::File;
 use tokio::sync::mpsc;
 
 const SERVICES: &[&str] = &[SERVICE];
@@ -49,7 +54,12 @@ pub(super) fn ports(args: &Serve) -> Result<Vec<u16>, Failure> {
     Ok(first.into_iter().chain(core::iter::repeat(0)).take(count).collect())
 }
 
-/// Opens a server at each port. What they do is told to `events`.
+/// Most places: each server that runs has one.
+const PLACES_MAX: u32 = 1_024;
+/// Who has this file of a place locked has the place.
+const LOCK_FILE: &str = "serve.lock";
+
+/// Opens a server at each port; with them what keeps their places. What they do is told to `events`.
 pub(super) async fn open(
     ports: &[u16],
     connect: &Connect,
@@ -57,10 +67,20 @@ pub(super) async fn open(
     server: Server,
     report: &Report,
     events: &mpsc::Sender<Told>,
-) -> Result<Vec<Host>, Failure> {
-    let mut hosts: Vec<Host> = Vec::new();
+) -> Result<(Vec<Host>, Vec<File>), Failure> {
+    let (mut hosts, mut locks) = (Vec::new(), Vec::new());
+    let mut last_place = 0;
     for (number, port) in (1..).zip(ports) {
-        let own = if number == 1 { home.clone() } else { sub_home(home, number) };
+        let (place, lock) = take_place(home, last_place + 1)?;
+        last_place = place;
+        locks.push(lock);
+        let own = place_home(home, place);
+        if number == 1 && place != 1 {
+            report.say(&format!(
+                "another `ropewalk serve` of this node runs; this one has a key and tickets of its own, in {}",
+                own.path("").display()
+            ));
+        }
         let connect = Connect { port: *port, ..connect.clone() };
         let admission = Admission::peers_and_tickets(home.clone());
         let endpoint = session::listen(&connect, &own, admission, SERVICES, report).await;
@@ -69,11 +89,25 @@ pub(super) async fn open(
         let ticket = Ticket { root: server.shelf().only_root(), ..ticket };
         hosts.push(Host::start(number, endpoint, ticket, server.beside(), events.clone()));
     }
-    Ok(hosts)
+    Ok((hosts, locks))
 }
 
-fn sub_home(home: &Home, number: u32) -> Home {
-    Home::at(home.path("servers").join(number.to_string()))
+/// The first place from this one on that nobody has.
+fn take_place(home: &Home, from: u32) -> Result<(u32, File), Failure> {
+    for place in from..=PLACES_MAX {
+        if let Some(lock) = place_home(home, place).lock(LOCK_FILE)? {
+            return Ok((place, lock));
+        }
+    }
+    let text = format!("{PLACES_MAX} servers of this node run already; end one of them first");
+    Err(Failure::new(Code::Failed, text))
+}
+
+fn place_home(home: &Home, place: u32) -> Home {
+    match place {
+        1 => home.clone(),
+        _ => Home::at(home.path("servers").join(place.to_string())),
+    }
 }
 
 fn named(failure: Failure, number: u32, count: usize) -> Failure {
@@ -100,6 +134,18 @@ mod tests {
             }),
             _ => unreachable!(),
         }
+    }
+
+    #[test]
+    fn a_place_is_one_servers_until_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let (first, lock) = take_place(&home, 1).unwrap();
+        let (second, _kept) = take_place(&home, 1).unwrap();
+        let (third, _kept_too) = take_place(&home, second + 1).unwrap();
+        assert_eq!([first, second, third], [1, 2, 3]);
+        drop(lock);
+        assert_eq!(take_place(&home, 1).unwrap().0, 1);
     }
 
     #[test]

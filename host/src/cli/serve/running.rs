@@ -8,11 +8,12 @@ use super::super::session;
 use super::super::terminal::Keys;
 use super::keys::Selection;
 use super::screen::{self, Screen};
-use super::telling::Telling;
+use super::telling::{News, Telling};
 use crate::cli::outside;
 use crate::ctl::{Asked, Command, Which};
 use crate::human;
 use crate::serve::Server;
+use crate::serve::client::Phase;
 use crate::serve::host::{Event, Host, Told};
 use crate::serve::status::HostStatus;
 use core::time::Duration;
@@ -22,6 +23,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 const DRAW_EVERY: Duration = Duration::from_millis(250);
+/// How often it is looked whether what is offered changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Who wants the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,19 +55,20 @@ impl Running {
         Self { hosts, ended, end, report, telling, screen, keys, selection }
     }
 
+    /// How it ended, and whether all of it was told: not, where nobody reads what is told.
     pub(super) async fn until_all_ended(
         mut self,
         mut events: mpsc::Receiver<Told>,
         mut interrupt: Interrupt,
         mut asked: Option<mpsc::Receiver<Asked>>,
         report_every: Option<Duration>,
-    ) -> Result<Code, Failure> {
+    ) -> (Result<Code, Failure>, bool) {
+        let mut looking = every(LOOK_EVERY);
         let mut reporting = report_every.map(every);
         let mut drawing = self.screen.as_ref().map(|_| every(DRAW_EVERY));
         while self.ended.len() < self.hosts.len() {
-            self.draw();
             tokio::select! {
-                Some(told) = events.recv() => self.hear(&told),
+                Some(told) = events.recv() => self.hear(told),
                 () = interrupt.pressed(), if self.end != End::Interrupted => {
                     self.end = End::Interrupted;
                     self.hosts.iter().for_each(|host| host.server().close());
@@ -72,17 +76,20 @@ impl Running {
                 asked = outside::received(&mut asked) => self.answer(asked),
                 key = pressed(&mut self.keys) => self.press(key),
                 () = due(&mut reporting) => self.report_all(),
-                () = due(&mut drawing) => {}
+                () = due(&mut drawing) => self.draw(),
+                _ = looking.tick() => self.look(),
             }
         }
         (self.keys, self.screen) = (None, None);
-        let given: u64 = self.status().iter().map(|host| host.status.bytes).sum();
+        let told = self.telling.finish().await;
+        let given: u64 = self.hosts.iter().map(|host| host.status().status.bytes).sum();
         self.report.say(&format!("{} given", human::bytes(given)));
-        match self.end {
+        let ended = match self.end {
             End::Interrupted => Err(Interrupt::failure()),
             End::Asked => Ok(Code::Done),
             End::Nobody => Err(session::no_link_left()),
-        }
+        };
+        (ended, told)
     }
 
     fn status(&self) -> Vec<HostStatus> {
@@ -95,17 +102,24 @@ impl Running {
         screen.draw(&screen::lines(&status, self.selection, self.keys.is_some()));
     }
 
-    fn hear(&mut self, told: &Told) {
-        self.telling.event(told);
-        let host = self.hosts.iter().find(|host| host.number() == told.server);
-        match told.event {
-            Event::Ended => drop(self.ended.insert(told.server)),
-            Event::Went(_) => {
-                if let Some(endpoint) = host.and_then(Host::endpoint) {
-                    session::tell_lines(&endpoint, &self.report);
-                }
-            }
-            _ => {}
+    fn hear(&mut self, told: Told) {
+        let (server, has_ended) = (told.server, matches!(told.event, Event::Ended));
+        let went = matches!(told.event, Event::Went(_));
+        self.telling.news(News::Event(told));
+        if has_ended {
+            self.ended.insert(server);
+        }
+        let host = self.hosts.iter().find(|host| host.number() == server);
+        if went && let Some(endpoint) = host.and_then(Host::endpoint) {
+            self.telling.news(News::Lines(Arc::downgrade(&endpoint)));
+        }
+    }
+
+    /// Has told what was found changed. All servers have the same shelf.
+    fn look(&mut self) {
+        let changes = self.hosts.first().map(|host| host.server().shelf().take_changes());
+        for change in changes.into_iter().flatten() {
+            self.telling.news(News::Change(change));
         }
     }
 
@@ -116,6 +130,7 @@ impl Running {
         {
             self.report.say(&why);
         }
+        self.draw();
     }
 
     fn answer(&mut self, asked: Asked) {
@@ -142,7 +157,11 @@ impl Running {
 
     fn close(&mut self, which: Which) -> Result<(), String> {
         self.each(which, Server::close)?;
-        if self.end == End::Nobody {
+        // Of one that is left it is not known yet how it will end.
+        let all = self.hosts.iter().all(|host| {
+            self.ended.contains(&host.number()) || host.server().phase() == Phase::Closing
+        });
+        if all && self.end == End::Nobody {
             self.end = End::Asked;
         }
         Ok(())
@@ -183,11 +202,9 @@ impl Running {
     }
 
     /// Every server's line.
-    fn report_all(&self) {
+    fn report_all(&mut self) {
         for host in self.status() {
-            let line = ServerLine::from(&host);
-            self.report.say(&line.in_words());
-            self.report.line(&Line::Serve(ServeLine::Server(Box::new(line))));
+            self.telling.news(News::Status(host));
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::super::line::ServerLine;
 use super::super::report::Report;
 use super::super::session::{self, Direction};
-use super::keys::{HELP, Selection};
+use super::keys::{HELP, SURE, Selection};
 use crate::serve::status::HostStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -68,7 +68,11 @@ pub(super) fn lines(hosts: &[HostStatus], selection: Selection, has_keys: bool) 
             }
         }
     }
-    lines.push(if has_keys { HELP.to_owned() } else { "Ctrl-C ends it".to_owned() });
+    lines.push(match (has_keys, selection.is_asked()) {
+        (true, false) => HELP.to_owned(),
+        (true, true) => SURE.to_owned(),
+        (false, _) => "Ctrl-C ends it".to_owned(),
+    });
     lines
 }
 

@@ -44,7 +44,8 @@ impl Scene {
 
 /// What a stream needs of its server.
 pub(crate) fn serving(shelf: Arc<Shelf>, phase: watch::Receiver<Phase>) -> Serving {
-    Serving { shelf, phase, throttle: Arc::new(Throttle::new(None)), bytes: Arc::default() }
+    let throttle = Arc::new(Throttle::new(None));
+    Serving { shelf, phase, throttle, bytes: Arc::default(), active: Arc::default() }
 }
 
 /// The client's end of a stream.
@@ -302,12 +303,12 @@ async fn a_pause_and_the_end_are_told() {
 }
 
 #[tokio::test]
-async fn the_end_is_told_at_once_where_content_waits_for_its_turn() {
+async fn a_pause_and_the_end_are_told_at_once_where_content_waits_for_its_turn() {
     let scene = Scene::new();
     scene.file("film", &noise(PIECE_BYTES));
     let (here, there) = tokio::io::duplex(64 << 10);
     let phase = watch::Sender::default();
-    // Each chunk of 128 KiB waits for hours.
+    // It would take hours.
     let throttle = Arc::new(Throttle::new(core::num::NonZeroU64::new(10)));
     let serving = Serving { throttle, ..serving(scene.shelf(&["film"]), phase.subscribe()) };
     let (recv, send) = tokio::io::split(there);
@@ -323,9 +324,22 @@ async fn the_end_is_told_at_once_where_content_waits_for_its_turn() {
         matches!(reader.next().await.unwrap(), Frame::Content(_)),
         "the first waits for nothing"
     );
-    phase.send_replace(Phase::Closing);
-    let Frame::Control(body) = reader.next().await.unwrap() else { panic!("content first") };
-    assert_eq!(parse::<Answer<'_>>(body).unwrap(), Answer::Closing);
+    for (told, answer) in [
+        (Phase::Paused, Answer::Paused),
+        (Phase::Serving, Answer::Resumed),
+        (Phase::Closing, Answer::Closing),
+    ] {
+        phase.send_replace(told);
+        let start = Instant::now();
+        loop {
+            // A part more may be on its way.
+            if let Frame::Control(body) = reader.next().await.unwrap() {
+                assert_eq!(parse::<Answer<'_>>(body).unwrap(), answer);
+                break;
+            }
+        }
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
     server.await.unwrap().unwrap();
 }
 
@@ -346,6 +360,18 @@ async fn a_client_that_breaks_the_rules_is_let_go() {
     wire.writer.control(&u64::MAX).await.unwrap();
     wire.writer.flush().await.unwrap();
     assert_eq!(broken(wire).await, "a control frame holds no message");
+    // As many as are allowed, and the list, while none is answered.
+    let mut wire = Wire::new(shelf.clone());
+    let of = Content::Item(*wire.list().await[0].root().as_bytes());
+    wire.phase.send_replace(Phase::Paused);
+    assert_eq!(wire.next().await, Some(Came::Paused));
+    wire.ask(Request::List).await;
+    for number in 0..REQUESTS_MAX as u64 {
+        wire.ask(Request::Piece { number, of, piece: 0, from: u32::MAX }).await;
+    }
+    wire.phase.send_replace(Phase::Serving);
+    assert_eq!(wire.next().await, Some(Came::Resumed));
+    assert!(matches!(wire.next().await, Some(Came::Item(_))));
     // It asks and asks, and takes nothing.
     let mut wire = Wire::new(shelf);
     let of = Content::Item(*wire.list().await[0].root().as_bytes());
@@ -357,4 +383,129 @@ async fn a_client_that_breaks_the_rules_is_let_go() {
     }
     let _ = wire.writer.flush().await;
     assert_eq!(broken(wire).await, "more requests than are allowed");
+}
+
+/// Moves what the system says of the last change on, and not what programs say.
+#[cfg(unix)]
+fn touch(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::thread::sleep(core::time::Duration::from_millis(30));
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_only_touched_is_given_on_and_the_owner_hears_of_it() {
+    use crate::serve::changes::Fate;
+    let scene = Scene::new();
+    let content = noise(3 * PIECE_BYTES);
+    let (one, two) = (scene.file("one", &content), scene.file("box/two", &content));
+    let shelf = scene.shelf(&["one", "box"]);
+    let mut wire = Wire::new(shelf.clone());
+    let items = wire.list().await;
+    let folder = *items[1].root().as_bytes();
+    let Came::Bytes(_, manifest) = wire.piece(Content::Item(folder), 0).await else { panic!() };
+    let mut steps = ManifestReader::new(&manifest[..]).unwrap();
+    let (place, root) = steps
+        .find_map(|step| match step.unwrap() {
+            (place, Step::File(entry)) => Some((place, *entry.root.as_bytes())),
+            _ => None,
+        })
+        .unwrap();
+    let (item, entry) =
+        (Content::Item(*items[0].root().as_bytes()), Content::Entry { folder, place, root });
+    let fates =
+        || shelf.take_changes().into_iter().map(|it| (it.name, it.fate)).collect::<Vec<_>>();
+    for mode in [0o600, 0o644] {
+        for (of, path) in [(item, &one), (entry, &two)] {
+            assert!(matches!(wire.piece(of, 1).await, Came::Bytes(7, _)));
+            touch(path, mode);
+            assert!(matches!(wire.piece(of, 1).await, Came::Bytes(7, _)), "{of:?}");
+            wire.ask(Request::Group {
+                number: 1,
+                of,
+                id: crate::content::tree::GroupId { level: 0, index: 0 },
+            })
+            .await;
+            assert!(matches!(wire.next().await, Some(Came::Bytes(1, _))));
+        }
+        assert_eq!(fates(), [("one".into(), Fate::Checking), ("one".into(), Fate::Same)]);
+    }
+    // Other bytes, and the date set back.
+    for (of, path) in [(item, &one), (entry, &two)] {
+        let date = fs::metadata(path).unwrap().modified().unwrap();
+        let mut other = content.clone();
+        other[7] ^= 1;
+        std::thread::sleep(core::time::Duration::from_millis(30));
+        fs::write(path, other).unwrap();
+        fs::File::options().write(true).open(path).unwrap().set_modified(date).unwrap();
+        for _ in 0..2 {
+            assert_eq!(wire.piece(of, 1).await, Came::No(7, Reason::Changed));
+        }
+    }
+    let last = [("one", Fate::Checking), ("one", Fate::Changed), ("box/two", Fate::Changed)];
+    assert_eq!(fates(), last.map(|(name, fate)| (name.to_owned(), fate)));
+}
+
+/// Its tree is gone, and its hashing takes minutes.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn hashing_that_clients_began_is_one_at_a_time_and_ends_when_they_go() {
+    let scene = Scene::new();
+    let path = scene.file("box/long", &noise(PIECE_BYTES + 1));
+    let shelf = scene.shelf(&["box"]);
+    let mut wires = [Wire::new(shelf.clone()), Wire::new(shelf.clone())];
+    let folder = *shelf.catalog().items()[0].root().as_bytes();
+    let Came::Bytes(_, manifest) = wires[0].piece(Content::Item(folder), 0).await else { panic!() };
+    let mut steps = ManifestReader::new(&manifest[..]).unwrap();
+    let (place, entry) = steps
+        .find_map(|step| match step.unwrap() {
+            (place, Step::File(entry)) => Some((place, entry)),
+            _ => None,
+        })
+        .unwrap();
+    let of = Content::Entry { folder, place, root: *entry.root.as_bytes() };
+    for tree in fs::read_dir(scene.trees.path()).unwrap() {
+        fs::remove_file(tree.unwrap().path()).unwrap();
+    }
+    // Somebody builds already, and does not come to an end: who asks waits, and only as long as he is there.
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let building = std::thread::spawn({
+        let (shelf, path) = (shelf.clone(), path.clone());
+        move || shelf.hold_build(&path, || (begun.send(()).unwrap(), ends.recv().unwrap()))
+    });
+    begins.recv().unwrap();
+    for wire in &mut wires {
+        wire.ask(Request::Piece { number: 7, of, piece: 0, from: 0 }).await;
+    }
+    let [first, mut second] = wires;
+    let waiting = tokio::time::timeout(core::time::Duration::from_millis(300), second.next()).await;
+    assert!(waiting.is_err(), "nobody builds the same beside it");
+    let threads = Arc::strong_count(&shelf);
+    drop(first);
+    let start = Instant::now();
+    // Whoever waited for a client that went has let go of the shelf.
+    while Arc::strong_count(&shelf) >= threads {
+        assert!(start.elapsed().as_secs() < 20, "it goes on without its client");
+        tokio::time::sleep(core::time::Duration::from_millis(20)).await;
+    }
+    end.send(()).unwrap();
+    building.join().unwrap();
+    assert!(matches!(second.next().await, Some(Came::Bytes(7, _))));
+}
+
+#[test]
+fn hashing_stops_when_it_is_not_wanted_any_more() {
+    let scene = Scene::new();
+    let path = scene.file("box/long", &noise(20 * PIECE_BYTES));
+    let shelf = scene.shelf(&["box"]);
+    for tree in fs::read_dir(scene.trees.path()).unwrap() {
+        fs::remove_file(tree.unwrap().path()).unwrap();
+    }
+    let looks = core::sync::atomic::AtomicUsize::new(0);
+    let wanted = || looks.fetch_add(1, core::sync::atomic::Ordering::Relaxed) < 10;
+    assert!(shelf.builds_tree(&path, &wanted).is_err());
+    assert!(looks.into_inner() < 20);
+    assert!(shelf.builds_tree(&path, &|| true).is_ok());
 }

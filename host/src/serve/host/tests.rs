@@ -6,11 +6,13 @@ use crate::endpoint::{ConnectError, EndpointConfig, FixedLink};
 use crate::identity::Identity;
 use crate::serve::client::tests::Scene;
 use crate::serve::protocol::{Answer, Content, Request, SERVICE};
+use crate::serve::seats::{Limits, Seats};
 use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
 use core::net::{Ipv4Addr, SocketAddr};
-use tokio::sync::Semaphore;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Who is idle for so long gives way.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// An endpoint on a loopback address of its own. `group` keeps tests apart.
 async fn endpoint(group: u8, side: u8) -> Endpoint {
@@ -38,7 +40,8 @@ impl Stage {
         let scene = Scene::new();
         scene.file("a", b"content");
         let server = Server::new(scene.shelf(&["a"]), None);
-        let server = Server { seats: Arc::new(Semaphore::new(seats)), ..server };
+        let limits = Limits { all: seats, each: 2, idle: IDLE };
+        let server = Server { seats: Arc::new(Seats::new(limits)), ..server };
         let endpoint = endpoint(group, 1).await;
         let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
         let ticket = Ticket { key, id: [0; 8], secret: [0; 32], addresses, root: None };
@@ -137,7 +140,7 @@ async fn one_too_many_is_turned_away_until_a_seat_is_free() {
         Err(reason) => reason.clone(),
     };
     assert!(matches!(reason, CloseReason::Peer { code: BUSY, .. }), "{reason:?}");
-    assert!(matches!(stage.event().await, Event::Busy { peer } if peer == two.public_key()));
+    assert!(matches!(stage.event().await, Event::Busy { peer, .. } if peer == two.public_key()));
     first.close(0, "");
     assert!(matches!(stage.event().await, Event::Went(_)));
     let (_three, third) = stage.client(4).await;
@@ -171,8 +174,102 @@ async fn servers_side_by_side_share_the_limits_and_nothing_else() {
     scene.file("a", b"content");
     let one = Server::new(scene.shelf(&["a"]), core::num::NonZeroU64::new(1_000));
     let two = one.beside();
-    assert!(one.throttle.turn(500).is_none() && two.throttle.turn(1).is_some());
+    assert!(one.throttle.try_turn(500) && !two.throttle.try_turn(1));
     assert!(Arc::ptr_eq(&one.seats, &two.seats));
     one.close();
     assert_eq!(two.phase(), Phase::Serving);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_closes_at_once_is_heard() {
+    for (group, early) in [(4, true), (5, false)] {
+        let mut stage = Stage::new(group, 10).await;
+        let events = core::mem::replace(&mut stage.events, mpsc::channel(1).1);
+        let Stage { host, .. } = stage;
+        if early {
+            drop(host);
+        } else {
+            host.server().close();
+        }
+        let last = async {
+            let mut events = events;
+            let mut last = None;
+            while let Some(told) = events.recv().await {
+                last = Some(told.event);
+            }
+            last
+        };
+        let last = tokio::time::timeout(PATIENCE, last).await.expect("it ends");
+        assert!(matches!(last, Some(Event::Ended)), "{last:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_closed_before_it_started_ends() {
+    let scene = Scene::new();
+    scene.file("a", b"content");
+    let server = Server::new(scene.shelf(&["a"]), None);
+    server.close();
+    let endpoint = endpoint(6, 1).await;
+    let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
+    let ticket = Ticket { key, id: [0; 8], secret: [0; 32], addresses, root: None };
+    let (tell, mut events) = mpsc::channel(16);
+    let _host = Host::start(1, endpoint, ticket, server, tell);
+    let told = tokio::time::timeout(PATIENCE, events.recv()).await.expect("it ends");
+    assert!(matches!(told, Some(Told { event: Event::Ended, .. })), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_idle_gives_way_when_all_seats_are_taken() {
+    let mut stage = Stage::new(7, 1).await;
+    let (_one, idle) = stage.client(2).await;
+    assert!(matches!(stage.event().await, Event::Came { .. }));
+    tokio::time::sleep(IDLE + Duration::from_millis(100)).await;
+    let (_two, second) = stage.client(3).await;
+    assert!(matches!(closed(&idle).await, CloseReason::Peer { code: BUSY, .. }));
+    assert_eq!(fetch(&second).await, b"content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_whoever_is_told_and_what_was_missed_is_counted() {
+    let mut stage = Stage::new(8, 100).await;
+    // Each comes and goes, which is more than there is room for.
+    for side in 2..12 {
+        let (_endpoint, connection) = stage.client(side).await;
+        assert_eq!(fetch(&connection).await, b"content");
+        connection.close(0, "");
+    }
+    let gone = async || {
+        while !stage.host.status().status.clients.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone()).await.expect("they go");
+    let mut told = 0;
+    while stage.events.try_recv().is_ok() {
+        told += 1;
+    }
+    assert_eq!(told, 16, "as many as there is room for");
+    stage.host.server().pause();
+    let missed = match stage.event().await {
+        Event::Missed(missed) => missed,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told + missed, 20);
+    assert!(matches!(stage.event().await, Event::Phase(Phase::Paused)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_are_looked_at_where_nobody_asks_for_the_status() {
+    let mut stage = Stage::new(9, 1).await;
+    let (_one, connection) = stage.client(2).await;
+    assert!(matches!(stage.event().await, Event::Came { .. }));
+    assert_eq!(fetch(&connection).await, b"content");
+    let seen = async || {
+        let clients = || stage.host.server().clients();
+        while !clients().here.values().any(|here| !here.ledger.links().is_empty()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen()).await.expect("it is looked at");
 }

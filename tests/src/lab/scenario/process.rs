@@ -169,6 +169,12 @@ impl Process {
         self.read_lines()
     }
 
+    /// Whether it was killed, and had not ended before.
+    pub(super) fn was_killed(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        self.ended.is_some_and(|ended| ended.signal().is_some())
+    }
+
     fn proc(&self, name: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
     }

@@ -37,7 +37,7 @@ pub(in super::super) fn one_dies(stage: &mut Stage) -> io::Result<()> {
         })?;
         let get = get?;
         // The three that are left carry three quarters; half of that counts as a gap.
-        let gap = gap(&samples, 1.5 * FULL).as_secs_f64();
+        let gap = gap(&samples, 1.5 * FULL);
         stage.figure("longest gap, s", "one of four is killed", "ropewalk", gap);
         stage.figure("seconds", "one of four is killed", "ropewalk", get.seconds());
         stage.figure("seconds", "one of four is killed", "ideal", ideal);
@@ -114,9 +114,9 @@ pub(in super::super) fn unplugged(stage: &mut Stage) -> io::Result<()> {
         let (fetched, samples) = fleet.watch(|| longest_without_a_piece(&out, fetch))?;
         let (get, without) = fetched;
         let get = get?;
-        let rate = gap(&samples, 0.5 * FULL).as_secs_f64();
+        let rate = gap(&samples, 0.5 * FULL);
         stage.figure("longest gap in the rate, s", "one of two interfaces", "ropewalk", rate);
-        let gap = without.as_secs_f64();
+        let gap = without.map_or(f64::NAN, |without| without.as_secs_f64());
         stage.figure("longest without a piece, s", "one of two interfaces", "ropewalk", gap);
         stage.figure("seconds", "one of two interfaces", "ropewalk", get.seconds());
         stage.right(&file, &out)?;
@@ -126,8 +126,9 @@ pub(in super::super) fn unplugged(stage: &mut Stage) -> io::Result<()> {
     Ok(())
 }
 
-/// The longest time in which no piece was proved and written while `work` ran, between the first and the last.
-fn longest_without_a_piece<T>(out: &Path, work: impl FnOnce() -> T) -> (T, Duration) {
+/// The longest time in which no piece was proved and written while `work` ran, between the first and the last; `None`
+/// if not two were seen.
+fn longest_without_a_piece<T>(out: &Path, work: impl FnOnce() -> T) -> (T, Option<Duration>) {
     let done = AtomicBool::new(false);
     let written = || {
         let there = std::fs::metadata(out.join(UNDER_WAY));
@@ -135,13 +136,14 @@ fn longest_without_a_piece<T>(out: &Path, work: impl FnOnce() -> T) -> (T, Durat
     };
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            let (mut longest, mut last, mut since) = (Duration::ZERO, 0, None);
+            let (mut longest, mut last, mut since) = (None, 0, None);
             while !done.load(Ordering::Relaxed) {
                 let blocks = written();
                 if blocks > last {
                     let now = Instant::now();
-                    let before = since.replace(now).unwrap_or(now);
-                    longest = longest.max(now.duration_since(before));
+                    if let Some(before) = since.replace(now) {
+                        longest = longest.max(Some(now.duration_since(before)));
+                    }
                     last = blocks;
                 }
                 sleep(Duration::from_millis(5));
@@ -150,7 +152,7 @@ fn longest_without_a_piece<T>(out: &Path, work: impl FnOnce() -> T) -> (T, Durat
         });
         let outcome = work();
         done.store(true, Ordering::Relaxed);
-        (outcome, watcher.join().unwrap_or(Duration::MAX))
+        (outcome, watcher.join().ok().flatten())
     })
 }
 
@@ -158,6 +160,7 @@ fn longest_without_a_piece<T>(out: &Path, work: impl FnOnce() -> T) -> (T, Durat
 pub(in super::super) fn liar(stage: &mut Stage) -> io::Result<()> {
     let size = if stage.options.quick { 256 } else { 1024 };
     let file = stage.make_file(size * MIB)?;
+    let (mut delays, mut all_wasted) = (Vec::new(), Vec::new());
     for _ in 0..stage.options.runs {
         let fleet = four()?;
         let _servers = stage.serve_all(&fleet, SERVERS - 1, &file)?;
@@ -180,7 +183,11 @@ pub(in super::super) fn liar(stage: &mut Stage) -> io::Result<()> {
         let wasted = get.number("fetched", "wasted")? / MIB as f64;
         stage.figure("for nothing, MiB", "one of four lies", "ropewalk", wasted);
         stage.right(&file, &out)?;
+        delays.push(delay);
+        all_wasted.push(wasted);
     }
+    stage.at_most_exactly("median: from the lie to its discovery", median(&delays), 1.0, "s");
+    stage.at_most("median: for nothing", median(&all_wasted), LIAR_AHEAD_MIB, "MiB");
     Ok(())
 }
 
@@ -198,9 +205,31 @@ impl Stage {
     }
 }
 
+/// What the liar is asked for ahead, at most: the window of one of four sources, and the piece itself.
+const LIAR_AHEAD_MIB: f64 = 5.0;
 /// Where `get` writes what `make_file` made.
 const UNDER_WAY: &str = ".source.bin.ropewalk-get";
 const NTH: &str = "30";
 const ALL: &str = "all are killed and come back";
 /// More than all handshakes and greetings.
 const MUCH: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_seen_is_no_short_time() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(longest_without_a_piece(folder.path(), || ()).1, None);
+        let grown = longest_without_a_piece(folder.path(), || {
+            let mut content = Vec::new();
+            for _ in 0..2 {
+                content.extend([7; 1 << 20]);
+                std::fs::write(folder.path().join(UNDER_WAY), &content).unwrap();
+                sleep(Duration::from_millis(100));
+            }
+        });
+        assert!(grown.1 >= Some(Duration::from_millis(50)), "{grown:?}");
+    }
+}

@@ -131,8 +131,8 @@ fn settle() {
 }
 
 /// The longest time in which the rate was below `least`, in bytes a second, after it had once been above
-/// and before it was for the last time.
-fn gap(samples: &[Sample], least: f64) -> Duration {
+/// and before it was for the last time, in seconds. Not a number if it never was: no limit is kept by that.
+fn gap(samples: &[Sample], least: f64) -> f64 {
     let window = |two: &[Sample]| {
         let [from, .., to] = two else { return false };
         let bytes = to.bytes.saturating_sub(from.bytes) as f64;
@@ -142,15 +142,22 @@ fn gap(samples: &[Sample], least: f64) -> Duration {
     // the beginning of the next.
     let full = samples.windows(WINDOW + 1).filter(|two| window(two));
     let full: Vec<_> = full.filter_map(|two| Some((two.first()?.at, two.last()?.at))).collect();
+    if full.is_empty() {
+        return f64::NAN;
+    }
     let gaps = full.iter().zip(full.iter().skip(1));
-    gaps.map(|(one, next)| next.0.saturating_duration_since(one.1)).max().unwrap_or_default()
+    let longest = gaps.map(|(one, next)| next.0.saturating_duration_since(one.1)).max();
+    longest.unwrap_or_default().as_secs_f64()
 }
 
 /// Samples in a window.
 const WINDOW: usize = 5;
 
-/// The middle one, or the lower of both; nothing of nothing.
+/// The middle one, or the lower of both; nothing of nothing, or where one was not measured.
 fn median(values: &[f64]) -> f64 {
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
@@ -170,13 +177,14 @@ mod tests {
         let samples: Vec<_> =
             (0..200).map(|n| Sample { at: at(10 * n), bytes: 1_000 * bytes(10 * n) }).collect();
         let gap = gap(&samples, 900_000.0);
-        assert_eq!(gap, Duration::from_millis(400));
-        assert_eq!(super::gap(&samples, 2e6), Duration::ZERO, "it was never so fast");
+        assert!((gap - 0.4).abs() < 1e-9, "{gap}");
+        assert!(super::gap(&samples, 2e6).is_nan(), "it was never so fast");
+        assert!(super::gap(&[], 1.0).is_nan(), "nothing was measured");
     }
 
     #[test]
     fn the_median_is_in_the_middle() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert!(median(&[]).is_nan());
+        assert!(median(&[]).is_nan() && median(&[1.0, f64::NAN, 2.0]).is_nan());
     }
 }

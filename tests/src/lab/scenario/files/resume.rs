@@ -37,8 +37,10 @@ pub(in super::super) fn killed(stage: &mut Stage) -> io::Result<()> {
         let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
         let moment = whole.mul_f64(dice.f64() * 0.9);
         sleep(moment);
-        let came = (fleet.received()? - before) as f64 * content;
         get.kill()?;
+        stage.holds("it was killed, and had not ended", get.was_killed());
+        // All that came until it was dead: more cannot have been fetched.
+        let came = (fleet.received()? - before) as f64 * content;
         sleep(DRAINED);
         let mut get = stage.get(&fleet, 0..SERVERS, &out, &[])?;
         get.finish_closely(LIMIT)?;

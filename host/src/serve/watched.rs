@@ -1,0 +1,126 @@
+//! The file of an item while it is offered: given as long as it is what was hashed.
+//!
+//! ```text
+//!           ┌── bytes or date ───────────────────────────> changed, for good
+//!  steady ──┤                                                 ^
+//!     ^     └── name, permissions, links ──> checking ── other bytes
+//!     └───────────────── same root ─────────────┘
+//! ```
+//!
+//! The system notes in one time that a file got another name and that its bytes changed while its date was set back. So it is
+//! hashed again, by a thread of its own, once, however many ask for it; and who asks waits.
+
+use super::changes::{Changes, Fate};
+use super::protocol::Reason;
+use super::shelf::Wanted;
+use crate::content::build::BuildError;
+use crate::content::outboard::Trees;
+use crate::content::steady::{Difference, Steady};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How often who waits looks whether he still wants it.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So many times in a row it may be touched while it is hashed.
+const TRIES: u32 = 3;
+
+/// An item's file.
+#[derive(Debug)]
+pub(super) struct Watched {
+    name: String,
+    root: blake3::Hash,
+    trees: Trees,
+    changes: Arc<Changes>,
+    state: Mutex<State>,
+    moved: Condvar,
+    stopped: AtomicBool,
+}
+
+#[derive(Debug)]
+enum State {
+    Steady(Arc<Steady>),
+    Checking,
+    Changed,
+}
+
+impl Watched {
+    pub(super) fn new(
+        name: &str,
+        root: blake3::Hash,
+        file: Arc<Steady>,
+        trees: Trees,
+        changes: Arc<Changes>,
+    ) -> Self {
+        let (name, state) = (name.to_owned(), Mutex::new(State::Steady(file)));
+        let (moved, stopped) = (Condvar::new(), AtomicBool::new(false));
+        Self { name, root, trees, changes, state, moved, stopped }
+    }
+
+    /// The file, as it was hashed. Waits while it is hashed again, as long as that is wanted.
+    pub(super) fn file(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Arc<Steady>, Reason> {
+        let mut state = self.lock();
+        loop {
+            match &*state {
+                State::Changed => return Err(Reason::Changed),
+                State::Checking if !wanted() => return Err(Reason::Unreadable),
+                State::Checking => {}
+                State::Steady(file) => match file.difference() {
+                    Err(_) => return Err(Reason::Unreadable),
+                    Ok(Difference::None) => return Ok(Arc::clone(file)),
+                    Ok(Difference::Content) => {
+                        *state = State::Changed;
+                        self.changes.note(&self.name, Fate::Changed);
+                        continue;
+                    }
+                    Ok(Difference::Touched) => {
+                        let (watched, file) = (Arc::clone(self), Arc::clone(file));
+                        let thread = std::thread::Builder::new().name("hash again".into());
+                        let began = thread.spawn(move || watched.settle(&file));
+                        if began.is_err() {
+                            return Err(Reason::Unreadable);
+                        }
+                        self.changes.note(&self.name, Fate::Checking);
+                        *state = State::Checking;
+                    }
+                },
+            }
+            let waited = self.moved.wait_timeout(state, LOOK_EVERY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Nobody offers it any more.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn settle(&self, touched: &Steady) {
+        let same = self.hash_again(touched);
+        let fate = if same.is_some() { Fate::Same } else { Fate::Changed };
+        let mut state = self.lock();
+        *state = same.map_or(State::Changed, |file| State::Steady(Arc::new(file)));
+        self.changes.note(&self.name, fate);
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// The same file with the stamp that it has now, if it has the same content.
+    fn hash_again(&self, touched: &Steady) -> Option<Steady> {
+        let go_on = |_| !self.stopped.load(Ordering::Relaxed);
+        for _ in 0..TRIES {
+            let file = touched.again().ok()?;
+            match self.trees.outboard_unnamed(&file, &go_on) {
+                Ok(tree) => return (tree.root() == self.root).then_some(file),
+                // It may have been renamed once more.
+                Err(BuildError::Changed) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
