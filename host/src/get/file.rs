@@ -8,6 +8,7 @@
 //!
 //! It asks nobody: that is [`super::exchange`]'s.
 
+use super::budget::Budget;
 use super::plan::{Plan, group_above};
 use super::works::Works;
 use crate::content::piece::{PIECE_BYTES, Pieces, hash_piece};
@@ -17,6 +18,7 @@ use crate::fetch::partial::{Content as Whole, Leftover, OpenError, Partial, Repl
 use crate::fetch::schedule::Part;
 use crate::transfer::protocol::Attributes;
 use cap_std::fs::Dir;
+use core::ops::Range;
 use std::io;
 
 /// A file as its hash names it, and what it is to be called.
@@ -35,11 +37,15 @@ pub struct Whose {
 pub struct FileUnderWay {
     tree: ProvenTree,
     plan: Plan,
+    /// Pieces whose hashes are here, and that are not looked at yet.
+    proving: Range<u64>,
     partial: Partial,
 }
 
 /// Groups that are held: those of 16 GiB of the file.
 const GROUPS_MAX: usize = 64;
+/// Pieces that are read before it is asked whether there may be more.
+const PROVED_AT_ONCE: u64 = 4;
 
 impl FileUnderWay {
     /// Begins, or goes on with what an earlier one left in `folder` under way to `name`: what is there is read and
@@ -64,6 +70,7 @@ impl FileUnderWay {
         Ok(Self {
             tree: ProvenTree::new(*root, *pieces, GROUPS_MAX),
             plan: Plan::new(number),
+            proving: 0..0,
             partial,
         })
     }
@@ -111,26 +118,20 @@ impl FileUnderWay {
     }
 
     /// Lists what has become known: pieces whose hashes are here, and the hashes that come next. What an earlier
-    /// one left is proved as soon as it can be. Whether the row is plenty.
+    /// one left is proved as soon as it can be, within the `budget`.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn list(&mut self, works: &mut Works) -> io::Result<()> {
-        while !works.is_plenty() {
-            self.take_from_journal(self.plan.next_piece());
-            let Some(pieces) = self.plan.take_pieces(&mut self.tree) else { break };
-            let tree = &mut self.tree;
-            let mut proof = |piece, content: &[u8]| proves(tree, piece, content);
-            self.partial.prove(pieces.clone(), &mut proof)?;
-            let mut from = pieces.start;
-            while let Some(missing) =
-                self.partial.missing(from).filter(|gap| gap.start < pieces.end)
-            {
-                for piece in missing.start..missing.end.min(pieces.end) {
-                    self.plan.list_piece(&self.tree, piece, works);
-                }
-                from = missing.end;
+    pub fn list(&mut self, works: &mut Works, budget: &mut Budget) -> io::Result<()> {
+        while !works.is_plenty() && !budget.is_spent() {
+            if self.proving.is_empty() {
+                self.take_from_journal(self.plan.next_piece());
+                let Some(pieces) = self.plan.take_pieces(&mut self.tree) else { break };
+                self.proving = pieces;
             }
+            let end = self.proving.end.min(self.proving.start + PROVED_AT_ONCE);
+            let pieces = core::mem::replace(&mut self.proving.start, end)..end;
+            self.prove_and_list(pieces, works, budget)?;
         }
         if let Some(id) = self.plan.missing(&mut self.tree) {
             self.plan.list_group(&self.tree, id, works);
@@ -138,9 +139,33 @@ impl FileUnderWay {
         Ok(())
     }
 
+    fn prove_and_list(
+        &mut self,
+        pieces: Range<u64>,
+        works: &mut Works,
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        // Hashes that were forgotten since are in the journal.
+        self.take_from_journal(pieces.start);
+        let tree = &mut self.tree;
+        let mut proof = |piece, content: &[u8]| {
+            budget.spend(content.len() as u64);
+            proves(tree, piece, content)
+        };
+        self.partial.prove(pieces.clone(), &mut proof)?;
+        let mut from = pieces.start;
+        while let Some(missing) = self.partial.missing(from).filter(|gap| gap.start < pieces.end) {
+            for piece in missing.start..missing.end.min(pieces.end) {
+                self.plan.list_piece(&self.tree, piece, works);
+            }
+            from = missing.end;
+        }
+        Ok(())
+    }
+
     /// Whether all its works were listed.
     pub fn is_listed(&mut self) -> bool {
-        self.plan.next_piece() >= self.tree.shape().pieces().count()
+        self.proving.is_empty() && self.plan.next_piece() >= self.tree.shape().pieces().count()
     }
 
     /// Whether a work's bytes are right. A group of hashes is kept.

@@ -9,6 +9,7 @@
 //! The manifest was proved as a whole before. It is still a stranger's: names are checked, and nothing of it is
 //! held in memory but the record at hand.
 
+use super::ends::disk;
 use super::file::Whose;
 use super::job::{JobError, Listed, Wanted};
 use crate::content::manifest::{FileEntry, ManifestError, ManifestReader, Step};
@@ -55,7 +56,7 @@ impl Folder {
     pub fn files(&self, mut content: File, root: &Root) -> Result<Files, JobError> {
         content.rewind().map_err(ManifestError::from)?;
         let made = folder::make(root, &self.top);
-        made.map_err(|cause| JobError::Disk { path: self.top.to_string(), cause })?;
+        made.map_err(|cause| disk(&self.top.to_string(), cause))?;
         let reader = ManifestReader::new(BufReader::new(content))?;
         Ok(Files { folder: self.clone(), reader })
     }

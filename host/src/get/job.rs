@@ -10,19 +10,22 @@
 //!
 //! It is told what came ([`Job::take`]) and never waits. It blocks on the disk: it belongs into a thread of its own.
 
+pub use super::ends::JobError;
+
+use super::budget::Budget;
+use super::ends::{EXISTS, disk, of_file, of_folder, refused};
 use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
+use super::look::{Looking, Standing};
 use crate::content::piece::{Node, hash_piece};
 use crate::fetch::folder;
 use crate::fetch::partial::{Leftover, OpenError, Replace};
-use crate::fetch::reserved::{self, Reserved};
+use crate::fetch::reserved;
 use crate::fetch::schedule::{Part, SourceId, Work, WorkId};
 use crate::fetch::staging::Staging;
 use crate::serve::protocol::{Content, Reason};
-use crate::transfer::partial::hash_file;
 use crate::transfer::safe_path::{Root, SafePath};
-use crate::transfer::{FileReport, Outcome, shown};
-use crate::trouble::{next_step, words};
+use crate::transfer::{FileReport, Outcome};
 use cap_std::fs::Dir;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -38,37 +41,6 @@ pub struct Wanted {
     pub whose: Whose,
     /// Where it belongs, below the output folder. Its own folder is there.
     pub path: SafePath,
-}
-
-/// Why a job cannot go on. What is there stays, for another one to take up.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// The disk takes or gives no more.
-    #[error(
-        "cannot go on with {path}: {}; what is there is kept: {}, and do the same again",
-        words(cause, ""),
-        next_step(cause)
-    )]
-    Disk {
-        /// The file, fit to be shown.
-        path: String,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// What was picked is not there. All else that was wanted is done with.
-    #[error("there is no {}; correct the name (all else is done with)", .0.join(", no "))]
-    NoSuchPath(Vec<String>),
-    /// A folder cannot have its name here.
-    #[error("{path}: {why}")]
-    Reserved {
-        /// The name.
-        path: String,
-        /// What is wrong with it.
-        why: Reserved,
-    },
-    /// The list of files is none.
-    #[error(transparent)]
-    List(#[from] crate::content::manifest::ManifestError),
 }
 
 /// What happens to a job.
@@ -122,6 +94,8 @@ pub struct Job<L> {
     /// What is said of a small file when it is durable.
     settling: HashMap<String, FileReport>,
     notices: Vec<Notice>,
+    /// What is there under the name of a file that is not begun yet.
+    looking: Option<Looking>,
     /// The folder that was looked into last.
     folder: Option<(Vec<String>, Dir)>,
     /// Files that nobody has who was asked, and what the last one said.
@@ -143,6 +117,8 @@ struct Large {
 const LARGE_MAX: usize = 32;
 /// Files under way at once.
 const FILES_MAX: usize = 4096;
+/// Looking whether a file is there takes as long as reading this.
+const LOOK_BYTES: u64 = 16 << 10;
 
 impl<L: List> Job<L> {
     /// A job of what `list` says, below `root`. With `staging`, files of one piece go through that.
@@ -157,6 +133,7 @@ impl<L: List> Job<L> {
             staging,
             settling: HashMap::new(),
             notices: Vec::new(),
+            looking: None,
             folder: None,
             hopeless: BTreeMap::new(),
         }
@@ -169,7 +146,7 @@ impl<L: List> Job<L> {
 
     /// Whether every file is done with but for [`Job::finish`].
     pub fn is_done(&self) -> bool {
-        self.is_listed && self.files.is_empty()
+        self.is_listed && self.files.is_empty() && self.looking.is_none()
     }
 
     /// Makes durable what is not yet, and gives it its names: all that is here of small files, whether the job is done or not.
@@ -188,22 +165,28 @@ impl<L: List> Job<L> {
         finished.map_err(|cause| disk("the small files", cause))
     }
 
-    /// Lists works as the exchange has room for them.
+    /// Lists works as the exchange has room for them, and looks at what is there already, within the `budget`.
     ///
     /// # Errors
     /// When the list is none, or the disk fails.
-    pub fn fill(&mut self, exchange: &mut Exchange) -> Result<(), JobError> {
-        for number in core::mem::take(&mut self.unlisted) {
-            self.list_works(number, exchange)?;
+    pub fn fill(&mut self, exchange: &mut Exchange, budget: &mut Budget) -> Result<(), JobError> {
+        self.look_on(exchange, budget)?;
+        let mut left = core::mem::take(&mut self.unlisted).into_iter().peekable();
+        while let Some(number) = left.next_if(|_| !budget.is_spent()) {
+            self.list_works(number, exchange, budget)?;
         }
+        // Those that have not had a turn come first in the next.
+        self.unlisted.splice(0..0, left);
         while !exchange.works_mut().is_plenty()
             && self.unlisted.len() < LARGE_MAX
             && self.files.len() < FILES_MAX
             && !self.is_listed
+            && self.looking.is_none()
+            && !budget.is_spent()
         {
             match self.list.next() {
                 None => self.is_listed = true,
-                Some(listed) => self.on_listed(listed?, exchange)?,
+                Some(listed) => self.on_listed(listed?, exchange, budget)?,
             }
         }
         Ok(())
@@ -247,11 +230,16 @@ impl<L: List> Job<L> {
     }
 
     /// The one place where names from a list are looked at.
-    fn on_listed(&mut self, listed: Listed, exchange: &mut Exchange) -> Result<(), JobError> {
+    fn on_listed(
+        &mut self,
+        listed: Listed,
+        exchange: &mut Exchange,
+        budget: &mut Budget,
+    ) -> Result<(), JobError> {
         let (Listed::Folder(path) | Listed::File(Wanted { path, .. })) = &listed;
         let reserved = reserved::check(path).err();
         match (listed, reserved) {
-            (Listed::File(wanted), None) => self.begin(wanted, exchange),
+            (Listed::File(wanted), None) => self.look(wanted, exchange, budget),
             (Listed::File(wanted), Some(why)) => {
                 self.end(of_file(&wanted), Outcome::Refused(why.to_string()));
                 Ok(())
@@ -267,20 +255,35 @@ impl<L: List> Job<L> {
         }
     }
 
-    fn begin(&mut self, wanted: Wanted, exchange: &mut Exchange) -> Result<(), JobError> {
-        match self.look(&wanted) {
-            Ok(Standing::Free) => {}
-            Ok(Standing::There) => {
-                self.notices.push(Notice::Found(wanted.whose.pieces.length()));
-                self.end(of_file(&wanted), Outcome::Already);
-                return Ok(());
+    fn look(
+        &mut self,
+        wanted: Wanted,
+        exchange: &mut Exchange,
+        budget: &mut Budget,
+    ) -> Result<(), JobError> {
+        budget.spend(LOOK_BYTES);
+        let standing = self.folder(&wanted.path).and_then(|folder| Standing::of(&wanted, folder));
+        match standing {
+            Ok(Standing::Free) => self.begin(wanted, exchange, budget),
+            Ok(Standing::Other) => self.replace(wanted, exchange, budget),
+            Ok(Standing::Perhaps(looking)) => {
+                self.looking = Some(looking);
+                self.look_on(exchange, budget)
             }
             Ok(Standing::Taken(why)) => {
                 self.end(of_file(&wanted), Outcome::Refused(why.into()));
-                return Ok(());
+                Ok(())
             }
-            Err(cause) => return self.disk_says(of_file(&wanted), cause),
+            Err(cause) => self.disk_says(of_file(&wanted), cause),
         }
+    }
+
+    fn begin(
+        &mut self,
+        wanted: Wanted,
+        exchange: &mut Exchange,
+        budget: &mut Budget,
+    ) -> Result<(), JobError> {
         if self.staging.is_some() && wanted.whose.pieces.count() <= 1 {
             return self.begin_small(wanted, exchange);
         }
@@ -293,7 +296,7 @@ impl<L: List> Job<L> {
             Ok(under_way) => {
                 let large = Large { wanted, under_way, began: Clock::now() };
                 self.files.insert(number, File::Large(Box::new(large)));
-                self.list_works(number, exchange)
+                self.list_works(number, exchange, budget)
             }
             Err(OpenError::Io(cause)) => {
                 exchange.end(number);
@@ -348,35 +351,45 @@ impl<L: List> Job<L> {
         folder.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// What is there under a file's name.
-    fn look(&mut self, wanted: &Wanted) -> io::Result<Standing> {
-        let folder = self.folder(&wanted.path)?;
-        let there = match folder.symlink_metadata(wanted.path.name()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Standing::Free),
-            there => there?,
-        };
-        if there.is_dir() {
-            return Ok(Standing::Taken("a folder of this name is there"));
+    /// Looks on at the file that is there; once it is known what it is, goes on with it.
+    fn look_on(&mut self, exchange: &mut Exchange, budget: &mut Budget) -> Result<(), JobError> {
+        let Some(looking) = &mut self.looking else { return Ok(()) };
+        let Some(is_same) = looking.go_on(budget) else { return Ok(()) };
+        let wanted = *looking.wanted.clone();
+        self.looking = None;
+        if is_same {
+            self.notices.push(Notice::Found(wanted.whose.pieces.length()));
+            self.end(of_file(&wanted), Outcome::Already);
+            return Ok(());
         }
-        if !there.is_file() {
-            return Ok(Standing::Taken("something that is no file has this name"));
-        }
-        if there.len() == wanted.whose.pieces.length() {
-            let mut file = folder.open(wanted.path.name())?;
-            if hash_file(&mut file)? == *wanted.whose.root.as_bytes() {
-                return Ok(Standing::There);
-            }
-        }
-        Ok(match self.how.replace {
-            Replace::Yes => Standing::Free,
-            Replace::No => Standing::Taken(EXISTS),
-        })
+        self.replace(wanted, exchange, budget)
     }
 
-    fn list_works(&mut self, number: u32, exchange: &mut Exchange) -> Result<(), JobError> {
+    /// Something else is there.
+    fn replace(
+        &mut self,
+        wanted: Wanted,
+        exchange: &mut Exchange,
+        budget: &mut Budget,
+    ) -> Result<(), JobError> {
+        match self.how.replace {
+            Replace::Yes => self.begin(wanted, exchange, budget),
+            Replace::No => {
+                self.end(of_file(&wanted), Outcome::Refused(EXISTS.into()));
+                Ok(())
+            }
+        }
+    }
+
+    fn list_works(
+        &mut self,
+        number: u32,
+        exchange: &mut Exchange,
+        budget: &mut Budget,
+    ) -> Result<(), JobError> {
         let Some(File::Large(large)) = self.files.get_mut(&number) else { return Ok(()) };
         let before = large.under_way.had_bytes();
-        let listed = large.under_way.list(exchange.works_mut());
+        let listed = large.under_way.list(exchange.works_mut(), budget);
         listed.map_err(|cause| disk(&large.wanted.path.to_string(), cause))?;
         let found = large.under_way.had_bytes() - before;
         if found > 0 {
@@ -510,43 +523,6 @@ impl<L: List> Job<L> {
     fn end(&mut self, of: FileReport, outcome: Outcome) {
         self.notices.push(Notice::Ended(FileReport { outcome, ..of }));
     }
-}
-
-/// The end of one file that the system does not take.
-fn refused(cause: &io::Error) -> Outcome {
-    Outcome::Refused(match cause.kind() {
-        io::ErrorKind::AlreadyExists => EXISTS.into(),
-        _ => format!("{}; {}, and do the same again", words(cause, ""), next_step(cause)),
-    })
-}
-
-/// What is under a name already.
-enum Standing {
-    Free,
-    There,
-    Taken(&'static str),
-}
-
-const EXISTS: &str = "a file of this name is there, with other content (--overwrite replaces it)";
-
-fn disk(path: &str, cause: io::Error) -> JobError {
-    JobError::Disk { path: shown(path), cause }
-}
-
-fn of_file(wanted: &Wanted) -> FileReport {
-    FileReport {
-        resumed: 0,
-        path: shown(&wanted.path.to_string()),
-        bytes: wanted.whose.pieces.length(),
-        time: core::time::Duration::ZERO,
-        blake3: Some(*wanted.whose.root.as_bytes()),
-        outcome: Outcome::Stored,
-    }
-}
-
-fn of_folder(path: &SafePath) -> FileReport {
-    let (time, outcome) = (core::time::Duration::ZERO, Outcome::Stored);
-    FileReport { path: shown(&path.to_string()), bytes: 0, resumed: 0, time, blake3: None, outcome }
 }
 
 fn settle(

@@ -9,19 +9,24 @@
 //! | [`mod@file`] | one file: proved pieces onto the disk |
 //! | [`folder`] | which files a folder has |
 //! | [`job`] | many files, each into its place |
+//! | `ends` | how that ends, if not well |
+//! | `look`, [`budget`] | what is there already, a part each turn |
 //! | [`choice`] | which of all that is offered is meant |
 //! | [`source`], [`retry`] | the way to a source, and when it is tried again |
 //! | [`order`], [`happened`] | what a fetch is told, and what it tells |
 //! | [`run`] | all of it, from beginning to end |
 //! | [`status`] | how it stands |
 
+pub mod budget;
 pub mod choice;
 mod contacts;
+mod ends;
 pub mod exchange;
 pub mod file;
 pub mod folder;
 pub mod happened;
 pub mod job;
+mod look;
 pub mod mirror;
 pub mod order;
 pub mod peer;

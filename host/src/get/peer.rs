@@ -120,7 +120,7 @@ impl Asker {
 
     /// What does it offer? One list at a time: a second question before the end of the first is not asked.
     pub fn list(&self) {
-        if !core::mem::replace(&mut self.lock().listing, true) {
+        if !core::mem::replace(&mut lock(&self.out).listing, true) {
             self.say(Request::List);
         }
     }
@@ -144,11 +144,11 @@ impl Asker {
     /// How many requests have no answer yet.
     #[must_use]
     pub fn out(&self) -> usize {
-        self.lock().requests.len()
+        lock(&self.out).requests.len()
     }
 
     fn ask(&self, length_max: u64, request: impl FnOnce(u64) -> Request) -> Option<u64> {
-        let mut out = self.lock();
+        let mut out = lock(&self.out);
         if out.requests.len() >= REQUESTS_MAX {
             return None;
         }
@@ -164,10 +164,11 @@ impl Asker {
         // A wire that is gone says so by `Lost`.
         let _ = self.wire.send(request);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What is out. Whoever panicked with it has left it whole.
+pub(super) fn lock(out: &Mutex<Out>) -> MutexGuard<'_, Out> {
+    out.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A source over a stream of the service `get`. What it tells goes to `told`, with whatever names it there; the last word is
@@ -267,14 +268,14 @@ impl<R: AsyncRead + Unpin, N: Copy> Hearing<R, N> {
                     let item =
                         Item::parse(bytes).map_err(|_| broken("an item of the list is none"))?;
                     *items += 1;
-                    if *items > ITEMS_MAX || !self.lock().listing {
+                    if *items > ITEMS_MAX || !lock(&self.out).listing {
                         return Err(broken("items that nobody asked for"));
                     }
                     Event::Item(item)
                 }
                 Answer::ListEnd => {
                     *items = 0;
-                    if !core::mem::take(&mut self.lock().listing) {
+                    if !core::mem::take(&mut lock(&self.out).listing) {
                         return Err(broken("a list that nobody asked for"));
                     }
                     Event::ListEnd
@@ -333,14 +334,10 @@ impl<R: AsyncRead + Unpin, N: Copy> Hearing<R, N> {
 
     /// The request that is answered, which must be the first that is out.
     fn take(&self, number: u64) -> Result<Asked, End> {
-        let first = self.lock().requests.pop_front();
+        let first = lock(&self.out).requests.pop_front();
         first
             .filter(|asked| asked.number == number)
             .ok_or_else(|| broken("an answer to nothing that was asked"))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,8 +9,10 @@
 //! What happens is told as it happens ([`Happened`]), how it stands whenever somebody looks ([`Status`]). What a person
 //! is shown of both is not for this file.
 
+use super::budget::Budget;
 use super::choice::{Chosen, Listing, Offered, Open, offered};
 use super::contacts::{Contacts, Tiding};
+use super::ends::disk;
 use super::exchange::{Came, Exchange};
 use super::file::{FileUnderWay, Whose};
 use super::folder::{Folder, MANIFEST_BYTES_MAX};
@@ -295,13 +297,7 @@ impl Fetch {
             path: SafePath::parse(item.name().as_bytes())
                 .map_err(|error| JobError::List(error.into()))?,
         };
-        let job = Job::new(
-            self.order.into.clone(),
-            self.order.how,
-            None,
-            core::iter::once(Ok(Listed::File(wanted))),
-        );
-        self.work(job).await
+        self.work(None, core::iter::once(Ok(Listed::File(wanted)))).await
     }
 
     /// The folder, or `picks` of it. Those that it has not got.
@@ -312,16 +308,12 @@ impl Fetch {
         }
         let manifest = self.manifest(item).await?;
         self.manifest = manifest.content().ok();
-        let sources: Vec<_> = self.contacts.iter().map(|(source, _)| source).collect();
-        for source in sources {
-            self.tell_mirror(source);
-        }
+        self.contacts.iter().for_each(|(source, _)| self.tell_mirror(source));
         let root = self.order.into.clone();
-        let content = || manifest.content().map_err(|cause| disk(item, cause));
+        let content = || manifest.content().map_err(|cause| disk(item.name(), cause));
         let files = folder.files(content()?, &root)?;
-        let staging =
-            Staging::open(&root, self.order.how.leftover).map_err(|cause| disk(item, cause))?;
-        self.work(Job::new(root.clone(), self.order.how, Some(staging), files)).await?;
+        let staging = Staging::open(&root, self.order.how.leftover);
+        self.work(Some(staging.map_err(|cause| disk(item.name(), cause))?), files).await?;
         let missing = folder.finish(content()?, &root, self.order.how.replace)?;
         self.manifest = None;
         // What stays of it is taken up, or thrown away, by the next one.
@@ -334,31 +326,33 @@ impl Fetch {
         let number = self.exchange.begin(Content::Item(*item.root().as_bytes()));
         let whose =
             Whose { root: item.root(), pieces: item.pieces(), attributes: Default::default() };
-        let handle = self.order.into.handle().map_err(|cause| disk(item, cause))?;
+        let handle = self.order.into.handle().map_err(|cause| disk(item.name(), cause))?;
         let name = format!("{}.manifest", item.name());
         let opened = FileUnderWay::open(handle, &name, &whose, number, self.order.how.leftover);
         let mut under_way = opened.map_err(|error| match error {
-            OpenError::Io(cause) => disk(item, cause),
+            OpenError::Io(cause) => disk(item.name(), cause).into(),
             busy => GetError::Busy(busy),
         })?;
         let mut lacking = None;
         while !under_way.is_whole() {
-            under_way.list(self.exchange.works_mut()).map_err(|cause| disk(item, cause))?;
+            let mut budget = Budget::TURN;
+            let listed = under_way.list(self.exchange.works_mut(), &mut budget);
+            listed.map_err(|cause| disk(item.name(), cause))?;
             if under_way.is_whole() {
                 break;
             }
             self.exchange.ask(self.clock.now());
-            let Some(came) = self.turn(Duration::MAX).await? else { continue };
+            let Some(came) = self.turn(budget.next_turn()).await? else { continue };
             match came {
                 Came::Whole { source, work, bytes } if work.file == number => {
                     let took = under_way.take(work.part, &bytes);
-                    if !took.map_err(|cause| disk(item, cause))? {
+                    if !took.map_err(|cause| disk(item.name(), cause))? {
                         self.exchange.wrong(source);
                         self.notice(Notice::Lied(source));
                     } else if self.exchange.right(source, work)
                         && let crate::fetch::schedule::Part::Piece(piece) = work.part
                     {
-                        under_way.put(piece, &bytes).map_err(|cause| disk(item, cause))?;
+                        under_way.put(piece, &bytes).map_err(|cause| disk(item.name(), cause))?;
                     }
                 }
                 Came::Whole { .. } => {}
@@ -378,8 +372,9 @@ impl Fetch {
         Ok(under_way)
     }
 
-    /// What is whole of the job is durable and has its names then, however it ended.
-    async fn work(&mut self, mut job: Job<impl List>) -> Result<(), GetError> {
+    /// Fetches what is listed. What is whole of it is durable and has its name then, however it ended.
+    async fn work(&mut self, staging: Option<Staging>, list: impl List) -> Result<(), GetError> {
+        let mut job = Job::new(self.order.into.clone(), self.order.how, staging, list);
         let ended = self.drive(&mut job).await;
         let finished = job.finish();
         self.notices(job.notices());
@@ -389,14 +384,15 @@ impl Fetch {
 
     async fn drive(&mut self, job: &mut Job<impl List>) -> Result<(), GetError> {
         loop {
-            let filled = job.fill(&mut self.exchange);
+            let mut budget = if self.contacts.is_busy() { Budget::BUSY } else { Budget::TURN };
+            let filled = job.fill(&mut self.exchange, &mut budget);
             self.notices(job.notices());
             filled?;
             if job.is_done() {
                 return Ok(());
             }
             self.exchange.ask(self.clock.now());
-            if let Some(came) = self.turn(Duration::MAX).await? {
+            if let Some(came) = self.turn(budget.next_turn()).await? {
                 let hope = self.somebody_may_come();
                 let taken = job.take(came, hope, &mut self.exchange);
                 self.notices(job.notices());
@@ -599,8 +595,4 @@ impl Fetch {
         let meter = self.meters.entry(Some(id)).or_default();
         Some(SourceStatus::new(self.contacts.get_mut(id)?, known, lied, meter, now))
     }
-}
-
-fn disk(item: &Item, cause: std::io::Error) -> GetError {
-    JobError::Disk { path: item.name().to_owned(), cause }.into()
 }

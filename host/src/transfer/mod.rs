@@ -19,6 +19,7 @@ pub mod send;
 pub mod store;
 pub mod walk;
 
+pub(crate) mod locked;
 pub(crate) mod partial;
 
 mod ledger;

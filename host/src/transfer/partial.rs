@@ -3,10 +3,11 @@
 //!
 //! Dropped without [`Partial::keep`] or [`Partial::publish`], it removes itself.
 
+use super::locked;
 use super::protocol::{Attributes, CHUNK_BYTES_MAX, Modified};
 use super::safe_path::NAME_BYTES_MAX;
 use crate::random;
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, File};
 use core::time::Duration;
 use std::io::{self, Read, Seek, Write};
 use std::time::SystemTime;
@@ -46,25 +47,19 @@ impl Partial {
         attributes: Attributes,
         mark: Option<u32>,
     ) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
-        #[cfg(unix)]
-        if attributes.mode.is_some() {
-            cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        #[cfg(not(unix))]
-        let _ = attributes;
+        let private = attributes.mode.is_some();
         let marked = mark.and_then(|mark| {
             let temporary = temporary_name(name, mark);
-            let file = open_marked(&folder, &temporary, &mut options.clone())?;
-            Some((temporary, file))
+            // What cannot be taken up, or is another one's, is left alone.
+            let file = locked::open_locked(&folder, &temporary, private).ok()??;
+            Some((temporary, File::from_std(file)))
         });
         let (temporary, file) = match marked {
             Some(marked) => marked,
             None => {
                 let temporary = temporary_name(name, random::u32());
-                let file = folder.open_with(&temporary, options.create_new(true))?;
-                (temporary, file)
+                let file = locked::open_new(&folder, &temporary, private)?;
+                (temporary, File::from_std(file))
             }
         };
         let length = file.metadata()?.len();
@@ -175,30 +170,6 @@ impl Partial {
 const KEPT_BYTES_MIN: u64 = 256 << 10;
 /// Most zeros at once.
 static ZEROS: [u8; CHUNK_BYTES_MAX] = [0; CHUNK_BYTES_MAX];
-
-/// The file of this temporary name, made if it is not there, unless another one writes to it.
-fn open_marked(folder: &Dir, temporary: &str, options: &mut OpenOptions) -> Option<File> {
-    let is_plain = match folder.symlink_metadata(temporary) {
-        Ok(there) => there.is_file(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    let file = is_plain.then(|| folder.open_with(temporary, options.create(true)).ok())??;
-    file.try_clone().ok()?.into_std().try_lock().ok()?;
-    // It may have got its own name between the opening and the locking.
-    same_file(&folder.symlink_metadata(temporary).ok()?, &file.metadata().ok()?).then_some(file)
-}
-
-#[cfg(unix)]
-fn same_file(one: &cap_std::fs::Metadata, other: &cap_std::fs::Metadata) -> bool {
-    use cap_std::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-/// Elsewhere a file that is open keeps its name for longer than it takes to lock it.
-#[cfg(not(unix))]
-fn same_file(_one: &cap_std::fs::Metadata, _other: &cap_std::fs::Metadata) -> bool {
-    true
-}
 
 /// Moves a file from its temporary name to its own, both in folders of one file system. `AlreadyExists`
 /// if something has the name and is not to be replaced.

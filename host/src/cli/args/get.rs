@@ -26,7 +26,7 @@ pub struct Get {
     /// Where it goes
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
-    /// Replace files that exist
+    /// Replace files that exist; folders that exist get the modes and times of the offered ones
     #[arg(long)]
     pub overwrite: bool,
     /// Throw away what an earlier one left under way, and start over

@@ -19,12 +19,13 @@
 mod flush;
 mod holes;
 mod journal;
-mod open;
+mod names;
 mod runs;
 
 pub use crate::transfer::partial::Replace;
 pub use journal::{Found, Journal};
 
+use crate::transfer::locked;
 use crate::transfer::partial::{give_name, set_attributes, sync_folder};
 use crate::transfer::protocol::Attributes;
 use cap_std::fs::Dir;
@@ -127,9 +128,10 @@ impl Partial {
         attributes: Attributes,
         leftover: Leftover,
     ) -> Result<Self, OpenError> {
-        let [temporary, journal_name] = open::names(name);
-        let file = open::open_locked(&folder, &temporary, attributes.mode.is_some())?;
-        let journal_file = open::open(&folder, &journal_name, true)?;
+        let [temporary, journal_name] = names::of(name);
+        let file = locked::open_locked(&folder, &temporary, attributes.mode.is_some())?;
+        let file = file.ok_or(OpenError::Busy)?;
+        let journal_file = locked::open(&folder, &journal_name, true)?;
         if leftover == Leftover::Discard {
             file.set_len(0)?;
             journal_file.set_len(0)?;

@@ -11,7 +11,7 @@ use super::{LOCK, STAGING_HEAD};
 use crate::content::piece::PIECE_BYTES;
 use cap_std::fs::Dir;
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 
 /// The folders, and the files in them.
@@ -28,8 +28,8 @@ pub(super) struct Leftovers {
 struct Abandoned {
     name: String,
     folder: Dir,
-    /// Held, so that nobody else takes it up. None if its maker was killed before it had one.
-    _lock: Option<File>,
+    /// Held, so that nobody else takes it up.
+    _lock: File,
 }
 
 impl Leftovers {
@@ -38,7 +38,7 @@ impl Leftovers {
         let (mut folders, mut files) = (Vec::new(), HashMap::new());
         for entry in root.entries()? {
             let Ok(name) = entry?.file_name().into_string() else { continue };
-            if let Some(abandoned) = abandoned(root, name)? {
+            if let Some(abandoned) = abandoned(root, name) {
                 // What cannot be read is fetched.
                 let _ = index(&abandoned.folder, folders.len(), &mut files);
                 folders.push(abandoned);
@@ -66,20 +66,24 @@ impl Leftovers {
     }
 }
 
-fn abandoned(root: &Dir, name: String) -> io::Result<Option<Abandoned>> {
-    if !name.starts_with(STAGING_HEAD) || !root.symlink_metadata(&name)?.is_dir() {
-        return Ok(None);
+fn abandoned(root: &Dir, name: String) -> Option<Abandoned> {
+    let is_folder = root.symlink_metadata(&name).is_ok_and(|there| there.is_dir());
+    if !name.starts_with(STAGING_HEAD) || !is_folder {
+        return None;
     }
-    let Ok(folder) = root.open_dir(&name) else { return Ok(None) };
-    let lock = match folder.open(LOCK).map(cap_std::fs::File::into_std) {
-        Ok(lock) => match lock.try_lock() {
-            Ok(()) => Some(lock),
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(None),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(_) => return Ok(None),
-    };
-    Ok(Some(Abandoned { name, folder, _lock: lock }))
+    let folder = root.open_dir(&name).ok()?;
+    match folder.open(LOCK).map(cap_std::fs::File::into_std) {
+        Ok(lock) if lock.try_lock().is_ok() => Some(Abandoned { name, folder, _lock: lock }),
+        // In use.
+        Ok(_) => None,
+        Err(error) => {
+            if error.kind() == io::ErrorKind::NotFound {
+                // Killed before it had a lock, so nothing is in it. One that is being made just now is made anew.
+                let _ = root.remove_dir(&name);
+            }
+            None
+        }
+    }
 }
 
 fn index(

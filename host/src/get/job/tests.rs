@@ -48,6 +48,13 @@ struct Fetch {
 }
 
 impl Fetch {
+    /// One turn, and whether there is more to look at.
+    fn turn(&mut self) -> bool {
+        let mut budget = Budget::TURN;
+        self.job.fill(&mut self.exchange, &mut budget).unwrap();
+        budget.is_spent()
+    }
+
     fn sources(&self) -> Vec<SourceReport> {
         self.exchange.sources().collect()
     }
@@ -153,7 +160,8 @@ impl Fleet {
         let patience = self.start.elapsed() + Duration::from_secs(60);
         loop {
             assert!(self.start.elapsed() < patience, "{seen:?}, {:?}", fetch.sources());
-            fetch.job.fill(&mut fetch.exchange).unwrap();
+            let mut budget = Budget::TURN;
+            fetch.job.fill(&mut fetch.exchange, &mut budget).unwrap();
             seen.take(fetch.job.notices());
             if fetch.job.is_done() || stop(self, fetch, &seen) {
                 break;
@@ -163,6 +171,7 @@ impl Fleet {
             let due = fetch.exchange.poll_timeout().map_or(Duration::from_secs(1), |due| {
                 Duration::from_micros(due.since(now).as_micros())
             });
+            let due = due.min(budget.next_turn());
             let event = tokio::time::timeout(due, self.events.recv()).await;
             let now = self.now();
             match event {
@@ -332,7 +341,7 @@ async fn a_file_that_nobody_has_any_more_is_said() {
 async fn two_cannot_fetch_one_file_into_one_folder() {
     let mut fleet = Fleet::new(noise(2 * MIB));
     let mut first = fleet.job(Leftover::Resume);
-    first.job.fill(&mut first.exchange).unwrap();
+    first.turn();
     let mut second = fleet.job(Leftover::Resume);
     let seen = fleet.drive(&mut second, |_, _, _| false).await;
     assert!(
@@ -342,4 +351,47 @@ async fn two_cannot_fetch_one_file_into_one_folder() {
     fleet.staff(&mut first, 0..1);
     let _ = fleet.drive(&mut first, |_, _, _| false).await;
     fleet.is_right(first);
+}
+
+/// Bytes that are looked at in one turn, at most.
+const TURN: u64 = 20 * MIB;
+
+#[tokio::test]
+async fn what_an_earlier_one_left_is_proved_a_part_each_turn() {
+    let mut fleet = Fleet::new(noise(80 * MIB));
+    let mut job = fleet.job(Leftover::Resume);
+    fleet.staff(&mut job, 0..1);
+    let before = fleet.drive(&mut job, |_, _, seen| seen.had >= 70 * MIB).await.had;
+    drop(job);
+    let mut job = fleet.job(Leftover::Resume);
+    let (mut seen, mut turns) = (Seen::default(), 0);
+    while job.turn() {
+        let found = seen.found;
+        seen.take(job.job.notices());
+        assert!(seen.found - found <= TURN, "{} bytes in one turn", seen.found - found);
+        turns += 1;
+    }
+    seen.take(job.job.notices());
+    assert_eq!(seen.found, before);
+    assert!(turns >= 3, "{turns} turns");
+    fleet.staff(&mut job, 1..2);
+    assert_eq!(fleet.drive(&mut job, |_, _, _| false).await.had, 80 * MIB - before);
+    fleet.is_right(job);
+}
+
+#[tokio::test]
+async fn a_long_file_that_is_there_is_looked_at_a_part_each_turn() {
+    let fleet = Fleet::new(noise(50 * MIB));
+    std::fs::write(fleet.out.path().join("film"), &fleet.content).unwrap();
+    let mut job = fleet.job(Leftover::Resume);
+    let (mut seen, mut turns) = (Seen::default(), 0);
+    while job.turn() {
+        assert!(!job.job.is_done());
+        turns += 1;
+    }
+    seen.take(job.job.notices());
+    assert_eq!(seen.ended, [("film".to_owned(), Outcome::Already)]);
+    assert_eq!(seen.found, 50 * MIB);
+    assert!(turns >= 3, "{turns} turns");
+    fleet.is_right(job);
 }

@@ -15,12 +15,12 @@ use super::look::{blocking, look};
 use super::store::Failure;
 use super::{CONNECTIONS, Mirror};
 use crate::content::tree::GroupId;
-use crate::get::peer::{Asker, Event, SharedOut};
+use crate::get::peer::{Asker, Event, SharedOut, lock};
 use crate::serve::protocol::{Content, Reason, Request};
 use crate::transfer::TransferError;
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
@@ -183,7 +183,7 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
         for facts in facts.iter().filter(|facts| facts.has_hashes()) {
             self.told.say(Event::Item(facts.item().clone())).await?;
         }
-        self.lock_out().settle_list();
+        lock(&self.out).settle_list();
         self.told.say(Event::ListEnd).await
     }
 
@@ -193,7 +193,7 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
             handle.abort();
         }
         // Unless its answer was complete.
-        if self.lock_out().settle(number) {
+        if lock(&self.out).settle(number) {
             self.told.say(Event::Cut(number)).await
         } else {
             Ok(())
@@ -229,12 +229,8 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
             }
             Err(Stop::Failure(Failure::Busy(_))) => Event::No(job.number, Reason::Unreadable),
         };
-        self.lock_out().settle(job.number);
+        lock(&self.out).settle(job.number);
         self.told.say(event).await
-    }
-
-    fn lock_out(&self) -> MutexGuard<'_, crate::get::peer::Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fetch::partial::{Leftover, Replace};
 use crate::fetch::schedule::SourceId;
+use crate::get::budget::Budget;
 use crate::get::exchange::Exchange;
 use crate::get::file::Whose;
 use crate::get::job::{How, Job, Listed, Notice, Wanted};
@@ -108,7 +109,7 @@ async fn get(item: &Item, mirrors: &[Arc<Mirror>], out: &Path) -> Vec<SourceId> 
     }
     let mut notices = Vec::new();
     loop {
-        job.fill(&mut exchange).unwrap();
+        job.fill(&mut exchange, &mut { Budget::TURN }).unwrap();
         notices.extend(job.notices());
         if job.is_done() {
             break;
