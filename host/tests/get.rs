@@ -34,6 +34,12 @@ fn begin(node: &Node, tickets: &[&str], more: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Asks what runs on this node.
+fn ctl(node: &Node, command: &[&str]) {
+    let output = node.run(&[&["ctl"], command].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
 /// How many bytes are under way to this name: what the file takes on the disk.
 fn under_way(node: &Node, name: &str) -> u64 {
     use std::os::unix::fs::MetadataExt;
@@ -239,13 +245,20 @@ fn sources_that_do_not_agree_are_never_mixed() {
 #[test]
 fn a_server_that_is_killed_costs_nothing_and_one_that_closes_is_left_at_once() {
     let content = noise(24 * MIB);
-    let servers: Vec<_> = (0..3).map(|_| server("film", &content, &["--max-rate", "4M"])).collect();
-    let tickets: Vec<&str> = servers.iter().map(|(_, serving)| serving.ticket.as_str()).collect();
+    let mut servers: Vec<_> =
+        (0..3).map(|_| server("film", &content, &["--max-rate", "3M"])).collect();
+    let tickets: Vec<_> = servers.iter().map(|(_, serving)| serving.ticket.clone()).collect();
+    let tickets: Vec<&str> = tickets.iter().map(String::as_str).collect();
     let client = Node::new();
-    let getting = begin(&client, &tickets, &[]);
+    let mut getting = begin(&client, &tickets, &[]);
     until("some of it is here", || under_way(&client, "film") > 4 * MIB as u64);
+    // It cannot end meanwhile.
+    ctl(&servers[2].0, &["pause", "all"]);
+    assert!(getting.try_wait().unwrap().is_none(), "it had ended before that");
     signal(&servers[0].1.child, "KILL");
     signal(&servers[1].1.child, "INT");
+    until("it closed", || servers[1].1.child.try_wait().unwrap().is_some());
+    ctl(&servers[2].0, &["resume", "all"]);
     let output = getting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(client.read("film").unwrap() == content);
@@ -262,9 +275,10 @@ fn all_servers_are_gone_and_come_back() {
     let (node, serving) = server("film", &content, &["--max-rate", "4M"]);
     let client = Node::new();
     let ticket = serving.ticket.clone();
-    let getting = begin(&client, &[&ticket], &[]);
+    let mut getting = begin(&client, &[&ticket], &[]);
     until("some of it is here", || under_way(&client, "film") > 2 * MIB as u64);
     signal(&serving.child, "KILL");
+    assert!(getting.try_wait().unwrap().is_none(), "it had ended before that");
     drop(serving);
     let _again = serve(&node, &["film"]);
     let output = getting.wait_with_output().unwrap();
@@ -292,15 +306,16 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 #[test]
 fn a_get_that_was_killed_fetches_almost_nothing_again() {
     let content = noise(24 * MIB);
-    let servers: Vec<_> = (0..2).map(|_| server("film", &content, &["--max-rate", "8M"])).collect();
+    let servers: Vec<_> = (0..2).map(|_| server("film", &content, &["--max-rate", "4M"])).collect();
     let tickets: Vec<&str> = servers.iter().map(|(_, serving)| serving.ticket.as_str()).collect();
     let client = Node::new();
     let mut fetched = 0;
-    for killed_at in [4, 9, 17] {
+    for killed_at in [4, 8, 13] {
         let mut getting = begin(&client, &tickets, &[]);
         until("it has come so far", || under_way(&client, "film") > killed_at * MIB as u64);
         signal(&getting, "KILL");
-        getting.wait().unwrap();
+        let killed = std::os::unix::process::ExitStatusExt::signal(&getting.wait().unwrap());
+        assert_eq!(killed, Some(9), "it had ended before that");
         fetched = under_way(&client, "film");
     }
     let output = get(&client, &tickets, &[]);
@@ -431,14 +446,15 @@ fn the_same_server_twice_is_one_and_files_of_sources_are_read() {
 
 #[test]
 fn two_gets_of_one_file_into_one_folder_do_not_meet() {
-    let content = noise(16 * MIB);
-    let (_node, serving) = server("film", &content, &["--max-rate", "4M"]);
+    let content = noise(12 * MIB);
+    let (_node, serving) = server("film", &content, &["--max-rate", "2M"]);
     let client = Node::new();
-    let first = begin(&client, &[&serving.ticket], &[]);
+    let mut first = begin(&client, &[&serving.ticket], &[]);
     until("the first has begun", || under_way(&client, "film") > 0);
     let second = get(&client, &[&serving.ticket], &[]);
     assert_eq!(second.status.code(), Some(4), "{}", said(&second));
     assert!(said(&second).contains("another get"), "{}", said(&second));
+    assert!(first.try_wait().unwrap().is_none(), "both were there at once");
     let output = first.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(client.read("film").unwrap() == content);
@@ -446,13 +462,14 @@ fn two_gets_of_one_file_into_one_folder_do_not_meet() {
 
 #[test]
 fn a_file_that_changes_on_one_server_comes_from_the_other_and_is_never_mixed() {
-    let content = noise(16 * MIB);
-    let servers: Vec<_> = (0..2).map(|_| server("film", &content, &["--max-rate", "4M"])).collect();
+    let (content, other) = (noise(16 * MIB), noise(5 * MIB));
+    let servers: Vec<_> = (0..2).map(|_| server("film", &content, &["--max-rate", "2M"])).collect();
     let tickets: Vec<&str> = servers.iter().map(|(_, serving)| serving.ticket.as_str()).collect();
     let client = Node::new();
-    let getting = begin(&client, &tickets, &[]);
+    let mut getting = begin(&client, &tickets, &[]);
     until("some of it is here", || under_way(&client, "film") > 2 * MIB as u64);
-    servers[0].0.file("film", &noise(5 * MIB));
+    servers[0].0.file("film", &other);
+    assert!(getting.try_wait().unwrap().is_none(), "it had ended before that");
     let output = getting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(client.read("film").unwrap() == content);

@@ -23,8 +23,8 @@ const MIB: usize = 1 << 20;
 /// What is wrong with what a server says.
 #[derive(Clone, Copy)]
 enum Lie {
-    /// A byte of this piece.
-    Piece(u64),
+    /// A byte of the piece that it is asked for as so manieth, from one, by each client.
+    Nth(u64),
     /// The length, by so many bytes more, and all of the hashes are zeros.
     Length(u64),
 }
@@ -77,12 +77,13 @@ async fn lie_to(recv: RecvStream, send: SendStream, shelf: &Shelf, lie: Lie) {
     let (mut reader, mut writer) = (FrameReader::new(recv), FrameWriter::new(send));
     let item = shelf.catalog().items()[0].clone();
     let said = match lie {
-        Lie::Piece(_) => item.clone(),
+        Lie::Nth(_) => item.clone(),
         Lie::Length(more) => {
             let pieces = Pieces::of(item.pieces().length() + more).unwrap();
             Item::new(item.name(), item.kind(), pieces, item.root()).unwrap()
         }
     };
+    let mut asked = 0;
     while let Ok(Frame::Control(body)) = reader.next().await {
         let request: Request = parse(body).unwrap();
         let (number, bytes) = match request {
@@ -94,13 +95,20 @@ async fn lie_to(recv: RecvStream, send: SendStream, shelf: &Shelf, lie: Lie) {
             }
             Request::Cancel(_) => continue,
             Request::Group { number, of, id } => match lie {
-                Lie::Piece(_) => (number, shelf.find(of).and_then(|found| found.group(id))),
+                Lie::Nth(_) => (number, shelf.find(of).and_then(|found| found.group(id))),
                 Lie::Length(_) => (number, Ok(vec![0; 32 * said.pieces().count() as usize])),
             },
-            Request::Piece { number, of, piece, from } => (
-                number,
-                piece_of(shelf, &item, of, piece, lie).map(|mut it| it.split_off(from as usize)),
-            ),
+            Request::Piece { number, of, piece, from } => {
+                asked += 1;
+                let mut bytes =
+                    piece_of(shelf, &item, of, piece).map(|mut it| it.split_off(from as usize));
+                if let (Lie::Nth(nth), Ok(bytes)) = (lie, &mut bytes)
+                    && nth == asked
+                {
+                    bytes[0] ^= 1;
+                }
+                (number, bytes)
+            }
         };
         match bytes {
             Ok(bytes) => {
@@ -116,19 +124,10 @@ async fn lie_to(recv: RecvStream, send: SendStream, shelf: &Shelf, lie: Lie) {
     }
 }
 
-fn piece_of(
-    shelf: &Shelf,
-    item: &Item,
-    of: Content,
-    piece: u64,
-    lie: Lie,
-) -> Result<Vec<u8>, Reason> {
+fn piece_of(shelf: &Shelf, item: &Item, of: Content, piece: u64) -> Result<Vec<u8>, Reason> {
     let range = item.pieces().range(piece).ok_or(Reason::Unknown)?;
     let mut bytes = vec![0; (range.end - range.start) as usize];
     shelf.find(of)?.read_at(range.start, &mut bytes)?;
-    if matches!(lie, Lie::Piece(about) if about == piece) {
-        bytes[0] ^= 1;
-    }
     Ok(bytes)
 }
 
@@ -143,7 +142,7 @@ fn a_server_that_lies_about_one_piece_is_dropped_and_named_and_the_file_is_right
     honest.file("film", &content);
     // Slow, so that the liar is asked for most of it.
     let serving = honest.wait_for_peers(&["serve", "film", "--max-rate", "8M"]);
-    let liar = Liar::new(&content, Lie::Piece(9));
+    let liar = Liar::new(&content, Lie::Nth(2));
     let client = Node::new();
     let output = get(&client, &[&liar.ticket, &serving.ticket]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

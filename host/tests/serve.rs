@@ -211,6 +211,146 @@ async fn several_servers_have_keys_ports_and_tickets_of_their_own_that_survive()
 }
 
 #[test]
+fn a_second_serve_of_a_node_has_keys_of_its_own_and_the_first_its_old_ones() {
+    let node = Node::new();
+    node.file("a", b"a");
+    node.file("b/a", b"another");
+    let key = |waiting: &Waiting| waiting.ticket.parse::<Ticket>().unwrap().key;
+    let (first, second) = (serving(&node, &["a"]), serving(&node, &["b/a"]));
+    let before = [key(&first), key(&second)];
+    assert_ne!(before[0], before[1]);
+    drop((first, second));
+    let (first, second) = (serving(&node, &["a"]), serving(&node, &["b/a"]));
+    assert_eq!([key(&first), key(&second)], before, "in the same order");
+    assert!(second.interrupted().contains("another `ropewalk serve` of this node runs"));
+}
+
+#[test]
+fn each_command_that_waits_has_its_port_again_and_says_when_it_is_taken() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let port = |waiting: &Waiting| waiting.ticket.parse::<Ticket>().unwrap().addresses[0].port();
+    let receiving = node.wait_for_peers(&["recv"]);
+    let served = serving(&node, &["a"]);
+    let ports = [port(&receiving), port(&served)];
+    drop((receiving, served));
+    // Whoever comes first.
+    let served = serving(&node, &["a"]);
+    let receiving = node.wait_for_peers(&["recv"]);
+    assert_eq!([port(&receiving), port(&served)], ports);
+    drop(served);
+    let _taken = std::net::UdpSocket::bind(("127.0.0.1", ports[1])).unwrap();
+    let served = serving(&node, &["a"]);
+    assert_ne!(port(&served), ports[1]);
+    let words = served.interrupted();
+    let told = format!("port {}, which tickets given out before name, is taken", ports[1]);
+    assert!(words.contains(&told), "{words}");
+}
+
+#[test]
+fn a_ticket_file_is_its_owners_alone_whatever_it_was() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::new();
+    node.file("a", b"a");
+    let file = node.file("t", b"something old");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let waiting = serving(&node, &["a", "--ticket-file", "t"]);
+    assert_eq!(node.read("t").unwrap(), format!("{}\n", waiting.ticket).as_bytes());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let output = node.dial(&["serve", "a", "--ticket-file", "no/t"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = common::said(&output);
+    assert!(said.contains("no/t") && said.contains("--ticket-file"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_hears_of_a_file_that_was_touched_and_of_one_that_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let node = Node::new();
+    let content = noise(700_000);
+    let file = node.file("film", &content);
+    let waiting = serving(&node, &["film"]);
+    let mut client = Client::of(&waiting.ticket).await;
+    let items = client.list().await;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(client.piece(&items[0]).await == content, "it is given on");
+    for state in ["checking", "same"] {
+        let line = waiting.until("item_changed");
+        assert_eq!((&line["name"], &line["state"]), (&"film".into(), &state.into()));
+    }
+    std::fs::write(&file, b"something else").unwrap();
+    client.asker.piece(Content::Item(*items[0].root().as_bytes()), 0, 0).unwrap();
+    assert!(matches!(client.next().await, Event::No(..)));
+    assert_eq!(waiting.until("item_changed")["state"], "changed");
+    let words = waiting.interrupted();
+    assert!(words.contains("film is not what it was"), "{words}");
+}
+
+/// It prints more than a pipe takes, and nobody reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_stuck_stops_nobody() {
+    let node = Node::new();
+    node.file("a", b"content");
+    let link = loopback();
+    let mut command = node.command(&[
+        "serve",
+        "a",
+        "--servers",
+        "16",
+        "--report",
+        "0.1",
+        "--ticket-file",
+        "t",
+        "--json",
+        "--link",
+        &link,
+    ]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let tickets = || String::from_utf8(node.read("t").unwrap_or_default()).unwrap();
+    until("it has tickets", || tickets().lines().count() == 16);
+    // Some 4 KB every tenth of a second, into a pipe of 64 KiB.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let mut client = Client::of(tickets().lines().next().unwrap()).await;
+    let items = client.list().await;
+    assert_eq!(client.piece(&items[0]).await, b"content");
+    assert_eq!(status(&node).len(), 16, "and it can be asked");
+    signal(&child, "INT");
+    until("it ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn the_end_of_the_terminal_is_an_orderly_end_unless_it_is_to_be_ignored() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let mut waiting = serving(&node, &["a"]);
+    signal(&waiting.child, "HUP");
+    until("it ends", || waiting.child.try_wait().unwrap().is_some());
+    assert_eq!(waiting.ended().0, Some(130));
+    if common::works("nohup", &["true"]) {
+        let mut waiting = node.wait_below(&["nohup"], &["serve", "a"]);
+        signal(&waiting.child, "HUP");
+        assert_eq!(status(&node).len(), 1);
+        assert!(waiting.child.try_wait().unwrap().is_none(), "below nohup it goes on");
+    }
+}
+
+#[test]
+fn it_is_found_where_the_environment_differs() {
+    let (node, runtime) = (Node::new(), tempfile::tempdir().unwrap());
+    node.file("a", b"a");
+    let _waiting = serving(&node, &["a"]);
+    let output = node.command(&["ctl", "status"]).env("XDG_RUNTIME_DIR", runtime.path()).output();
+    assert_eq!(output.unwrap().status.code(), Some(0));
+    let other = Node::new();
+    let output = other.command(&["ctl", "status"]).env("XDG_RUNTIME_DIR", runtime.path()).output();
+    let said = common::said(&output.unwrap());
+    let runtime = runtime.path().display().to_string();
+    assert!(said.contains(&runtime) && said.contains("/run"), "both are named: {said}");
+}
+
+#[test]
 fn ports_that_cannot_be_are_refused() {
     let node = Node::new();
     node.file("a", b"a");

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first ends the command cleanly, the second at once. A request to terminate is the same.
+//! Ctrl-C: the first ends the command cleanly, the second at once. A request to terminate is the same, and so is the end of
+//! the terminal (SIGHUP), unless whoever started the command said that it is to be ignored (`nohup`).
 
 use super::exit::{Code, Failure};
 use std::io;
@@ -48,6 +49,8 @@ impl Interrupt {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// Unless it is ignored.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -57,6 +60,10 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: match ignores_hangup() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -64,8 +71,31 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hung_up(&mut self.hangup) => {}
         }
     }
+}
+
+#[cfg(unix)]
+async fn hung_up(hangup: &mut Option<tokio::signal::unix::Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => core::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP is ignored here, as below `nohup`: to listen for it would end that. Where the system does not say, it is left
+/// as it is.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    std::fs::read_to_string("/proc/self/status").map_or(true, |status| ignored(&status) & 1 == 1)
+}
+
+/// The signals that are ignored, the first one in the lowest bit; all, if it does not say.
+#[cfg(unix)]
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
 #[cfg(windows)]
@@ -79,5 +109,17 @@ impl Signals {
 
     async fn next(&mut self) {
         self.0.recv().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(unix)]
+    #[test]
+    fn ignored_signals_are_read_as_the_system_writes_them() {
+        use super::ignored;
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), 0x1001);
+        assert_eq!(ignored("SigIgn:\t0000000000001000\n") & 1, 0);
+        assert_eq!([ignored(""), ignored("SigIgn:\tx\n")], [u64::MAX; 2]);
     }
 }

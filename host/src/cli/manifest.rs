@@ -2,18 +2,16 @@
 
 use super::args;
 use super::exit::{Code, Failure};
+use super::hashing::{self, Hashing};
 use super::interrupt::Interrupt;
 use super::report::{Line, Report};
 use crate::content::catalog::Item;
 use crate::content::offer::{Noticed, Offer, OfferError};
-use crate::content::outboard::Trees;
 use crate::content::sidecar::{self, SidecarError};
 use crate::home::Home;
 use crate::human;
 use crate::transfer::walk;
 use core::sync::atomic::{AtomicBool, Ordering};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,42 +25,34 @@ pub async fn manifest(
     mut interrupt: Interrupt,
 ) -> Result<Code, Failure> {
     let home = Home::from_environment()?;
-    let making = Arc::new(Making::new(report));
-    let hashing = tokio::task::spawn_blocking({
-        let making = Arc::clone(&making);
-        move || making.make(&args, &home)
-    });
-    tokio::pin!(hashing);
-    let ended = tokio::select! {
-        ended = &mut hashing => ended,
-        () = interrupt.pressed() => {
-            making.stopped.store(true, Ordering::Relaxed);
-            // It ends soon, and leaves nothing half-written.
-            hashing.await
-        }
-    };
-    ended.map_err(io::Error::other)?
+    let making = Making::new(report);
+    let hashing = Arc::clone(&making.hashing);
+    hashing.run(&mut interrupt, move || making.make(&args, &home)).await
 }
 
-/// A manifest under way, in a thread of its own.
+/// A manifest under way.
 struct Making {
     report: Arc<Report>,
-    bar: Option<ProgressBar>,
-    stopped: AtomicBool,
+    hashing: Arc<Hashing>,
     has_failed: AtomicBool,
 }
 
 impl Making {
     fn new(report: Arc<Report>) -> Self {
-        let bar = report.bars().map(|bars| bars.add(ProgressBar::no_length().with_style(style())));
-        Self { report, bar, stopped: AtomicBool::new(false), has_failed: AtomicBool::new(false) }
+        let hashing = Arc::new(Hashing::new(&report));
+        Self { report, hashing, has_failed: AtomicBool::new(false) }
     }
 
     fn make(&self, args: &args::Manifest, home: &Home) -> Result<Code, Failure> {
         let path = &args.path;
         let cannot_read = |error: OfferError| match error {
             OfferError::Stopped => Interrupt::failure(),
-            error => Failure::new(Code::Failed, format!("cannot read {}: {error}", path.display())),
+            error => {
+                let path = path.display();
+                let text =
+                    format!("cannot read {path}: {error}; name a file or folder that you may read");
+                Failure::new(Code::Failed, text)
+            }
         };
         let place = match &args.out {
             Some(out) => out.clone(),
@@ -71,17 +61,8 @@ impl Making {
         let cannot_write = |error| cannot_write(&place, error);
         // Before hours of reading, not after them.
         sidecar::check_place(&place).map_err(cannot_write)?;
-        let trees = Trees::open(home.trees()).map_err(|error| {
-            let folder = home.trees();
-            let text = format!(
-                "cannot keep hashes in {}: {error}; set ROPEWALK_HOME to a folder of yours",
-                folder.display()
-            );
-            Failure::new(Code::Failed, text)
-        })?;
-        if let Some(bar) = &self.bar {
-            bar.set_length(walk::measure(path).1);
-        }
+        let trees = hashing::open_trees(home)?;
+        self.hashing.expect(walk::measure(path).1);
         let watch = |noticed: Noticed<'_>| self.notice(noticed);
         let offer = Offer::make(path, &trees, &watch).map_err(cannot_read)?;
         let length = sidecar::save(&offer, &trees, &place, &watch).map_err(cannot_write)?;
@@ -91,19 +72,10 @@ impl Making {
     }
 
     fn notice(&self, noticed: Noticed<'_>) -> bool {
-        match noticed {
-            Noticed::Hashed(bytes) => {
-                if let Some(bar) = &self.bar {
-                    bar.inc(bytes);
-                }
-            }
-            Noticed::LeftOut { path, reason, failed } => {
-                self.has_failed.fetch_or(failed, Ordering::Relaxed);
-                self.report.say(&format!("left out: {path}: {reason}"));
-                self.report.line(&Line::LeftOut { path, reason });
-            }
-        }
-        !self.stopped.load(Ordering::Relaxed)
+        self.hashing.notice(noticed, |path, reason, failed| {
+            self.has_failed.fetch_or(failed, Ordering::Relaxed);
+            self.report.line(&Line::LeftOut { path, reason });
+        })
     }
 
     fn tell(&self, item: &Item, place: &Path, manifest_bytes: u64) {
@@ -125,14 +97,6 @@ impl Making {
     }
 }
 
-impl Drop for Making {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 fn cannot_write(place: &Path, error: SidecarError) -> Failure {
     let place = place.display();
     let text = match error {
@@ -146,14 +110,11 @@ fn cannot_write(place: &Path, error: SidecarError) -> Failure {
         SidecarError::Io(error) => {
             format!("cannot write {place}: {error}; name another file with --out")
         }
-        error => format!("cannot write {place}: {error}"),
+        error => {
+            format!("cannot write {place}: {error}; say it again, or name another file with --out")
+        }
     };
     Failure::new(Code::Failed, text)
-}
-
-fn style() -> ProgressStyle {
-    let template = "{wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]
@@ -201,7 +162,7 @@ mod tests {
         let home = Home::at(folder.path().join("home"));
         std::fs::write(folder.path().join("film"), vec![7; 3 << 20]).unwrap();
         let making = making();
-        making.stopped.store(true, Ordering::Relaxed);
+        making.hashing.stop();
         let path = folder.path().join("film");
         let args = args::Manifest { path, out: None, json: false };
         assert_eq!(making.make(&args, &home).unwrap_err().code, Code::Interrupted);

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod explain;
 pub mod generate;
 pub mod get;
+mod hashing;
 pub mod interrupt;
 pub mod line;
 pub mod links;

@@ -66,6 +66,15 @@ impl Progress {
         Self { report, paths, drawn, moved: AtomicU64::new(0), credited: Mutex::default() }
     }
 
+    /// So much there is to move, as is known now.
+    pub fn expect(&self, total: u64) {
+        if let Some(drawn) = &self.drawn {
+            let drawn = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            drawn.bar.set_style(style(true));
+            drawn.bar.set_length(total);
+        }
+    }
+
     /// More moved, where no observer is told.
     pub fn moved(&self, bytes: u64) {
         self.moved.fetch_add(bytes, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Keys as they are pressed: the terminal on standard input without lines and echo, and as it was before at
-//! the end, however that comes: dropped, by a panic, or by a second Ctrl-C.
+//! the end, however that comes: dropped, by a panic, by a second Ctrl-C, or by a request to quit (SIGQUIT). A process that was
+//! stopped and goes on (Ctrl-Z, `fg`) finds it as whoever had it meanwhile left it, and sets it again.
 //!
 //! Signals and output stay as they are: Ctrl-C is still Ctrl-C.
 
@@ -12,10 +13,12 @@ const KEYS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Keys {
     pressed: mpsc::Receiver<u8>,
+    /// Looks after the terminal when signals come.
+    watching: tokio::task::JoinHandle<()>,
 }
 
 impl Keys {
-    /// Listens, if standard input is a terminal and this process stands in its foreground.
+    /// Listens, on a runtime, if standard input is a terminal and this process stands in its foreground.
     #[must_use]
     pub fn listen() -> Option<Self> {
         if !raw::enter() {
@@ -31,7 +34,7 @@ impl Keys {
                 }
             }
         });
-        Some(Self { pressed })
+        Some(Self { pressed, watching: tokio::spawn(raw::watch()) })
     }
 
     /// The next key; never, when there will be none.
@@ -45,6 +48,7 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
+        self.watching.abort();
         restore();
     }
 }
@@ -56,13 +60,14 @@ pub fn restore() {
 
 #[cfg(unix)]
 mod raw {
-    use rustix::process::getpgrp;
+    use rustix::process::{Signal, getpgrp};
     use rustix::termios::{
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp,
         tcsetattr,
     };
     use std::io::stdin;
     use std::sync::{Mutex, Once, PoisonError};
+    use tokio::signal::unix::{SignalKind, signal};
 
     /// What the terminal was, as long as it is something else.
     static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -78,10 +83,6 @@ mod raw {
             return false;
         }
         let Ok(before) = tcgetattr(stdin()) else { return false };
-        let mut now = before.clone();
-        now.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-        now.special_codes[SpecialCodeIndex::VMIN] = 1;
-        now.special_codes[SpecialCodeIndex::VTIME] = 0;
         HOOK.call_once(|| {
             let next = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
@@ -89,12 +90,50 @@ mod raw {
                 next(panic);
             }));
         });
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        let entered = tcsetattr(stdin(), OptionalActions::Now, &now).is_ok();
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before.clone());
+        let entered = set(before);
         if !entered {
             leave();
         }
         entered
+    }
+
+    fn set(mut now: Termios) -> bool {
+        now.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        now.special_codes[SpecialCodeIndex::VMIN] = 1;
+        now.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(stdin(), OptionalActions::Now, &now).is_ok()
+    }
+
+    /// Sets it again, if it was left to nobody meanwhile.
+    fn enter_again() {
+        let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.is_some()
+            && is_in_foreground()
+            && let Ok(now) = tcgetattr(stdin())
+        {
+            set(now);
+        }
+    }
+
+    /// Looks after it as long as keys are listened to.
+    pub(super) async fn watch() {
+        let (Ok(mut goes_on), Ok(mut quit)) =
+            (signal(SignalKind::from_raw(Signal::CONT.as_raw())), signal(SignalKind::quit()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                Some(()) = goes_on.recv() => enter_again(),
+                Some(()) = quit.recv() => {
+                    leave();
+                    // As a shell says of who was ended by this signal.
+                    std::process::exit(128 + Signal::QUIT.as_raw());
+                }
+                else => return,
+            }
+        }
     }
 
     pub(super) fn leave() {
@@ -113,4 +152,6 @@ mod raw {
     }
 
     pub(super) const fn leave() {}
+
+    pub(super) async fn watch() {}
 }

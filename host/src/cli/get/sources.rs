@@ -9,13 +9,14 @@ use crate::home::Home;
 use crate::key_text;
 use crate::peer::{PeerAddress, PeerError};
 use crate::peers::Peers;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A file with sources in it is not longer.
 const SOURCES_BYTES_MAX: u64 = 1 << 20;
 
-/// What the command line names, each source once.
+/// What the command line names, each source once, and no two called alike: of peers the key says which is which.
 pub(super) fn sources(words: &[String], home: &Home) -> Result<Vec<Source>, Failure> {
     let peers = Peers::load(home).unwrap_or_default();
     let mut sources = Vec::new();
@@ -33,7 +34,30 @@ pub(super) fn sources(words: &[String], home: &Home) -> Result<Vec<Source>, Fail
             }
         }
     }
+    tell_apart(&mut sources);
     Ok(sources)
+}
+
+/// Servers on one machine are at one address, say, before anything is known of their ports.
+fn tell_apart(sources: &mut [Source]) {
+    let mut first = BTreeMap::<Arc<str>, usize>::new();
+    let mut clashes = BTreeSet::new();
+    for (at, source) in sources.iter().enumerate() {
+        let before = *first.entry(Arc::clone(&source.name)).or_insert(at);
+        if before != at && !is_same(&sources[before].way, &source.way) {
+            clashes.insert(Arc::clone(&source.name));
+        }
+    }
+    for source in sources.iter_mut().filter(|source| clashes.contains(&source.name)) {
+        if let Way::Peer(peer) = &source.way {
+            source.name = format!("{} ({}…)", source.name, key_text::short(&peer.key)).into();
+        }
+    }
+}
+
+/// Whether both are one source, named twice.
+fn is_same(one: &Way, other: &Way) -> bool {
+    matches!((one, other), (Way::Peer(one), Way::Peer(other)) if one.key == other.key)
 }
 
 fn lines_of(file: &Path) -> Result<Vec<String>, Failure> {
@@ -73,4 +97,24 @@ pub(super) fn source(word: &str, home: &Home, peers: &Peers) -> Result<Source, F
 
 fn of_mirror(mirror: Mirror) -> Source {
     Source { name: mirror.name().into(), way: Way::Mirror(Arc::new(mirror)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_at_one_address_are_called_by_their_keys_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let key = |nth: u8| key_text::format(&ropewalk_core::id::PublicKey([nth; 32]));
+        let words = [1, 1, 2, 3].map(|nth| {
+            let port = if nth == 3 { 8 } else { 7 };
+            format!("{}@10.0.0.1:{port}", key(nth))
+        });
+        let names: Vec<_> = sources(&words, &home).unwrap().into_iter().map(|it| it.name).collect();
+        assert_eq!(names[0], names[1], "one source, twice");
+        assert!(names[0] != names[2] && names[0].starts_with("10.0.0.1:7 ("), "{names:?}");
+        assert_eq!(&*names[3], "10.0.0.1:8");
+    }
 }

@@ -66,6 +66,7 @@ impl Running {
         let mut looking = every(LOOK_EVERY);
         let mut reporting = report_every.map(every);
         let mut drawing = self.screen.as_ref().map(|_| every(DRAW_EVERY));
+        self.draw();
         while self.ended.len() < self.hosts.len() {
             tokio::select! {
                 Some(told) = events.recv() => self.hear(told),
