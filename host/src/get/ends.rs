@@ -57,6 +57,7 @@ pub(super) fn disk(path: &str, cause: io::Error) -> JobError {
 
 pub(super) fn of_file(wanted: &Wanted) -> FileReport {
     FileReport {
+        resumed: 0,
         path: shown(&wanted.path.to_string()),
         bytes: wanted.whose.pieces.length(),
         time: Duration::ZERO,
@@ -67,7 +68,7 @@ pub(super) fn of_file(wanted: &Wanted) -> FileReport {
 
 pub(super) fn of_folder(path: &SafePath) -> FileReport {
     let (time, outcome) = (Duration::ZERO, Outcome::Stored);
-    FileReport { path: shown(&path.to_string()), bytes: 0, time, blake3: None, outcome }
+    FileReport { path: shown(&path.to_string()), bytes: 0, resumed: 0, time, blake3: None, outcome }
 }
 
 #[cfg(test)]
