@@ -17,7 +17,9 @@ use crate::fetch::partial::{Content as Whole, Leftover, OpenError, Partial, Repl
 use crate::fetch::schedule::Part;
 use crate::transfer::protocol::Attributes;
 use cap_std::fs::Dir;
+use core::time::Duration;
 use std::io;
+use std::time::Instant;
 
 /// A file as its hash names it, and what it is to be called.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct FileUnderWay {
     partial: Partial,
 }
 
+/// Whoever drives it has other things to do when it has read for so long.
+pub(super) const PROVE_TIME: Duration = Duration::from_millis(100);
 /// Groups that are held: those of 16 GiB of the file.
 const GROUPS_MAX: usize = 64;
 
@@ -111,13 +115,18 @@ impl FileUnderWay {
     }
 
     /// Lists what has become known: pieces whose hashes are here, and the hashes that come next. What an earlier
-    /// one left is proved as soon as it can be. Whether the row is plenty.
+    /// one left is proved as soon as it can be, for [`PROVE_TIME`] and a group of pieces at most: then it has to be called
+    /// again ([`FileUnderWay::may_list_more`]).
     ///
     /// # Errors
     /// When the disk fails.
     pub fn list(&mut self, works: &mut Works) -> io::Result<()> {
+        let began = Instant::now();
         while !works.is_plenty() {
             self.take_from_journal(self.plan.next_piece())?;
+            if began.elapsed() >= PROVE_TIME {
+                break;
+            }
             let Some(pieces) = self.plan.take_pieces(&mut self.tree) else { break };
             let tree = &mut self.tree;
             let mut proof = |piece, content: &[u8]| proves(tree, piece, content);
@@ -141,6 +150,16 @@ impl FileUnderWay {
     /// Whether all its works were listed.
     pub fn is_listed(&mut self) -> bool {
         self.plan.next_piece() >= self.tree.shape().pieces().count()
+    }
+
+    /// Whether there is more to list that waits for nothing.
+    pub fn may_list_more(&mut self) -> bool {
+        !self.is_listed() && !self.lacks_hashes()
+    }
+
+    /// Whether it has to have hashes before more of it can be asked for.
+    pub fn lacks_hashes(&mut self) -> bool {
+        self.plan.missing(&mut self.tree).is_some()
     }
 
     /// Whether a work's bytes are right. A group of hashes is kept.

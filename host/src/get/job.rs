@@ -11,7 +11,7 @@
 //! It is told what came ([`Job::take`]) and never waits. It blocks on the disk: it belongs into a thread of its own.
 
 use super::exchange::{Came, Exchange};
-use super::file::{FileUnderWay, Whose};
+use super::file::{FileUnderWay, PROVE_TIME, Whose};
 use crate::content::piece::{Node, hash_piece};
 use crate::fetch::partial::{Leftover, OpenError, Replace};
 use crate::fetch::schedule::{Part, SourceId, Work, WorkId};
@@ -101,8 +101,8 @@ pub struct Job<L> {
     notices: Vec<Notice>,
     /// The folder that was looked into last.
     folder: Option<(Vec<String>, Dir)>,
-    /// Files that nobody has who was asked, and what the last one said.
-    hopeless: BTreeMap<WorkId, Reason>,
+    /// What was said last by those who have not got a file.
+    refused: BTreeMap<u32, Reason>,
 }
 
 enum File {
@@ -114,6 +114,18 @@ struct Large {
     wanted: Wanted,
     under_way: FileUnderWay,
     began: Clock,
+}
+
+impl File {
+    /// Whether all that is still needed of it may come from sources that are known.
+    fn may_come(&mut self, number: u32, exchange: &Exchange) -> bool {
+        let may = |part| exchange.anybody_may_have(WorkId { file: number, part });
+        let lacks_hashes = match self {
+            Self::Large(large) => large.under_way.lacks_hashes(),
+            Self::Small(_) => false,
+        };
+        may(Part::Piece(0)) && (!lacks_hashes || may(Part::Group { level: 0, index: 0 }))
+    }
 }
 
 /// Large files that are open at once: so many hashes are waited for together.
@@ -135,7 +147,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
             settling: HashMap::new(),
             notices: Vec::new(),
             folder: None,
-            hopeless: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -161,19 +173,22 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         finished.map_err(|cause| disk("the small files", cause))
     }
 
-    /// Lists works as the exchange has room for them.
+    /// Lists works as the exchange has room for them. What was there before is looked at on the way, for [`PROVE_TIME`] or a little
+    /// more: then it has to be called again ([`Job::may_list_more`]).
     ///
     /// # Errors
     /// When the list is none, or the disk fails.
     pub fn fill(&mut self, exchange: &mut Exchange) -> Result<(), JobError> {
+        let began = Clock::now();
+        let is_time = || began.elapsed() < PROVE_TIME;
         for number in core::mem::take(&mut self.unlisted) {
-            self.list_works(number, exchange)?;
+            if is_time() {
+                self.list_works(number, exchange)?;
+            } else {
+                self.unlisted.push(number);
+            }
         }
-        while !exchange.works_mut().is_plenty()
-            && self.unlisted.len() < LARGE_MAX
-            && self.files.len() < FILES_MAX
-            && !self.is_listed
-        {
+        while is_time() && !exchange.works_mut().is_plenty() && self.may_begin() {
             match self.list.next() {
                 None => self.is_listed = true,
                 Some(wanted) => self.begin(wanted?, exchange)?,
@@ -182,7 +197,26 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
         Ok(())
     }
 
-    /// Takes what came. `hope`: a source that nobody has asked yet may have what the others have not.
+    /// Whether [`Job::fill`] has more to do that waits for nothing.
+    pub fn may_list_more(&mut self, exchange: &mut Exchange) -> bool {
+        if exchange.works_mut().is_plenty() {
+            return false;
+        }
+        let may_begin = self.may_begin();
+        let files = &mut self.files;
+        let mut may_list_more = |number: &u32| match files.get_mut(number) {
+            Some(File::Large(large)) => large.under_way.may_list_more(),
+            _ => false,
+        };
+        may_begin || self.unlisted.iter().any(&mut may_list_more)
+    }
+
+    /// Whether there is another file, and room for it.
+    fn may_begin(&self) -> bool {
+        !self.is_listed && self.unlisted.len() < LARGE_MAX && self.files.len() < FILES_MAX
+    }
+
+    /// Takes what came. `hope`: a source that cannot be asked now may have what the others have not.
     ///
     /// # Errors
     /// When the disk fails: what is there stays.
@@ -198,24 +232,28 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
                 exchange.reuse(bytes);
                 taken
             }
-            Came::Refused { source, work, reason, elsewhere } => {
+            Came::Refused { source, work, reason, .. } => {
                 self.notices.push(Notice::Refused(source, reason));
-                if !elsewhere && hope {
-                    self.hopeless.insert(work, reason);
-                } else if !elsewhere {
-                    self.give_up(work.file, reason, exchange);
+                self.refused.insert(work.file, reason);
+                let file = self.files.get_mut(&work.file);
+                if !hope && file.is_some_and(|file| !file.may_come(work.file, exchange)) {
+                    self.give_up(work.file, exchange);
                 }
                 Ok(())
             }
         }
     }
 
-    /// Gives up what nobody who was asked has: nobody else will come.
+    /// Gives up what nobody has who can be asked: nobody else will come. To be called every now and then, since sources
+    /// go for many reasons.
     pub fn give_up_hopeless(&mut self, exchange: &mut Exchange) {
-        for (work, reason) in core::mem::take(&mut self.hopeless) {
-            if !exchange.anybody_may_have(work) {
-                self.give_up(work.file, reason, exchange);
-            }
+        let (files, refused) = (&mut self.files, &mut self.refused);
+        refused.retain(|number, _| files.contains_key(number));
+        let is_hopeless = |(number, file): (&u32, &mut File)| {
+            (!file.may_come(*number, exchange)).then_some(*number)
+        };
+        for number in files.iter_mut().filter_map(is_hopeless).collect::<Vec<_>>() {
+            self.give_up(number, exchange);
         }
     }
 
@@ -421,7 +459,7 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
     }
 
     /// Nobody that is known has the file.
-    fn give_up(&mut self, number: u32, reason: Reason, exchange: &mut Exchange) {
+    fn give_up(&mut self, number: u32, exchange: &mut Exchange) {
         let Some(file) = self.files.remove(&number) else { return };
         self.unlisted.retain(|unlisted| *unlisted != number);
         exchange.end(number);
@@ -429,7 +467,11 @@ impl<L: Iterator<Item = Result<Wanted, JobError>>> Job<L> {
             File::Large(large) => &large.wanted,
             File::Small(wanted) => wanted,
         };
-        self.end(wanted, Outcome::Failed(format!("no source has it: {reason}")));
+        let why = match self.refused.remove(&number) {
+            Some(reason) => format!("no source has it: {reason}"),
+            None => "no source that is left gives it".into(),
+        };
+        self.end(wanted, Outcome::Failed(why));
     }
 
     /// What concerns one file is its end; what concerns the disk is everybody's.

@@ -32,6 +32,12 @@ impl Throttle {
         *free = Some(turn + lasts);
         (turn > now).then_some(turn)
     }
+
+    /// Takes `bytes` that have come already, and says when more may; `None`: now.
+    pub(crate) fn take(&self, bytes: usize) -> Option<Instant> {
+        let _ = self.turn(bytes);
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

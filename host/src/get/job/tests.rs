@@ -163,6 +163,8 @@ impl Fleet {
             let due = fetch.exchange.poll_timeout().map_or(Duration::from_secs(1), |due| {
                 Duration::from_micros(due.since(now).as_micros())
             });
+            let is_busy = fetch.job.may_list_more(&mut fetch.exchange);
+            let due = if is_busy { Duration::ZERO } else { due };
             let event = tokio::time::timeout(due, self.events.recv()).await;
             let now = self.now();
             match event {
