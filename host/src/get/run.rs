@@ -311,6 +311,7 @@ impl Fetch {
             }
         }
         self.exchange.end(number);
+        self.lengths.certain();
         Ok(under_way)
     }
 

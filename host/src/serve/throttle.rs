@@ -73,4 +73,15 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::from_millis(500));
         take(&Throttle::new(None), usize::MAX).await;
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_already_is_paid_for_after_it() {
+        let throttle = Throttle::new(NonZeroU64::new(1_000));
+        let start = Instant::now();
+        for _ in 0..5 {
+            tokio::time::sleep_until(throttle.take(100).unwrap()).await;
+        }
+        assert_eq!(start.elapsed(), Duration::from_millis(500));
+        assert_eq!(Throttle::new(None).take(usize::MAX), None);
+    }
 }

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub(super) struct Lengths {
     /// Bytes of the item were proved as it is described.
     is_proved: bool,
+    /// All of them were.
+    is_certain: bool,
     /// How often a length of a root was believed in vain.
     in_vain: BTreeMap<([u8; 32], u64), u32>,
 }
@@ -32,6 +34,18 @@ impl Lengths {
 
     pub(super) const fn is_proved(&self) -> bool {
         self.is_proved
+    }
+
+    /// Nobody can state another length and be right.
+    pub(super) const fn certain(&mut self) {
+        (self.is_proved, self.is_certain) = (true, true);
+    }
+
+    /// Whether `other` may be right instead of `item`, of the same root. What is here would be lost if it were taken for
+    /// a file of fewer pieces.
+    fn may_be_right(&self, other: &Item, item: &Item) -> bool {
+        let (others, own) = (other.pieces(), item.pieces());
+        others != own && !self.is_certain && (!self.is_proved || others.count() == own.count())
     }
 
     fn in_vain(&self, item: &Item) -> u32 {
@@ -51,7 +65,7 @@ const DOUBLINGS_MAX: u32 = 8;
 impl Fetch {
     /// An item begins, as it is described.
     pub(super) fn begin_length(&mut self) {
-        self.lengths.is_proved = false;
+        (self.lengths.is_proved, self.lengths.is_certain) = (false, false);
         (self.waits.silent, self.waits.unproved) = (Duration::ZERO, Duration::ZERO);
     }
 
@@ -78,20 +92,17 @@ impl Fetch {
     pub(super) fn is_in_doubt(&self) -> bool {
         let Some(item) = &self.item else { return false };
         let times = 1 << self.lengths.in_vain(item).min(DOUBLINGS_MAX);
-        let is_proved = self.lengths.is_proved;
-        let is_time = match is_proved {
+        let is_time = match self.lengths.is_proved {
             true => self.waits.silent >= SILENCE_PROVED * times,
             false => {
                 self.waits.silent >= SILENCE * times || self.waits.unproved >= UNPROVED * times
             }
         };
-        // What is here is lost if it is taken for a file of fewer pieces.
-        let fits = |other: Item| !is_proved || other.pieces().count() == item.pieces().count();
-        is_time && self.other_statement().is_some_and(fits)
+        is_time && self.other_statement().is_some()
     }
 
-    /// What sources that are not gone state of the content that is fetched, if that is not what is believed: what was believed
-    /// least often, and of that what most of them state.
+    /// What sources that are not gone state of the content that is fetched, if that may be right instead of what is
+    /// believed: what was believed least often, and of that what most of them state.
     pub(super) fn other_statement(&self) -> Option<Item> {
         let item = self.item.as_ref()?;
         let is_left = |source: SourceId| {
@@ -101,7 +112,7 @@ impl Fetch {
         let mut others: BTreeMap<u64, (usize, &Item)> = BTreeMap::new();
         for (_, listing) in self.listings.iter().filter(|(source, _)| is_left(**source)) {
             let same_root = listing.items.iter().filter(|other| other.root() == item.root());
-            for other in same_root.filter(|other| other.pieces() != item.pieces()) {
+            for other in same_root.filter(|other| self.lengths.may_be_right(other, item)) {
                 others.entry(other.pieces().length()).or_insert((0, other)).0 += 1;
             }
         }

@@ -206,7 +206,7 @@ impl Fetch {
     }
 
     fn on_list(&mut self, source: SourceId) {
-        self.first_list.get_or_insert(self.contacts.now());
+        self.first_list.get_or_insert_with(|| self.contacts.now());
         self.listings.entry(source).or_default().is_whole = true;
         self.is_stirred = true;
         // One that says it again and again, and gives nothing, is of no use.

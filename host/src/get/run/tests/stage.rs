@@ -16,9 +16,10 @@ use crate::stream::{RecvStream, SendStream};
 use crate::transfer::Summary;
 use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
 use crate::transfer::safe_path::Root;
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use std::net::SocketAddr;
+
 use std::sync::Arc;
 
 /// What a server does with a request.
@@ -110,7 +111,11 @@ async fn answer(
         match deed {
             Deed::Late(time) => tokio::time::sleep(time).await,
             Deed::Silence => continue,
-            Deed::Leave => return None,
+            Deed::Leave => {
+                // What it said before still arrives.
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                return None;
+            }
             Deed::Break => drop(writer.content(b"what is this").await),
             _ => {}
         }
