@@ -237,6 +237,7 @@ fn sources_that_do_not_agree_are_never_mixed() {
     assert_eq!(client.names(), Vec::<String>::new());
     let root = blake3::hash(&other).to_hex();
     assert!(said(&output).contains(root.as_str()), "each root is named: {}", said(&output));
+    assert!(!said(&output).contains("\\n"), "one line each: {}", said(&output));
     let output = get(&client, &tickets, &["--root", &root]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(client.read("film").unwrap() == other);

@@ -5,6 +5,7 @@
 
 use crate::content::catalog::{Item, ItemKind};
 use crate::fetch::schedule::SourceId;
+use core::cmp::Reverse;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ pub struct Listing {
 /// An item, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
-    /// The item, as the first of these sources describes it.
+    /// The item, as most of these sources describe it, or the first of as many.
     pub item: Item,
     /// Who offers it.
     pub sources: Vec<SourceId>,
@@ -63,25 +64,52 @@ pub struct Wish {
 #[must_use]
 pub fn offered(listings: &BTreeMap<SourceId, Listing>) -> Vec<Offered> {
     let mut all: Vec<Offered> = Vec::new();
+    // Who describes each of them in which way.
+    let mut kinds: Vec<Vec<(ItemKind, usize)>> = Vec::new();
     let mut places = BTreeMap::new();
     for (source, listing) in listings {
         for item in &listing.items {
             let key = (item.name().to_owned(), *item.root().as_bytes(), item.pieces().length());
             let at = *places.entry(key).or_insert_with(|| {
                 all.push(Offered { item: item.clone(), sources: Vec::new() });
+                kinds.push(Vec::new());
                 all.len() - 1
             });
-            if let Some(offered) = all.get_mut(at)
-                && offered.sources.last() != Some(source)
-            {
-                offered.sources.push(*source);
+            let (Some(offered), Some(kinds)) = (all.get_mut(at), kinds.get_mut(at)) else {
+                continue;
+            };
+            if offered.sources.last() == Some(source) {
+                continue;
+            }
+            offered.sources.push(*source);
+            match kinds.iter_mut().find(|(kind, _)| *kind == item.kind()) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((item.kind(), 1)),
             }
         }
+    }
+    for (offered, kinds) in all.iter_mut().zip(kinds) {
+        let described = usual(&kinds).and_then(|kind| {
+            let item = &offered.item;
+            Item::new(item.name(), kind, item.pieces(), item.root()).ok()
+        });
+        offered.item = described.unwrap_or_else(|| offered.item.clone());
     }
     all.sort_by(|a, b| {
         a.item.name().cmp(b.item.name()).then(b.sources.len().cmp(&a.sources.len()))
     });
     all
+}
+
+/// What most say an item is: a file or a folder, and of that the usual bits and times.
+fn usual(kinds: &[(ItemKind, usize)]) -> Option<ItemKind> {
+    let is_file = |kind: &ItemKind| matches!(kind, ItemKind::File(_));
+    let alike = |kind: &ItemKind| {
+        let alike = kinds.iter().filter(|(other, _)| is_file(other) == is_file(kind));
+        alike.map(|(_, count)| count).sum::<usize>()
+    };
+    let rank = |(kind, count): &&(ItemKind, usize)| Reverse((alike(kind), *count));
+    kinds.iter().min_by_key(rank).map(|(kind, _)| *kind)
 }
 
 impl Wish {
@@ -94,13 +122,15 @@ impl Wish {
         let offers: Vec<&Offered> = offers.iter().filter(fits).collect();
         let names: BTreeSet<&str> = offers.iter().map(|offer| offer.item.name()).collect();
         if self.picks.is_empty() {
-            return match (names.first(), self.root) {
+            // One content under several names: any will do, but one alone may have made up a strange one.
+            let rank =
+                |offer: &&&Offered| (Reverse(offer.sources.len()), offer.sources.first().copied());
+            let usual = offers.iter().min_by_key(rank).map(|offer| offer.item.name());
+            return match (usual, self.root) {
                 (None, None) => Err(Open::Nothing),
                 (None, Some(root)) => Err(Open::NotOffered(root.to_hex().to_string())),
-                // One content under several names: any will do.
-                (Some(name), Some(_)) => self.named(name, &offers, Vec::new()).map(|it| vec![it]),
                 (Some(_), None) if names.len() > 1 => Err(Open::Several),
-                (Some(name), None) => self.named(name, &offers, Vec::new()).map(|it| vec![it]),
+                (Some(name), _) => self.named(name, &offers, Vec::new()).map(|it| vec![it]),
             };
         }
         let mut wanted: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -215,6 +245,33 @@ mod tests {
         );
         let said = offers(&[&[lie.unwrap()], &[item("film", "x")], &[item("film", "x")]]);
         assert_eq!(wish(&[]).choose(&said).unwrap()[0].item, item("film", "x"));
+    }
+
+    #[test]
+    fn of_names_and_kinds_of_one_root_those_count_that_most_say() {
+        let strange =
+            |name, kind| Item::new(name, kind, Pieces::of(1).unwrap(), blake3::hash(b"x")).unwrap();
+        let file = |mode| ItemKind::File(Attributes { mode: Some(mode), ..Attributes::default() });
+        let root = Some(blake3::hash(b"x"));
+        let wish = Wish { root, picks: vec![] };
+        let honest = [item("film", "x")];
+        for lie in [
+            strange(".profile", file(0o644)),
+            strange("film", ItemKind::Folder(Totals::default())),
+            strange("film", file(0o777)),
+        ] {
+            let liar = [lie.clone()];
+            let said = offers(&[&liar, &honest, &honest, &honest]);
+            assert_eq!(wish.choose(&said).unwrap()[0].item, honest[0]);
+            // Where as many say both, the first one counts.
+            let said = offers(&[&honest, &liar]);
+            assert_eq!(wish.choose(&said).unwrap()[0].item, honest[0]);
+        }
+        // Files of different times are files all the same.
+        let folder = [strange("film", ItemKind::Folder(Totals::default()))];
+        let (one, two) = ([strange("film", file(0o640))], [strange("film", file(0o600))]);
+        let said = offers(&[&folder, &one, &two]);
+        assert_eq!(wish.choose(&said).unwrap()[0].item, one[0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows what is fetched.
 
+use super::order::Added;
 use super::peer::{Asker, Event};
 use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, Way, lost, reach};
 use crate::clock::Clock;
@@ -16,9 +17,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk_core::error::code;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 /// What happens to sources.
 #[derive(Debug)]
@@ -67,11 +69,20 @@ impl Contacts {
         }
     }
 
-    /// One more source; `None` if it is there already, by its key. Then more ways to it are known.
-    pub(super) fn add(&mut self, source: Source) -> Option<SourceId> {
+    /// One more source. If it is there already, by its key or its address, more ways to it are known then, and it is
+    /// tried at once.
+    pub(super) fn add(&mut self, source: Source) -> Added {
+        let now = self.now();
         let known = self.all.iter_mut().find(|known| known.source.way.is_same(&source.way));
-        if let Some(known) = known {
-            if let (Way::Peer(known), Way::Peer(peer)) = (&mut known.source.way, source.way) {
+        let Some(known) = known else {
+            self.all.push(Contact::new(source));
+            return Added::New;
+        };
+        if known.is_barred {
+            return Added::Barred;
+        }
+        match (&mut known.source.way, source.way) {
+            (Way::Peer(known), Way::Peer(peer)) => {
                 for place in peer.places {
                     if !known.places.contains(&place) {
                         known.places.push(place);
@@ -79,11 +90,13 @@ impl Contacts {
                 }
                 known.ticket = peer.ticket.or(known.ticket);
             }
-            return None;
+            // What was learned of one that is gone may be wrong.
+            (way, newer) if known.standing == Standing::Gone => *way = newer,
+            _ => {}
         }
-        let id = SourceId(u32::try_from(self.all.len()).ok()?);
-        self.all.push(Contact::new(source));
-        Some(id)
+        let is_up = known.is_up();
+        known.try_now(now);
+        if is_up { Added::Known } else { Added::Again }
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -94,6 +107,10 @@ impl Contacts {
         (0..).map(SourceId).zip(&self.all)
     }
 
+    pub(super) fn ids(&self) -> Vec<SourceId> {
+        self.iter().map(|(source, _)| source).collect()
+    }
+
     pub(super) fn get(&self, source: SourceId) -> Option<&Contact> {
         self.all.get(source.0 as usize)
     }
@@ -102,19 +119,11 @@ impl Contacts {
         self.all.get_mut(source.0 as usize)
     }
 
-    /// A source that is up is dropped and dialled anew.
-    pub(super) fn try_again(&mut self, source: SourceId, now: Duration) {
-        if let Some(contact) = self.get_mut(source) {
-            let why = "it is asked again".into();
-            contact.go_down(Unreached { why, for_good: false }, now, 0);
-            contact.retry.hurry(now);
-        }
-    }
-
-    /// It is not tried any more.
+    /// It is not tried any more, whoever names it.
     pub(super) fn drop_for_good(&mut self, source: SourceId, why: &str) {
         let now = self.now();
         if let Some(contact) = self.get_mut(source) {
+            contact.is_barred = true;
             contact.go_down(Unreached { why: why.into(), for_good: true }, now, 0);
         }
     }
@@ -131,13 +140,17 @@ impl Contacts {
         let _ = tokio::time::timeout(CLOSE_TIME, all).await;
     }
 
-    /// Whether something waits to be taken.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.events.is_empty()
+    /// Sources of which something waits to be taken.
+    pub(super) fn untaken(&self) -> impl Iterator<Item = SourceId> {
+        let has_untaken = |contact: &Contact| {
+            let out = contact.out.as_ref();
+            out.is_some_and(|out| out.lock().unwrap_or_else(PoisonError::into_inner).has_untaken())
+        };
+        self.iter().filter(move |(_, contact)| has_untaken(contact)).map(|(source, _)| source)
     }
 
-    /// The next thing that happens, or that `until` has come.
-    pub(super) async fn next(&mut self, until: Duration) -> Tiding {
+    /// The next thing that happens, or that `until` has come. What sources say is left alone until `hold` has come.
+    pub(super) async fn next(&mut self, until: Duration, hold: Option<Instant>) -> Tiding {
         self.dial_due();
         let now = self.now();
         let retries = self.all.iter().filter(|contact| contact.standing == Standing::Waiting);
@@ -145,8 +158,10 @@ impl Contacts {
         let wait = due.unwrap_or(until).saturating_sub(now);
         let happened = tokio::select! {
             biased;
-            Some(event) = self.events.recv() => Ok(event),
+            // This happens now and then: what sources say, which may come all the time, must not shut it out.
             Some(Ok(reached)) = self.reaching.join_next() => Err(Some(reached)),
+            Some(event) = self.events.recv(), if hold.is_none() => Ok(event),
+            () = sleep_until(hold.unwrap_or_else(Instant::now)), if hold.is_some() => Err(None),
             () = tokio::time::sleep(wait) => Err(None),
         };
         match happened {
@@ -187,6 +202,7 @@ impl Contacts {
             contact.standing = Standing::Dialling;
             contact.retry.begin(now);
             contact.visit += 1;
+            (contact.out, contact.taken, contact.is_renewed) = (None, 0, false);
             let source = SourceId(number as u32);
             let visit = Visit { source, number: contact.visit };
             let (endpoint, way) = (self.endpoint.clone(), contact.source.way.clone());
@@ -205,11 +221,20 @@ impl Contacts {
         }
         match reached {
             Ok(Reached { connection, is_new, asker }) => {
+                let out = asker.shared();
+                out.lock().unwrap_or_else(PoisonError::into_inner).take(contact.taken);
+                contact.out = Some(out);
                 contact.go_up(connection, is_new, now);
                 Tiding::Up(source, asker)
             }
-            Err(unreached) => {
+            Err(mut unreached) => {
+                // What was tried is not what is known of it now.
+                let is_renewed = core::mem::take(&mut contact.is_renewed);
+                unreached.for_good &= !is_renewed;
                 contact.go_down(unreached, now, dice());
+                if is_renewed {
+                    contact.try_now(now);
+                }
                 Tiding::Down(source)
             }
         }
@@ -220,6 +245,10 @@ impl Contacts {
         let Some(contact) = self.all.get_mut(visit.source.0 as usize) else { return Tiding::Quiet };
         if contact.visit != visit.number || contact.standing == Standing::Gone {
             return Tiding::Quiet;
+        }
+        match &contact.out {
+            Some(out) => out.lock().unwrap_or_else(PoisonError::into_inner).take(1),
+            None => contact.taken += 1,
         }
         match event {
             Event::Closing => {
@@ -234,7 +263,8 @@ impl Contacts {
             }
             event => {
                 match event {
-                    Event::Chunk { .. } | Event::ListEnd => contact.retry.succeed(),
+                    // A list proves little: a server may die after each one, and a mirror's needs no server.
+                    Event::Chunk { at_hand: false, .. } => contact.retry.succeed(),
                     Event::Paused => contact.standing = Standing::Paused,
                     Event::Resumed => contact.standing = Standing::Up,
                     _ => {}
@@ -249,3 +279,6 @@ fn dice() -> u8 {
     let [dice] = random::bytes();
     dice
 }
+
+#[cfg(test)]
+mod tests;

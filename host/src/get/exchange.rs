@@ -15,12 +15,12 @@ use super::works::Works;
 use crate::content::piece::PIECE_BYTES;
 use crate::content::tree::GroupId;
 use crate::fetch::schedule::{
-    Action, Part, Request, Schedule, SourceId, SourceReport, Standing, WorkId,
+    Action, Gives, Part, Request, Schedule, SourceId, SourceReport, Standing, WorkId,
 };
 use crate::serve::protocol::{Content, Reason};
 use crate::transfer::protocol::CHUNK_BYTES_MAX;
 use ropewalk_core::time::Instant;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// What an event came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Exchange {
     next_file: u32,
     /// The content that was begun last: those of one folder are alike.
     last: Option<Content>,
+    /// Sources that are not asked for now.
+    aside: BTreeSet<SourceId>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Default for Exchange {
             contents: BTreeMap::new(),
             next_file: 0,
             last: None,
+            aside: BTreeSet::new(),
         }
     }
 }
@@ -106,14 +109,37 @@ impl Exchange {
 
     /// What a source gives has become known anew.
     pub fn restrict(&mut self, source: SourceId) {
-        if let (Some(link), Some(content)) = (self.sources.get(&source), self.last) {
-            self.schedule.restrict(source, link.asker.gives(content));
+        let gives = match (self.sources.get(&source), self.last) {
+            _ if self.aside.contains(&source) => Gives::NOTHING,
+            (Some(link), Some(content)) => link.asker.gives(content),
+            _ => return,
+        };
+        self.schedule.restrict(source, gives);
+    }
+
+    /// From now on the source is not asked, whatever connection leads to it, or is asked again.
+    pub fn set_aside(&mut self, source: SourceId, is_aside: bool, now: Instant) {
+        let here = |known: &SourceReport| known.id == source && known.standing.is_here();
+        if !is_aside {
+            self.aside.remove(&source);
+        } else if self.aside.insert(source) && self.sources().any(|known| here(&known)) {
+            // What it owes is cancelled, and its connection stays.
+            self.lose(source);
+            self.schedule.handle_added(source, now);
         }
+        self.restrict(source);
+    }
+
+    /// Whether the source was set aside.
+    #[must_use]
+    pub fn is_aside(&self, source: SourceId) -> bool {
+        self.aside.contains(&source)
     }
 
     /// All works of the file are done.
     pub fn finish(&mut self, file: u32) {
         self.contents.remove(&file);
+        self.schedule.forget(file);
     }
 
     /// Nothing more of the file is wanted, whatever is under way.
@@ -122,6 +148,13 @@ impl Exchange {
         self.works_mut().forget(file);
         self.contents.remove(&file);
         self.bytes.retain(|(_, work), _| work.file != file);
+    }
+
+    /// Nothing of any file that was begun is wanted any more.
+    pub fn end_all(&mut self) {
+        for file in self.contents.keys().copied().collect::<Vec<_>>() {
+            self.end(file);
+        }
     }
 
     /// The works that are listed and not asked for yet.
@@ -144,10 +177,22 @@ impl Exchange {
         self.schedule.sources()
     }
 
-    /// Whether any source answers, as far as one can tell.
+    /// Whether any source answers that has more than hashes, as far as one can tell.
     #[must_use]
     pub fn anybody_answers(&self) -> bool {
-        self.schedule.sources().any(|source| source.standing == Standing::Live)
+        self.sources().any(|source| source.standing == Standing::Live && source.gives.pieces)
+    }
+
+    /// Whether any source that is known has more than hashes, or may have one day.
+    #[must_use]
+    pub fn anybody_may_give_content(&self) -> bool {
+        let is_lost = |standing| matches!(standing, Standing::Gone | Standing::Dropped);
+        self.sources().any(|source| !is_lost(source.standing) && source.gives.pieces)
+    }
+
+    /// Something of the source has come that was not taken yet.
+    pub fn handle_untaken(&mut self, source: SourceId, now: Instant) {
+        self.schedule.handle_untaken(source, now);
     }
 
     /// When [`Exchange::handle_timeout`] is to be called.
@@ -156,7 +201,7 @@ impl Exchange {
         self.schedule.poll_timeout()
     }
 
-    /// Looks who fell silent. Whatever has come goes in before.
+    /// Looks who fell silent. Before that it is told of whom something waits to be taken.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.schedule.handle_timeout(now);
     }
@@ -170,7 +215,7 @@ impl Exchange {
     /// Takes what a source tells. What it offers is for whoever chooses.
     pub fn handle(&mut self, source: SourceId, event: Event, now: Instant) -> Option<Came> {
         match event {
-            Event::Chunk { number, bytes } => self.on_chunk(source, number, &bytes, now),
+            Event::Chunk { number, bytes, .. } => self.on_chunk(source, number, &bytes, now),
             Event::Done(number) => return self.on_done(source, number),
             Event::Cut(number) => return self.on_refused(source, number, Reason::Unreadable, now),
             Event::No(number, reason) => return self.on_refused(source, number, reason, now),
@@ -189,6 +234,16 @@ impl Exchange {
     /// The work is not what it should be: the source is not asked any more.
     pub fn wrong(&mut self, source: SourceId) {
         self.schedule.handle_bad(source);
+        self.drop_link(source);
+    }
+
+    /// The source is not tried any more: nothing is waited for from it, until it is added again.
+    pub fn gone(&mut self, source: SourceId) {
+        self.schedule.handle_gone(source);
+        self.drop_link(source);
+    }
+
+    fn drop_link(&mut self, source: SourceId) {
         self.lose(source);
         self.sources.remove(&source);
         self.bytes.retain(|(from, _), _| *from != source);

@@ -168,6 +168,11 @@ impl FileUnderWay {
         self.proving.is_empty() && self.plan.next_piece() >= self.tree.shape().pieces().count()
     }
 
+    /// Whether it has to have hashes before more of it can be asked for.
+    pub fn lacks_hashes(&mut self) -> bool {
+        self.plan.missing(&mut self.tree).is_some()
+    }
+
     /// Whether a work's bytes are right. A group of hashes is kept.
     ///
     /// # Errors

@@ -58,6 +58,13 @@ pub enum Happened {
         /// The length that it states.
         length: u64,
     },
+    /// The hashes that lie beside a mirror cannot be used: it is as if there were none.
+    BadHashes {
+        /// Which mirror.
+        source: Who,
+        /// What is wrong with them.
+        why: String,
+    },
     /// No source can be asked. They are tried again.
     AllDown,
     /// Bytes come again, after this time.
@@ -78,12 +85,15 @@ pub enum GetError {
     #[error("{0}")]
     Open(Open, Vec<(Item, Vec<Who>)>),
     /// Tickets are for different content, and it was not said which is wanted.
-    #[error(
-        "the tickets are not for the same thing; say which one you mean: --root HASH{}",
-        each_root(.0)
-    )]
+    #[error("the tickets are not for the same thing; say which one you mean: --root HASH")]
     TicketsDiffer(Vec<(blake3::Hash, Who)>),
-    /// Every source is gone for good.
+    /// Mirrors alone were named, and nobody has hashes to prove what they give.
+    #[error(
+        "no hashes beside {}: run `ropewalk manifest` there, or name a ticket or a .ropewalk file as a source too",
+        each_mirror(.0)
+    )]
+    NoHashes(Vec<(Who, Option<String>)>),
+    /// Every source is gone for good, or none that is left gives what is wanted.
     #[error("no source is left")]
     NoSource,
     /// Nothing came for as long as was allowed.
@@ -106,6 +116,11 @@ pub enum GetError {
     Stopped,
 }
 
-fn each_root(roots: &[(blake3::Hash, Who)]) -> String {
-    roots.iter().map(|(root, who)| format!("\n  {root}  {}", who.name)).collect()
+/// Each mirror, and what is wrong with the hashes beside it.
+fn each_mirror(mirrors: &[(Who, Option<String>)]) -> String {
+    let each = mirrors.iter().map(|(Who { name, .. }, why)| match why {
+        Some(why) => format!("{name} ({why})"),
+        None => name.to_string(),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }

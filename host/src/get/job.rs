@@ -98,8 +98,8 @@ pub struct Job<L> {
     looking: Option<Looking>,
     /// The folder that was looked into last.
     folder: Option<(Vec<String>, Dir)>,
-    /// Files that nobody has who was asked, and what the last one said.
-    hopeless: BTreeMap<WorkId, Reason>,
+    /// What was said last by those who have not got a file.
+    refused: BTreeMap<u32, Reason>,
 }
 
 enum File {
@@ -111,6 +111,18 @@ struct Large {
     wanted: Wanted,
     under_way: FileUnderWay,
     began: Clock,
+}
+
+impl File {
+    /// Whether all that is still needed of it may come from sources that are known.
+    fn may_come(&mut self, number: u32, exchange: &Exchange) -> bool {
+        let may = |part| exchange.anybody_may_have(WorkId { file: number, part });
+        let lacks_hashes = match self {
+            Self::Large(large) => large.under_way.lacks_hashes(),
+            Self::Small(_) => false,
+        };
+        may(Part::Piece(0)) && (!lacks_hashes || may(Part::Group { level: 0, index: 0 }))
+    }
 }
 
 /// Large files that are open at once: so many hashes are waited for together.
@@ -135,7 +147,7 @@ impl<L: List> Job<L> {
             notices: Vec::new(),
             looking: None,
             folder: None,
-            hopeless: BTreeMap::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -192,7 +204,7 @@ impl<L: List> Job<L> {
         Ok(())
     }
 
-    /// Takes what came. `hope`: a source that nobody has asked yet may have what the others have not.
+    /// Takes what came. `hope`: a source that cannot be asked now may have what the others have not.
     ///
     /// # Errors
     /// When the disk fails: what is there stays.
@@ -208,24 +220,28 @@ impl<L: List> Job<L> {
                 exchange.reuse(bytes);
                 taken
             }
-            Came::Refused { source, work, reason, elsewhere } => {
+            Came::Refused { source, work, reason, .. } => {
                 self.notices.push(Notice::Refused(source, reason));
-                if !elsewhere && hope {
-                    self.hopeless.insert(work, reason);
-                } else if !elsewhere {
-                    self.give_up(work.file, reason, exchange);
+                self.refused.insert(work.file, reason);
+                let file = self.files.get_mut(&work.file);
+                if !hope && file.is_some_and(|file| !file.may_come(work.file, exchange)) {
+                    self.give_up(work.file, exchange);
                 }
                 Ok(())
             }
         }
     }
 
-    /// Gives up what nobody who was asked has: nobody else will come.
+    /// Gives up what nobody has who can be asked: nobody else will come. To be called every now and then, since sources
+    /// go for many reasons.
     pub fn give_up_hopeless(&mut self, exchange: &mut Exchange) {
-        for (work, reason) in core::mem::take(&mut self.hopeless) {
-            if !exchange.anybody_may_have(work) {
-                self.give_up(work.file, reason, exchange);
-            }
+        let (files, refused) = (&mut self.files, &mut self.refused);
+        refused.retain(|number, _| files.contains_key(number));
+        let is_hopeless = |(number, file): (&u32, &mut File)| {
+            (!file.may_come(*number, exchange)).then_some(*number)
+        };
+        for number in files.iter_mut().filter_map(is_hopeless).collect::<Vec<_>>() {
+            self.give_up(number, exchange);
         }
     }
 
@@ -495,7 +511,7 @@ impl<L: List> Job<L> {
     }
 
     /// Nobody that is known has the file.
-    fn give_up(&mut self, number: u32, reason: Reason, exchange: &mut Exchange) {
+    fn give_up(&mut self, number: u32, exchange: &mut Exchange) {
         let Some(file) = self.files.remove(&number) else { return };
         self.unlisted.retain(|unlisted| *unlisted != number);
         exchange.end(number);
@@ -503,7 +519,11 @@ impl<L: List> Job<L> {
             File::Large(large) => &large.wanted,
             File::Small(wanted) => wanted,
         };
-        self.end(of_file(wanted), Outcome::Failed(format!("no source has it: {reason}")));
+        let why = match self.refused.remove(&number) {
+            Some(reason) => format!("no source has it: {reason}"),
+            None => "no source that is left gives it".into(),
+        };
+        self.end(of_file(wanted), Outcome::Failed(why));
     }
 
     /// What concerns one file is its end; what concerns the disk is everybody's.

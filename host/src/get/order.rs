@@ -33,13 +33,28 @@ pub struct Order {
 /// What can be said to a fetch while it runs.
 #[derive(Debug)]
 pub enum Control {
-    /// One more source, with the answer whether it is new.
-    Add(Source, tokio::sync::oneshot::Sender<bool>),
+    /// One more source, and where the answer goes.
+    Add(Source, tokio::sync::oneshot::Sender<Added>),
     /// Enough.
     Stop,
 }
 
-/// A fetch that runs.
+/// What came of adding a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is asked too.
+    New,
+    /// It was a source already, and is tried again at once, with what is known of it now.
+    Again,
+    /// It is a source already, and answers.
+    Known,
+    /// It lied, and is not asked again.
+    Barred,
+    /// Its ticket is for content with this root, which is not what is fetched: it is not asked.
+    OtherRoot(blake3::Hash),
+}
+
+/// A fetch that runs. It stops, as if that was said, when there is nobody left who could say it.
 pub struct Running {
     /// What happens, in order.
     pub happened: mpsc::UnboundedReceiver<Happened>,

@@ -34,6 +34,8 @@ pub enum Event {
         number: u64,
         /// At most 128 KiB.
         bytes: Vec<u8>,
+        /// It was here already, beside a mirror's name: it does not say that the mirror can be reached.
+        at_hand: bool,
     },
     /// The request has all its bytes.
     Done(u64),
@@ -70,6 +72,8 @@ pub(super) struct Out {
     /// In the order of the asking.
     requests: VecDeque<Asked>,
     listing: bool,
+    /// Events that were told and not taken.
+    untaken: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,16 @@ impl Out {
     pub(super) fn settle(&mut self, number: u64) -> bool {
         let at = self.requests.iter().position(|asked| asked.number == number);
         at.and_then(|at| self.requests.remove(at)).is_some()
+    }
+
+    /// Whether something was told that nobody has taken yet.
+    pub(super) const fn has_untaken(&self) -> bool {
+        self.untaken > 0
+    }
+
+    /// So many events were taken.
+    pub(super) const fn take(&mut self, events: usize) {
+        self.untaken = self.untaken.saturating_sub(events);
     }
 
     /// The list is answered.
@@ -141,6 +155,11 @@ impl Asker {
         self.say(Request::Cancel(number));
     }
 
+    /// What both ends know.
+    pub(super) fn shared(&self) -> SharedOut {
+        self.out.clone()
+    }
+
     /// How many requests have no answer yet.
     #[must_use]
     pub fn out(&self) -> usize {
@@ -164,6 +183,27 @@ impl Asker {
         // A wire that is gone says so by `Lost`.
         let _ = self.wire.send(request);
     }
+}
+
+/// Tells an event, and counts it until it is taken; whether anybody listens.
+pub(super) async fn tell<N>(
+    out: &SharedOut,
+    told: &mpsc::Sender<(N, Event)>,
+    name: N,
+    event: Event,
+) -> bool {
+    /// Takes the count back of what was never told.
+    struct Untold<'a>(&'a SharedOut);
+    impl Drop for Untold<'_> {
+        fn drop(&mut self) {
+            lock(self.0).take(1);
+        }
+    }
+    lock(out).untaken += 1;
+    let untold = Untold(out);
+    let is_told = told.send((name, event)).await.is_ok();
+    core::mem::forget(untold);
+    is_told
 }
 
 /// What is out. Whoever panicked with it has left it whole.
@@ -252,7 +292,7 @@ impl<R: AsyncRead + Unpin, N: Copy> Hearing<R, N> {
     }
 
     async fn tell(&mut self, event: Event) -> bool {
-        self.told.send((self.name, event)).await.is_ok()
+        tell(&self.out, &self.told, self.name, event).await
     }
 
     async fn heard(&mut self, event: Event) -> Result<(), End> {
@@ -313,7 +353,7 @@ impl<R: AsyncRead + Unpin, N: Copy> Hearing<R, N> {
                         .checked_sub(bytes.len() as u64)
                         .filter(|_| !bytes.is_empty())
                         .ok_or_else(|| broken("content that does not fit its announcement"))?;
-                    self.heard(Event::Chunk { number, bytes }).await?;
+                    self.heard(Event::Chunk { number, bytes, at_hand: false }).await?;
                 }
                 Frame::Control(body) => match parse(body)? {
                     Answer::Cut(cut) if cut == number => {

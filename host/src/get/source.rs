@@ -6,14 +6,15 @@
 //!     ▲  ▲             │ nobody answers                                              │
 //!     │  └─────────────┘                                                             │
 //!     └──────────────────────────────────────────────────────────────────────────────┘
-//!   Gone: it lied, serves nothing, or speaks another version. For good.
+//!   Gone: it serves nothing, speaks another version or does not know the ticket, until somebody names it once more.
+//!   One that lied is gone for good.
 //! ```
 //!
 //! A connection outlives the streams on it: a server that was restarted costs a stream, not a connection.
 
 use super::mirror::{self, Mirror};
-use super::peer::{self, Asker, Event};
-use super::retry::Retry;
+use super::peer::{self, Asker, Event, SharedOut};
+use super::retry::{EAGER, EVERY, Retry};
 use crate::connection::{CloseReason, Connection, PathReport};
 use crate::endpoint::{ConnectError, Endpoint};
 use crate::fetch::schedule::SourceId;
@@ -50,7 +51,7 @@ impl Way {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Peer(one), Self::Peer(other)) => one.key == other.key,
-            (Self::Mirror(one), Self::Mirror(other)) => one.name() == other.name(),
+            (Self::Mirror(one), Self::Mirror(other)) => one.is_same(other),
             _ => false,
         }
     }
@@ -111,6 +112,14 @@ pub(super) struct Contact {
     pub(super) retry: Retry,
     pub(super) connection: Option<Connection>,
     pub(super) visit: u32,
+    /// What is told and not taken of this visit.
+    pub(super) out: Option<SharedOut>,
+    /// What was taken of it before that was known.
+    pub(super) taken: usize,
+    /// It lied: it is not tried again, whoever names it.
+    pub(super) is_barred: bool,
+    /// It was named once more while it was dialled.
+    pub(super) is_renewed: bool,
     /// Why it is not up, if it was tried.
     pub(super) why: Option<String>,
     /// How often it was lost.
@@ -132,6 +141,10 @@ impl Contact {
             retry: Retry::default(),
             connection: None,
             visit: 0,
+            out: None,
+            taken: 0,
+            is_barred: false,
+            is_renewed: false,
             why: None,
             losses: 0,
             time_up: Duration::ZERO,
@@ -161,7 +174,9 @@ impl Contact {
 
     /// It cannot be asked; it is tried again unless that is of no use.
     pub(super) fn go_down(&mut self, down: Unreached, now: Duration, dice: u8) {
+        let began = self.up_since.unwrap_or(now);
         self.end_visit(now);
+        self.out = None;
         self.why = Some(down.why);
         if down.for_good {
             self.standing = Standing::Gone;
@@ -169,19 +184,35 @@ impl Contact {
         } else {
             if self.standing != Standing::Dialling {
                 self.losses += 1;
-                // A server that is restarted may be back already; one that never gave anything is not asked at once.
-                let at_once = self.retry.is_fresh();
-                let ago = if at_once { super::retry::EVERY } else { Duration::ZERO };
-                self.retry.begin(now.saturating_sub(ago));
+                // A server that is restarted may be back already; one that never gave anything, or goes as soon as it
+                // comes, is not asked at once.
+                let soonest = now.saturating_sub(EVERY);
+                let at = if self.retry.is_fresh() { began.max(soonest) } else { now };
+                self.retry.begin(at);
             }
             self.standing = Standing::Waiting;
             self.retry.fail(now, dice);
         }
     }
 
+    /// It is tried at once, if it is not up.
+    pub(super) fn try_now(&mut self, now: Duration) {
+        match self.standing {
+            Standing::Waiting => self.retry.hurry(now),
+            Standing::Gone => (self.standing, self.retry) = (Standing::Waiting, Retry::default()),
+            Standing::Dialling => self.is_renewed = true,
+            Standing::Up | Standing::Paused => {}
+        }
+    }
+
     fn end_visit(&mut self, now: Duration) {
         if let Some(since) = self.up_since.take() {
-            self.time_up += now.saturating_sub(since);
+            let lasted = now.saturating_sub(since);
+            self.time_up += lasted;
+            // It was there, whether anybody asked it for anything or not.
+            if lasted >= EAGER {
+                self.retry.succeed();
+            }
         }
     }
 

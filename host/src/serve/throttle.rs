@@ -62,6 +62,15 @@ impl Throttle {
         tokio::time::sleep_until(turn).await;
         *free = Some(turn + lasts(bytes, rate));
     }
+
+    /// Takes `bytes` that have come already, and says when more may; `None`: now.
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<Instant> {
+        let rate = self.rate?;
+        let now = Instant::now();
+        let free = self.free.get_mut();
+        *free = Some(free.map_or(now, |free| free.max(now)) + lasts(bytes, rate));
+        *free
+    }
 }
 
 fn lasts(bytes: usize, rate: NonZeroU64) -> Duration {
@@ -129,5 +138,16 @@ mod tests {
         let part = |rate| Throttle::new(NonZeroU64::new(rate)).part();
         assert_eq!([part(10_000), part(1), part(0)], [1_000, 1, usize::MAX]);
         assert!(part(u64::MAX) > 1 << 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_already_is_paid_for_after_it() {
+        let mut throttle = Throttle::new(NonZeroU64::new(1_000));
+        let start = Instant::now();
+        for _ in 0..5 {
+            tokio::time::sleep_until(throttle.take(100).unwrap()).await;
+        }
+        assert_eq!(start.elapsed(), Duration::from_millis(500));
+        assert_eq!(Throttle::new(None).take(usize::MAX), None);
     }
 }

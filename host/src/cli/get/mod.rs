@@ -174,8 +174,10 @@ fn answer(asked: Asked, running: &Running, home: &Home) {
                         let (tell, told) = tokio::sync::oneshot::channel();
                         let _ = control.send(Control::Add(source, tell));
                         match told.await {
-                            Ok(true) => asked.answer(vec![format!("{name} is asked too")]),
-                            Ok(false) => asked.answer(vec![format!("{name} was a source already")]),
+                            Ok(added) => match tell::added(&name, added) {
+                                Ok(text) => asked.answer(vec![text]),
+                                Err(why) => asked.refuse(why),
+                            },
                             Err(_) => asked.refuse("it has ended"),
                         }
                     });
@@ -203,7 +205,9 @@ fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
             let lied = status.sources.iter().any(|source| source.lied);
             let code = if lied { Code::Corrupt } else { Code::Refused };
             let each = status.sources.iter().map(|source| {
-                format!("{}: {}", source.name, source.why.as_deref().unwrap_or("gone"))
+                // One that is up has no part of what is wanted.
+                let why = source.why.as_deref().unwrap_or("it gives hashes, or nothing of this");
+                format!("{}: {why}", source.name)
             });
             let each = each.collect::<Vec<_>>().join("; ");
             Failure::new(code, format!("{error}: {each}{}", resumable(status)))
@@ -216,9 +220,14 @@ fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
         GetError::Stopped => {
             Failure::new(Code::Interrupted, format!("interrupted{}", resumable(status)))
         }
-        GetError::Job(JobError::NoSuchPath(_)) | GetError::TicketsDiffer(_) => {
+        GetError::TicketsDiffer(roots) => {
+            for (root, who) in roots {
+                report.say(&format!("{root}  {}", who.name));
+            }
             Failure::usage(error)
         }
+        GetError::NoHashes(_) => Failure::new(Code::Refused, error),
+        GetError::Job(JobError::NoSuchPath { .. }) => Failure::usage(error),
         _ => Failure::new(Code::Failed, error),
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::progress;
 use crate::cli::report::{Line, Report};
 use crate::content::catalog::{Item, ItemKind};
 use crate::get::happened::{Happened, Who};
+use crate::get::order::Added;
 use crate::get::status::Status;
 use crate::human;
 use crate::transfer::{FileReport, Outcome, Summary};
@@ -73,6 +74,10 @@ impl Teller {
                     "{name}: {why}; one of the sources lies, so the others come first"
                 ));
                 report.line(&Line::Source { source: name, state: "differs", why: Some(&why) });
+            }
+            Happened::BadHashes { source: Who { name, .. }, why } => {
+                report.say(&format!("{name}: the hashes beside it cannot be used: {why}"));
+                report.line(&Line::Source { source: name, state: "no hashes", why: Some(why) });
             }
             Happened::AllDown => {
                 report.say("no source can be reached; trying again until one is back (Ctrl-C ends it, and what is there is kept)");
@@ -213,6 +218,19 @@ impl Teller {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What came of adding a source; the error says why it is not asked.
+pub(super) fn added(name: &str, added: Added) -> Result<String, String> {
+    match added {
+        Added::New => Ok(format!("{name} is asked too")),
+        Added::Again => Ok(format!("{name} was a source already; it is tried again now")),
+        Added::Known => Ok(format!("{name} was a source already")),
+        Added::Barred => Err(format!("{name} sent what is wrong, and is not asked again")),
+        Added::OtherRoot(root) => Err(format!(
+            "the ticket is for other content than what is fetched ({root}); {name} is not asked for this"
+        )),
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 
 use super::Schedule;
-use super::source::{Change, Source, SourceId, Standing};
+use super::source::{Change, Source, SourceId};
 use super::work::{Request, Work, WorkId};
 use ropewalk_core::time::Instant;
 
@@ -113,7 +113,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         let Some(gone) = self.sources.get_mut(&source) else { return };
         gone.counts.losses += u64::from(change == Change::Lost);
         gone.standing = gone.standing.next(change);
-        let is_good = gone.standing != Standing::Dropped;
+        let is_good = gone.is_hoped_for();
         let queue = gone.queue.clone();
         let mut room = KEPT_BYTES_MAX.saturating_sub(self.kept_bytes());
         for work in queue {
@@ -145,7 +145,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             .sum()
     }
 
-    /// Nothing of a liar's is good.
+    /// Nothing of a liar's is good, and one that is gone does not go on with it.
     fn throw_away_kept(&mut self, source: SourceId) {
         let kept = |(work, entry): (&WorkId, &mut Entry)| {
             Some((*work, entry.kept.take_if(|kept| kept.source == source)?))

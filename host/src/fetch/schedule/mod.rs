@@ -63,6 +63,8 @@ pub struct SourceReport {
     pub id: SourceId,
     /// Whether it may be asked.
     pub standing: Standing,
+    /// What it is asked for.
+    pub gives: Gives,
     /// Bytes a second, once measured.
     pub rate: Option<u64>,
     /// From a request to its first byte, once measured.
@@ -96,7 +98,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             return;
         }
         // The connection before it, if that is not known to be lost, is.
-        if self.sources.get(&source).is_some_and(|known| known.standing != Standing::Away) {
+        if self.sources.get(&source).is_some_and(|known| known.standing.is_here()) {
             self.release(source, Change::Lost);
         }
         self.sources.entry(source).or_insert_with(|| Source::new(now)).handle_added(now);
@@ -174,6 +176,18 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         self.release(source, Change::Lost);
     }
 
+    /// `source` is not tried any more, whatever the reason: nothing is waited for from it until it is added again.
+    pub fn handle_gone(&mut self, source: SourceId) {
+        self.release(source, Change::Gone);
+    }
+
+    /// Something of `source` has come that nobody has taken yet: it is not silent.
+    pub fn handle_untaken(&mut self, source: SourceId, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.handle_untaken(now);
+        }
+    }
+
     /// `source` says that it has not got this file, or not any more. Whether any other source that is known may have it;
     /// if not, [`Schedule::abandon`] is the way out.
     pub fn handle_refused(&mut self, source: SourceId, work: WorkId, now: Instant) -> bool {
@@ -181,9 +195,6 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         if let Some(refuses) = self.sources.get_mut(&source) {
             refuses.counts.refusals += 1;
             refuses.lacks.insert(work.file);
-            if refuses.lacks.len() > LACKS_MAX {
-                self.release(source, Change::Useless);
-            }
         }
         if let Some(entry) = self.works.get_mut(&work) {
             let (length, at) =
@@ -199,8 +210,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
 
     /// Whether any source that is known may have this part of this file. If none gives hashes, for one, no piece can be proved.
     pub fn may_come(&self, work: WorkId) -> bool {
-        let may_have = |other: &Source| other.standing != Standing::Dropped && other.may_have(work);
-        self.sources.values().any(may_have)
+        self.sources.values().any(|other| other.is_hoped_for() && other.may_have(work))
     }
 
     /// Nobody has the file: nothing of it is asked for any more. What the list still holds of it is
@@ -217,6 +227,15 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
             for claim in entry.claims.iter().chain(&entry.kept) {
                 self.waste(*claim, work);
             }
+        }
+        self.forget(file);
+    }
+
+    /// The file is done with: who has not got it need not be remembered. So no more is remembered of a source that refuses all it is asked
+    /// for than there are files under way.
+    pub fn forget(&mut self, file: u32) {
+        for source in self.sources.values_mut() {
+            source.lacks.remove(&file);
         }
     }
 
@@ -279,6 +298,7 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
         self.sources.iter().map(|(id, source)| SourceReport {
             id: *id,
             standing: source.standing,
+            gives: source.gives,
             rate: source.rate.get(),
             round_trip: source.round_trip(),
             owed: source.owed,
@@ -331,8 +351,6 @@ impl<W: Iterator<Item = Work>> Schedule<W> {
 
 /// Works that wait, at most, before the list is left alone.
 const WAITING_MAX: usize = 4096;
-/// A source that lacks more files than this is no source.
-const LACKS_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //!      ▲                │ ▲             a word, or its rest is over            │
 //!      │      lost      │ └─────────────────────────────────────────────────────┘
 //!      └────────────────┴──────────────── lost ─────────────────────────────────┘
+//!     Gone: it is not tried any more, unless somebody adds it again.
 //!     Dropped: it sent what is wrong. For good; no arrow leads out.
 //! ```
 //!
@@ -30,7 +31,9 @@ pub enum Standing {
     Silent,
     /// No connection leads to it.
     Away,
-    /// It sent what is wrong, or refused too much: never asked again.
+    /// No connection leads to it, and none is tried.
+    Gone,
+    /// It sent what is wrong: never asked again.
     Dropped,
 }
 
@@ -39,6 +42,7 @@ pub enum Standing {
 pub(super) enum Change {
     Added,
     Lost,
+    Gone,
     Quiet,
     Heard,
     Rested,
@@ -46,10 +50,17 @@ pub(super) enum Change {
 }
 
 impl Standing {
+    /// Whether a connection leads to it.
+    #[must_use]
+    pub const fn is_here(self) -> bool {
+        matches!(self, Self::Live | Self::Silent)
+    }
+
     pub(super) const fn next(self, change: Change) -> Self {
         match (self, change) {
             (Self::Dropped, _) | (_, Change::Useless) => Self::Dropped,
             (_, Change::Added) => Self::Live,
+            (Self::Gone, _) | (_, Change::Gone) => Self::Gone,
             (_, Change::Lost) => Self::Away,
             (Self::Live, Change::Quiet) => Self::Silent,
             (Self::Silent, Change::Heard | Change::Rested) => Self::Live,
@@ -141,9 +152,17 @@ impl Source {
         self.standing == Standing::Live
     }
 
+    /// Whether it may be asked one day.
+    pub(super) const fn is_hoped_for(&self) -> bool {
+        !matches!(self.standing, Standing::Gone | Standing::Dropped)
+    }
+
     /// Whether it should be asked for more: it must never run dry, and the longer what it owes is, the
     /// worse when it fails. A source that is on trial is asked for one work alone.
     pub(super) fn wants_more(&self, owed_max: u64) -> bool {
+        if self.gives == Gives::NOTHING {
+            return false;
+        }
         if self.owed == 0 && self.queue.is_empty() {
             return self.is_live();
         }
@@ -181,6 +200,13 @@ impl Source {
         self.quiet_since = now;
         (self.on_trial, self.rest) = (false, REST_MIN);
         before == Standing::Silent
+    }
+
+    /// Something of it waits to be taken.
+    pub(super) fn handle_untaken(&mut self, now: Instant) {
+        if self.is_live() {
+            self.quiet_since = now;
+        }
     }
 
     /// It does not owe this any more, of which `left` bytes had not come.
@@ -276,21 +302,27 @@ mod tests {
 
     #[test]
     fn each_change_of_standing_is_one_of_these() {
-        use {Change::*, Standing::*};
+        use Change::{Added, Heard, Lost, Quiet, Rested, Useless};
+        use Standing::{Away, Dropped, Live, Silent};
         let moves = [
             (Live, Lost, Away),
+            (Live, Change::Gone, Standing::Gone),
             (Live, Quiet, Silent),
             (Live, Useless, Dropped),
             (Silent, Added, Live),
             (Silent, Lost, Away),
+            (Silent, Change::Gone, Standing::Gone),
             (Silent, Heard, Live),
             (Silent, Rested, Live),
             (Silent, Useless, Dropped),
             (Away, Added, Live),
+            (Away, Change::Gone, Standing::Gone),
             (Away, Useless, Dropped),
+            (Standing::Gone, Added, Live),
+            (Standing::Gone, Useless, Dropped),
         ];
-        for standing in [Live, Silent, Away, Dropped] {
-            for change in [Added, Lost, Quiet, Heard, Rested, Useless] {
+        for standing in [Live, Silent, Away, Standing::Gone, Dropped] {
+            for change in [Added, Lost, Change::Gone, Quiet, Heard, Rested, Useless] {
                 let listed = moves.iter().find(|(from, by, _)| (*from, *by) == (standing, change));
                 let expected = listed.map_or(standing, |(_, _, to)| *to);
                 assert_eq!(standing.next(change), expected, "{standing:?}, {change:?}");

@@ -52,6 +52,8 @@ pub struct Gives {
 impl Gives {
     /// Both.
     pub const ALL: Self = Self { hashes: true, pieces: true };
+    /// Neither: it is not asked.
+    pub const NOTHING: Self = Self { hashes: false, pieces: false };
 
     /// Whether a part is of the kind that it gives.
     #[must_use]

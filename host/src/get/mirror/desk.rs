@@ -15,7 +15,7 @@ use super::look::{blocking, look};
 use super::store::Failure;
 use super::{CONNECTIONS, Mirror};
 use crate::content::tree::GroupId;
-use crate::get::peer::{Asker, Event, SharedOut, lock};
+use crate::get::peer::{Asker, Event, SharedOut, lock, tell};
 use crate::serve::protocol::{Content, Reason, Request};
 use crate::transfer::TransferError;
 use std::collections::{HashMap, VecDeque};
@@ -32,7 +32,8 @@ const TRIES_MAX: u8 = 3;
 /// A mirror, asked from now on. What it tells goes to `told`, with whatever names it there; the last word is [`Event::Lost`], and whoever
 /// wants more of it opens it again. It is left when every asker is dropped.
 ///
-/// The list is what the sidecar beside it says, which is fetched first if that was not done: an item, or nothing.
+/// The list is what the sidecar beside it says, which is fetched first if that was not done: an item, or nothing. Pieces of what the mirror
+/// was told of are given meanwhile.
 pub fn open<N>(mirror: Arc<Mirror>, name: N, told: mpsc::Sender<(N, Event)>) -> Asker
 where
     N: Copy + Send + Sync + 'static,
@@ -40,10 +41,9 @@ where
     let (asker, requests, out) = Asker::new(Some(mirror.clone()));
     // Who answers must not keep alive what is left when nobody asks: the asker alone holds the way in.
     tokio::spawn(async move {
-        let told = Told { name, told };
+        let told = Told { name, told, out };
         let mut desk = Desk {
             mirror,
-            out,
             told: told.clone(),
             waiting: VecDeque::new(),
             running: JoinSet::new(),
@@ -71,11 +71,15 @@ enum End {
 struct Told<N> {
     name: N,
     told: mpsc::Sender<(N, Event)>,
+    out: SharedOut,
 }
 
 impl<N: Copy> Told<N> {
     async fn say(&self, event: Event) -> Result<(), End> {
-        self.told.send((self.name, event)).await.map_err(|_| End::Unheard)
+        match tell(&self.out, &self.told, self.name, event).await {
+            true => Ok(()),
+            false => Err(End::Unheard),
+        }
     }
 }
 
@@ -131,7 +135,6 @@ impl From<io::Error> for Stop {
 
 struct Desk<N> {
     mirror: Arc<Mirror>,
-    out: SharedOut,
     told: Told<N>,
     waiting: VecDeque<Job>,
     running: JoinSet<(Job, Result<(), Stop>)>,
@@ -141,11 +144,26 @@ struct Desk<N> {
 
 impl<N: Copy + Send + Sync + 'static> Desk<N> {
     async fn run(&mut self, mut requests: mpsc::UnboundedReceiver<Request>) -> Result<(), End> {
-        look(&self.mirror).await.map_err(End::Failed)?;
+        let mirror = self.mirror.clone();
+        let mut looking = core::pin::pin!(look(&mirror));
+        let (mut is_looking, mut list_waits) = (true, false);
         loop {
-            self.start();
+            // By hashes from elsewhere pieces can be had at once, however long the sidecar is.
+            if !is_looking || !mirror.lock().facts.is_empty() {
+                self.start();
+            }
             tokio::select! {
-                request = requests.recv() => self.take(request.ok_or(End::Unheard)?).await?,
+                looked = &mut looking, if is_looking => {
+                    looked.map_err(End::Failed)?;
+                    is_looking = false;
+                    if core::mem::take(&mut list_waits) {
+                        self.list().await?;
+                    }
+                }
+                request = requests.recv() => match request.ok_or(End::Unheard)? {
+                    Request::List if is_looking => list_waits = true,
+                    request => self.take(request).await?,
+                },
                 Some(ended) = self.running.join_next() => self.ended(ended).await?,
             }
         }
@@ -183,7 +201,7 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
         for facts in facts.iter().filter(|facts| facts.has_hashes()) {
             self.told.say(Event::Item(facts.item().clone())).await?;
         }
-        lock(&self.out).settle_list();
+        lock(&self.told.out).settle_list();
         self.told.say(Event::ListEnd).await
     }
 
@@ -193,7 +211,7 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
             handle.abort();
         }
         // Unless its answer was complete.
-        if lock(&self.out).settle(number) {
+        if lock(&self.told.out).settle(number) {
             self.told.say(Event::Cut(number)).await
         } else {
             Ok(())
@@ -229,7 +247,7 @@ impl<N: Copy + Send + Sync + 'static> Desk<N> {
             }
             Err(Stop::Failure(Failure::Busy(_))) => Event::No(job.number, Reason::Unreadable),
         };
-        lock(&self.out).settle(job.number);
+        lock(&self.told.out).settle(job.number);
         self.told.say(event).await
     }
 }
@@ -243,7 +261,7 @@ async fn work<N: Copy>(mirror: &Mirror, job: &mut Job, told: &Told<N>) -> Result
         Ask::Group(id) => {
             let id = *id;
             let bytes = blocking(move || facts.group(of, id)).await?.ok_or(Reason::Unknown)?;
-            return Ok(told.say(Event::Chunk { number, bytes }).await?);
+            return Ok(told.say(Event::Chunk { number, bytes, at_hand: true }).await?);
         }
     };
     let place = facts.clone();
@@ -257,7 +275,7 @@ async fn work<N: Copy>(mirror: &Mirror, job: &mut Job, told: &Told<N>) -> Result
         _ if begin == range.end => return Ok(()),
         (At::Sidecar, _) => {
             let bytes = blocking(move || facts.manifest(begin..range.end)).await?;
-            return tell_bytes(&bytes, number, from, told).await;
+            return tell_bytes(&bytes, number, from, told, true).await;
         }
         (At::Item, Some(stores)) => stores.item.clone(),
         (At::Inside(path), Some(stores)) => stores.inside(path).ok_or(Reason::Unreadable)?,
@@ -271,7 +289,7 @@ async fn work<N: Copy>(mirror: &Mirror, job: &mut Job, told: &Told<N>) -> Result
         return Err(Reason::Changed.into());
     }
     while let Some(bytes) = body.next().await? {
-        tell_bytes(&bytes, number, from, told).await?;
+        tell_bytes(&bytes, number, from, told, false).await?;
     }
     Ok(())
 }
@@ -281,9 +299,10 @@ async fn tell_bytes<N: Copy>(
     number: u64,
     from: &mut u64,
     told: &Told<N>,
+    at_hand: bool,
 ) -> Result<(), Stop> {
     for chunk in bytes.chunks(CHUNK_BYTES) {
-        told.say(Event::Chunk { number, bytes: chunk.to_vec() }).await?;
+        told.say(Event::Chunk { number, bytes: chunk.to_vec(), at_hand }).await?;
         *from += chunk.len() as u64;
     }
     Ok(())

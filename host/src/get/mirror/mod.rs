@@ -65,6 +65,8 @@ pub fn is_broken(error: &TransferError) -> bool {
 #[derive(Debug)]
 pub struct Mirror {
     name: String,
+    /// All of it, with what lets somebody in; none in a store that was given.
+    address: Option<Address>,
     /// None for a file of hashes on this machine.
     stores: Option<Stores>,
     scratch: PathBuf,
@@ -101,7 +103,10 @@ impl Mirror {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         match Stores::of(address, variables) {
-            Ok(stores) => Ok(Self::at(name, Some(stores), scratch)),
+            Ok(stores) => {
+                let address = Some(address.clone());
+                Ok(Self { address, ..Self::at(name, Some(stores), scratch) })
+            }
             Err(why) => Err(MirrorError { name, why }),
         }
     }
@@ -134,13 +139,18 @@ impl Mirror {
 
     fn at(name: String, stores: Option<Stores>, scratch: &Path) -> Self {
         let (name, scratch) = (crate::transfer::shown(&name), scratch.into());
-        Self { name, stores, scratch, known: Mutex::default() }
+        Self { name, address: None, stores, scratch, known: Mutex::default() }
     }
 
     /// What to call it, fit to be shown: its URL without what lets somebody in.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether both are the same place: two names that are shown alike may differ in what lets somebody in.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.address) == (&other.name, &other.address)
     }
 
     /// From now on it is asked for this item too. What a sidecar tells of an item is not forgotten for less.
@@ -181,4 +191,4 @@ impl Mirror {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::get) mod tests;

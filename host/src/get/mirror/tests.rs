@@ -2,7 +2,7 @@
 
 mod folders;
 mod pieces;
-mod server;
+pub(in crate::get) mod server;
 mod stores;
 mod trouble;
 
@@ -25,27 +25,27 @@ use tokio::sync::mpsc;
 type Events = mpsc::Receiver<(u8, Event)>;
 
 /// A folder of this machine, with what is put onto servers.
-struct Scene {
+pub(in crate::get) struct Scene {
     folder: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(in crate::get) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::get) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &[u8]) {
+    pub(in crate::get) fn write(&self, name: &str, content: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
     /// The sidecar of what is called so.
-    fn sidecar(&self, name: &str) -> Vec<u8> {
+    pub(in crate::get) fn sidecar(&self, name: &str) -> Vec<u8> {
         let trees = Trees::open(self.path("trees")).unwrap();
         let offer = Offer::make(&self.path(name), &trees, &|_| true).unwrap();
         let mut bytes = Vec::new();
@@ -53,7 +53,7 @@ impl Scene {
         bytes
     }
 
-    fn mirror(&self, url: &str) -> Arc<Mirror> {
+    pub(in crate::get) fn mirror(&self, url: &str) -> Arc<Mirror> {
         let address = Address::parse(url).unwrap();
         Arc::new(Mirror::new(&address, &self.path("scratch")).unwrap())
     }
@@ -118,7 +118,7 @@ async fn answers(events: &mut Events, mut asked: Vec<u64>) -> HashMap<u64, Vec<u
     let mut came: HashMap<u64, Vec<u8>> = asked.iter().map(|number| (*number, vec![])).collect();
     while !asked.is_empty() {
         match next(events).await {
-            Event::Chunk { number, bytes } => {
+            Event::Chunk { number, bytes, .. } => {
                 assert!((1..=128 << 10).contains(&bytes.len()));
                 came.get_mut(&number).unwrap().extend(bytes);
             }

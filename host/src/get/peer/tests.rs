@@ -214,3 +214,18 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn what_was_told_counts_until_it_is_taken() {
+    let out = SharedOut::default();
+    let (told, mut events) = mpsc::channel(1);
+    assert!(tell(&out, &told, 1_u8, Event::Resumed).await);
+    assert!(lock(&out).has_untaken());
+    // There is no room for this one, and then nobody tells it any more.
+    let soon = core::time::Duration::from_millis(10);
+    let untold = tokio::time::timeout(soon, tell(&out, &told, 1, Event::Resumed)).await;
+    assert!(untold.is_err());
+    assert!(events.recv().await.is_some());
+    lock(&out).take(1);
+    assert!(!lock(&out).has_untaken());
+}

@@ -64,3 +64,64 @@ fn at_the_end_nobody_takes_over_what_it_does_not_give() {
     let parts = asked(&mut schedule, 1);
     assert!(parts.iter().all(|part| matches!(part, Part::Group { .. })), "{parts:?}");
 }
+
+#[test]
+fn what_ten_thousand_files_are_refused_of_costs_no_source_and_no_memory() {
+    let works = (0..10_000).map(|file| Work { id: pieces(file, 1)[0].id, bytes: 1_000 });
+    let mut schedule = Schedule::new(works);
+    schedule.handle_added(SourceId(0), Instant::ZERO);
+    let mut refused = 0;
+    while let Some(action) = schedule.poll_action(SourceId(0), Instant::ZERO) {
+        let Action::Ask(request) = action else { continue };
+        let id = request.work.id;
+        if id.file % 2 == 0 {
+            assert!(schedule.handle_done(SourceId(0), id));
+            schedule.forget(id.file);
+        } else {
+            assert!(!schedule.handle_refused(SourceId(0), id, Instant::ZERO));
+            schedule.abandon(id.file);
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 5_000);
+    assert!(schedule.is_idle());
+    let known = schedule.sources().next().unwrap();
+    assert_eq!((known.standing, known.counts.works), (Standing::Live, 5_000));
+    // And while all of them are under way.
+    let works = (0..10_000).map(|file| Work { id: pieces(file, 1)[0].id, bytes: 1_000 });
+    let mut schedule = Schedule::new(works);
+    schedule.handle_added(SourceId(0), Instant::ZERO);
+    while let Some(action) = schedule.poll_action(SourceId(0), Instant::ZERO) {
+        let Action::Ask(request) = action else { continue };
+        schedule.handle_refused(SourceId(0), request.work.id, Instant::ZERO);
+    }
+    assert_eq!(schedule.sources().next().unwrap().standing, Standing::Live);
+}
+
+#[test]
+fn nothing_is_hoped_for_from_one_that_is_gone_until_it_is_added_again() {
+    let mut schedule = schedule(&[PIECES, Gives::ALL]);
+    let [hash, piece] = [group(0).id, pieces(0, 1)[0].id];
+    assert!(!asked(&mut schedule, 1).is_empty());
+    schedule.handle_lost(SourceId(1));
+    assert!(schedule.may_come(hash), "it may be back");
+    schedule.handle_gone(SourceId(1));
+    assert!(!schedule.may_come(hash) && schedule.may_come(piece));
+    schedule.handle_lost(SourceId(1));
+    assert!(!schedule.may_come(hash), "it is gone already");
+    schedule.handle_added(SourceId(1), Instant::ZERO);
+    assert!(schedule.may_come(hash));
+    assert!(!asked(&mut schedule, 1).is_empty());
+}
+
+#[test]
+fn one_of_whom_something_waits_to_be_taken_is_not_silent() {
+    let mut schedule = schedule(&[Gives::ALL, Gives::ALL]);
+    assert!(!asked(&mut schedule, 0).is_empty());
+    assert!(!asked(&mut schedule, 1).is_empty());
+    let later = Instant::ZERO + Duration::from_millis(10_000);
+    schedule.handle_untaken(SourceId(0), later);
+    schedule.handle_timeout(later);
+    let standings: Vec<_> = schedule.sources().map(|source| source.standing).collect();
+    assert_eq!(standings, [Standing::Live, Standing::Silent]);
+}

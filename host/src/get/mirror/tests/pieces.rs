@@ -160,7 +160,7 @@ proptest! {
             let mut left = asked.len();
             while left > 0 {
                 match next(&mut events).await {
-                    Event::Chunk { number, bytes } => {
+                    Event::Chunk { number, bytes, .. } => {
                         came.get_mut(&number).unwrap().as_mut().unwrap().extend(bytes);
                     }
                     Event::Done(_) => left -= 1,

@@ -10,29 +10,29 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A request, as the server understood it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(in crate::get) struct Asked {
     /// Decoded, with its slash.
-    pub(super) path: String,
-    pub(super) range: Option<Range<usize>>,
+    pub(in crate::get) path: String,
+    pub(in crate::get) range: Option<Range<usize>>,
     /// How many are being answered, this one included.
-    pub(super) at_once: usize,
-    pub(super) head: String,
+    pub(in crate::get) at_once: usize,
+    pub(in crate::get) head: String,
 }
 
 /// What the server says.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<String>,
-    pub(super) body: Vec<u8>,
+pub(in crate::get) struct Answer {
+    pub(in crate::get) status: u16,
+    pub(in crate::get) headers: Vec<String>,
+    pub(in crate::get) body: Vec<u8>,
     /// Bytes that it announces; as many as the body has if nothing else is said.
-    pub(super) length: Option<u64>,
+    pub(in crate::get) length: Option<u64>,
     /// Before each 64 KiB.
-    pub(super) pause: Duration,
+    pub(in crate::get) pause: Duration,
 }
 
 impl Answer {
-    pub(super) fn status(status: u16) -> Self {
+    pub(in crate::get) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), length: None, pause: Duration::ZERO }
     }
 }
@@ -40,8 +40,8 @@ impl Answer {
 type Manner = Box<dyn Fn(&Asked, Answer) -> Answer + Send + Sync>;
 
 /// The server; it is gone with the test's runtime.
-pub(super) struct Server {
-    pub(super) url: String,
+pub(in crate::get) struct Server {
+    pub(in crate::get) url: String,
     state: Arc<State>,
 }
 
@@ -55,7 +55,7 @@ struct State {
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(in crate::get) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
@@ -77,25 +77,28 @@ impl Server {
     }
 
     /// A file at this path, which begins with a slash.
-    pub(super) fn put(&self, path: &str, content: impl Into<Vec<u8>>) {
+    pub(in crate::get) fn put(&self, path: &str, content: impl Into<Vec<u8>>) {
         self.state.files.lock().unwrap().insert(path.into(), Arc::new(content.into()));
     }
 
     /// From now on it answers as this says, which is given the right answer.
-    pub(super) fn behave(&self, manner: impl Fn(&Asked, Answer) -> Answer + Send + Sync + 'static) {
+    pub(in crate::get) fn behave(
+        &self,
+        manner: impl Fn(&Asked, Answer) -> Answer + Send + Sync + 'static,
+    ) {
         *self.state.manner.lock().unwrap() = Box::new(manner);
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(in crate::get) fn asked(&self) -> Vec<Asked> {
         self.state.asked.lock().unwrap().clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::get) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::Relaxed)
     }
 
     /// Bytes of bodies that went out.
-    pub(super) fn sent(&self) -> u64 {
+    pub(in crate::get) fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::Relaxed)
     }
 }

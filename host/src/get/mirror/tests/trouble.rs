@@ -233,6 +233,21 @@ async fn a_sidecar_that_is_none_is_told_and_is_as_none() {
 }
 
 #[tokio::test]
+async fn a_sidecar_that_takes_long_keeps_nobody_waiting_who_has_hashes() {
+    let content = noise(2 * PIECE_BYTES);
+    let (_scene, server, mirror) = with_film(&content).await;
+    server.behave(|asked, answer| match asked.path.as_str() {
+        "/film" => answer,
+        _ => Answer { pause: Duration::from_secs(3600), ..answer },
+    });
+    mirror.know(Facts::item_alone(film(&content)));
+    let (asker, mut events) = opened(&mirror);
+    asker.list();
+    let number = asker.piece(of(&film(&content)), 1, 0).unwrap();
+    assert_eq!(answer(&mut events, number).await.len(), PIECE_BYTES as usize);
+}
+
+#[tokio::test]
 async fn a_sidecar_that_cannot_be_had_now_is_waited_for_unless_hashes_are_here() {
     let content = noise(2 * PIECE_BYTES);
     let (_scene, server, mirror) = with_film(&content).await;
