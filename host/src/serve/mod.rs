@@ -3,7 +3,9 @@
 //! ```text
 //!  Host ── accepts connections ──> Server ── pause, resume, close ──> every client's stream
 //!   │ endpoint, ticket               │  shelf: what is offered           client: requests in, answers out
-//!   └─ events: who came and went     │  throttle: how fast, together       answers: finds and reads ahead
+//!   └─ events: who came and went     │   └ changes: what is not what it was  answers: finds and reads ahead
+//!                                    │  seats: who may be here at once
+//!                                    │  throttle: how fast, together
 //!                                    └─ status: who is here, what he got, and by which path
 //! ```
 //!

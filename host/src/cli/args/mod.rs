@@ -139,12 +139,14 @@ Examples:
 Each file is read once before it is offered, and its hashes are kept in the configuration folder:
 the next time only what changed is read. Prints a ticket for each server on standard output; all
 else goes to standard error. Nothing is ever written to what is offered. A ticket for one file or
-folder names its hash. Tickets stay good until `ropewalk peers revoke`, over restarts too.
+folder names its hash. Tickets stay good until `ropewalk peers revoke`, over restarts too, as long
+as the content is the same. A file that changes while it is offered is not given any more, and that
+is told; one that only gets another name or permissions is hashed again and given on.
 
 On a terminal it shows each server, and these keys work:
   1 to 9    select a server (1 then 2 for server 12)      a or 0    select all
   p         pause what is selected                        r         let it go on
-  c         close it; its clients are told                s         show its clients, or not
+  c         close it (all: c c); its clients are told     s         show its clients, or not
   q         close all and end
 Elsewhere `ropewalk ctl` does the same, and --report prints what would be shown.
 

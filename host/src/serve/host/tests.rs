@@ -11,8 +11,8 @@ use crate::transfer::protocol::{Frame, FrameReader, FrameWriter, parse};
 use core::net::{Ipv4Addr, SocketAddr};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Who is idle for so long gives way.
-const IDLE: Duration = Duration::from_secs(3);
+/// Who is idle for so long gives way, where that matters.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// An endpoint on a loopback address of its own. `group` keeps tests apart.
 async fn endpoint(group: u8, side: u8) -> Endpoint {
@@ -37,10 +37,13 @@ struct Stage {
 impl Stage {
     /// A host with `seats` for clients, that offers a file.
     async fn new(group: u8, seats: usize) -> Self {
+        Self::with_limits(group, Limits { all: seats, each: 2, idle: 100 * PATIENCE }).await
+    }
+
+    async fn with_limits(group: u8, limits: Limits) -> Self {
         let scene = Scene::new();
         scene.file("a", b"content");
         let server = Server::new(scene.shelf(&["a"]), None);
-        let limits = Limits { all: seats, each: 2, idle: IDLE };
         let server = Server { seats: Arc::new(Seats::new(limits)), ..server };
         let endpoint = endpoint(group, 1).await;
         let (key, addresses) = (endpoint.public_key(), endpoint.addresses());
@@ -221,7 +224,7 @@ async fn one_that_was_closed_before_it_started_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_idle_gives_way_when_all_seats_are_taken() {
-    let mut stage = Stage::new(7, 1).await;
+    let mut stage = Stage::with_limits(7, Limits { all: 1, each: 2, idle: IDLE }).await;
     let (_one, idle) = stage.client(2).await;
     assert!(matches!(stage.event().await, Event::Came { .. }));
     tokio::time::sleep(IDLE + Duration::from_millis(100)).await;

@@ -223,10 +223,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(longest_without_a_piece(folder.path(), || ()).1, None);
         let grown = longest_without_a_piece(folder.path(), || {
-            let mut content = Vec::new();
-            for _ in 0..2 {
-                content.extend([7; 1 << 20]);
-                std::fs::write(folder.path().join(UNDER_WAY), &content).unwrap();
+            for mib in 1..=2 {
+                let content = vec![7; mib << 20];
+                std::fs::write(folder.path().join(UNDER_WAY), content).unwrap();
                 sleep(Duration::from_millis(100));
             }
         });
