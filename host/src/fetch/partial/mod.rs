@@ -137,8 +137,10 @@ impl Partial {
             journal_file.set_len(0)?;
         }
         let (journal, found) = Journal::open(journal_file, content.root, content.length)?;
-        // A hole at first, and no longer than it will be: a file of another content was here before, perhaps.
-        file.set_len(content.length)?;
+        // A hole at first. It may be longer than it will be: how long that is, a liar may have said, and what is here is worth more.
+        if file.metadata()?.len() < content.length {
+            file.set_len(content.length)?;
+        }
         let (name, had) = (name.to_owned(), Runs::default());
         let flusher = Flusher::new(&file)?;
         Ok(Self {
@@ -171,8 +173,9 @@ impl Partial {
     /// The file itself, for whoever reads it when it is whole.
     ///
     /// # Errors
-    /// When the system has no more handles.
+    /// When the system refuses.
     pub fn content(&self) -> io::Result<File> {
+        self.file.set_len(self.content.length)?;
         self.file.try_clone()
     }
 
@@ -269,6 +272,7 @@ impl Partial {
         if !self.is_whole() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "pieces of it are missing"));
         }
+        self.file.set_len(self.content.length)?;
         set_attributes(&self.file, self.attributes)?;
         self.flusher.finish()?;
         give_name((&self.folder, &self.temporary), (&self.folder, &self.name), replace)?;

@@ -304,6 +304,21 @@ fn another_version_keeps_what_is_the_same_in_both() {
 }
 
 #[test]
+fn a_length_that_was_a_lie_costs_nothing() {
+    let scene = Scene::of_pieces(4, &[]);
+    let mut partial = scene.open(Leftover::Resume).unwrap();
+    scene.put(&mut partial, 0..4);
+    drop(partial);
+    let folder = Dir::open_ambient_dir(scene.at.path(), ambient_authority()).unwrap();
+    let content = Content { length: 2 * u64::from(PIECE), ..scene.content };
+    let shorter = Partial::open(folder, "file", content, Attributes::default(), Leftover::Resume);
+    drop(shorter.unwrap());
+    let partial = scene.resume();
+    assert!(partial.is_whole());
+    scene.finish(partial);
+}
+
+#[test]
 fn a_start_from_nothing_keeps_nothing() {
     let scene = Scene::of_pieces(3, &[1]);
     scene.put(&mut scene.open(Leftover::Resume).unwrap(), 0..3);

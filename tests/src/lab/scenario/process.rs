@@ -162,11 +162,16 @@ impl Process {
         self.begun
     }
 
-    /// Kills it, as with `kill -9`.
+    /// Kills it, as with `kill -9`, and waits until it is gone. Its memory may take it a while.
     pub(super) fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()?;
+        self.strike()?;
         self.ended = Some(self.child.wait()?);
         self.read_lines()
+    }
+
+    /// Kills it without waiting for its end: it does nothing more of its own.
+    pub(super) fn strike(&mut self) -> io::Result<()> {
+        self.child.kill()
     }
 
     /// Whether it was killed, and had not ended before.
