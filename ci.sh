@@ -32,7 +32,8 @@ packages() {
 # A rustup target or component; rustup may be missing or offline.
 rust_target() { rustup target list --installed 2> /dev/null | grep -qx "$1" || rustup target add "$1" > /dev/null 2>&1; }
 rust_component() { rustup component list --installed 2> /dev/null | grep -q "^$1" || rustup component add "$1" > /dev/null 2>&1; }
-cargo_tool() { cargo "$1" --version > /dev/null 2>&1 || cargo install --quiet --locked "cargo-$1"; }
+# They run for seconds: building them fast counts for more than that.
+cargo_tool() { cargo "$1" --version > /dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --locked --debug "cargo-$1"; }
 
 # Compilers for bare targets: rustup's, or else Debian's. `firmware/toolchain.sh` then finds the one or
 # the other, and says so if it is not rustup's.

@@ -19,7 +19,7 @@ pub async fn ctl(args: Ctl, report: &Report) -> Result<Code, Failure> {
     }
     let pid = match args.pid {
         Some(pid) => pid,
-        None => only_one(&home).await?,
+        None => only_one(&home, report).await?,
     };
     for line in ctl::ask(&home, pid, &command, args.json).await? {
         report.pass(&line, args.json);
@@ -27,7 +27,8 @@ pub async fn ctl(args: Ctl, report: &Report) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-async fn only_one(home: &Home) -> Result<u32, Failure> {
+/// The one that runs. Several are shown.
+async fn only_one(home: &Home, report: &Report) -> Result<u32, Failure> {
     let none = || {
         let places = ctl::shown(&ctl::places(home));
         format!(
@@ -44,13 +45,12 @@ async fn only_one(home: &Home) -> Result<u32, Failure> {
         [] => Err(Failure::new(Code::Failed, none())),
         [pid] => Ok(pid),
         _ => {
-            let mut text = "several run; say which:".to_owned();
             for pid in pids {
                 let status = ctl::ask(home, pid, &Command::Status, false).await;
                 let first = status.ok().and_then(|lines| lines.into_iter().next());
-                text += &format!("\n  --pid {pid}    {}", first.unwrap_or_default());
+                report.say(&format!("  --pid {pid}    {}", first.unwrap_or_default()));
             }
-            Err(Failure::usage(text))
+            Err(Failure::usage("several run; say which with --pid"))
         }
     }
 }

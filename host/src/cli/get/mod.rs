@@ -215,7 +215,11 @@ fn failure(error: &GetError, status: &Status, report: &Report) -> Failure {
         GetError::GaveUp(_) => {
             let reached = status.sources.iter().any(|source| source.mean > 0);
             let code = if reached { Code::Stopped } else { Code::Unreachable };
-            Failure::new(code, format!("{error}{}", resumable(status)))
+            let down = status.sources.iter().filter_map(|source| {
+                source.why.as_ref().map(|why| format!("; {}: {why}", source.name))
+            });
+            let down: String = down.collect();
+            Failure::new(code, format!("{error}{down}{}", resumable(status)))
         }
         GetError::Stopped => {
             Failure::new(Code::Interrupted, format!("interrupted{}", resumable(status)))
