@@ -185,8 +185,20 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let renamed = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
     if renamed.is_err() {
         let _ = fs::remove_file(&temporary);
+        // One that is mounted, or lies in a folder that is not ours, can be written all the same.
+        if path.is_file() {
+            return write_over(&path, text);
+        }
     }
     renamed
+}
+
+fn write_over(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
@@ -258,6 +270,10 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(fs::symlink_metadata(folder.path().join("link")).unwrap().is_symlink());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_over(&path, "over").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "over");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         write_private(Path::new("/dev/null"), "new").unwrap();
         assert!(write_private(&folder.path().join("no/ticket"), "new").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);

@@ -6,6 +6,7 @@ use crate::home::{Home, HomeError};
 use crate::random;
 use core::fmt;
 use ropewalk_core::id::PublicKey;
+use std::io::Read;
 use std::path::Path;
 
 const FILE: &str = "identity.key";
@@ -42,9 +43,14 @@ impl Identity {
     #[must_use]
     pub fn is_kept_in(folder: &Path) -> bool {
         let file = folder.join(FILE);
-        let is_short = std::fs::metadata(&file).is_ok_and(|file| file.len() <= SECRET_TEXT_MAX);
-        let text = is_short.then(|| std::fs::read_to_string(&file).ok()).flatten();
-        text.is_some_and(|text| base32::decode(text.trim()).is_ok_and(|secret| secret.len() == 32))
+        let is_short = |file: std::fs::Metadata| file.is_file() && file.len() <= SECRET_TEXT_MAX;
+        if !std::fs::symlink_metadata(&file).is_ok_and(is_short) {
+            return false;
+        }
+        let mut text = String::new();
+        let read = std::fs::File::open(&file)
+            .and_then(|file| file.take(SECRET_TEXT_MAX).read_to_string(&mut text));
+        read.is_ok() && base32::decode(text.trim()).is_ok_and(|secret| secret.len() == 32)
     }
 
     fn in_file(home: &Home, file: &str) -> Result<Self, HomeError> {

@@ -247,6 +247,21 @@ fn each_command_that_waits_has_its_port_again_and_says_when_it_is_taken() {
     assert!(words.contains(&told), "{words}");
 }
 
+/// Once all commands of a node shared one port.
+#[test]
+fn the_port_of_tickets_given_out_long_ago_is_taken_up() {
+    let node = Node::new();
+    node.file("a", b"a");
+    let port = |waiting: &Waiting| waiting.ticket.parse::<Ticket>().unwrap().addresses[0].port();
+    let served = serving(&node, &["a"]);
+    let before = port(&served);
+    drop(served);
+    let home = node.home.path();
+    std::fs::rename(home.join("port-serve"), home.join("port")).unwrap();
+    assert_eq!(port(&serving(&node, &["a"])), before);
+    assert!(home.join("port-serve").exists());
+}
+
 #[test]
 fn a_ticket_file_is_its_owners_alone_whatever_it_was() {
     use std::os::unix::fs::PermissionsExt;
@@ -325,9 +340,13 @@ fn the_end_of_the_terminal_is_an_orderly_end_unless_it_is_to_be_ignored() {
     let node = Node::new();
     node.file("a", b"a");
     let mut waiting = serving(&node, &["a"]);
+    // A shell passes it on, and the system sends it once more.
+    signal(&waiting.child, "HUP");
     signal(&waiting.child, "HUP");
     until("it ends", || waiting.child.try_wait().unwrap().is_some());
-    assert_eq!(waiting.ended().0, Some(130));
+    let (code, _, words) = waiting.ended();
+    assert_eq!(code, Some(130), "{words}");
+    assert!(words.contains("given") && words.contains("interrupted"), "{words}");
     if common::works("nohup", &["true"]) {
         let mut waiting = node.wait_below(&["nohup"], &["serve", "a"]);
         signal(&waiting.child, "HUP");

@@ -166,8 +166,10 @@ fn a_sender_that_dies_without_a_word_is_told_of_and_given_up() {
 /// The receiver still believes the killed one to be there, and its part to be its own.
 #[test]
 fn a_killed_sender_that_comes_again_at_once_goes_on_where_it_was() {
+    // Nothing slows it down: most of it must be still to come when it is killed.
+    const SIZE: usize = 160 << 20;
     let (from, to) = (Node::new(), Node::new());
-    let bytes = noise(48 << 20);
+    let bytes = noise(SIZE);
     from.file("film", &bytes);
     let waiting = to.wait_for_peers(&["recv"]);
     let again = ["send", &waiting.ticket, "film", "--json", "--link", &loopback()];
@@ -188,7 +190,7 @@ fn a_killed_sender_that_comes_again_at_once_goes_on_where_it_was() {
     let file = events(&lines, "file")[0];
     assert!(file["resumed"].as_u64().unwrap() > 20 << 20, "{file}");
     let crossed = &file["paths"][0]["bytes"];
-    assert!(crossed.as_u64().unwrap() < 36 << 20, "{crossed}");
+    assert!(crossed.as_u64().unwrap() < (SIZE as u64) - (12 << 20), "{crossed}");
     assert!(waiting.interrupted().contains("came again"));
 }
 

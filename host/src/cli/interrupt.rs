@@ -1,5 +1,6 @@
-//! Ctrl-C: the first ends the command cleanly, the second at once. A request to terminate is the same, and so is the end of
-//! the terminal (SIGHUP), unless whoever started the command said that it is to be ignored (`nohup`).
+//! Ctrl-C: the first ends the command cleanly, the second at once. A request to terminate is the same. The end of the terminal
+//! (SIGHUP) ends it cleanly too, however often it is told of: a shell and the system both do. It means nothing if whoever
+//! started the command said so (`nohup`).
 
 use super::exit::{Code, Failure};
 use std::io;
@@ -21,9 +22,9 @@ impl Interrupt {
         tokio::spawn(async move {
             // Without a handler Ctrl-C ends the process, which is what then remains.
             let Ok(mut signals) = signals else { return core::future::pending().await };
-            signals.next().await;
+            signals.end_of_terminal_or_pressed().await;
             press.send_replace(true);
-            signals.next().await;
+            signals.pressed().await;
             super::terminal::restore();
             std::process::exit(Code::Interrupted as i32);
         });
@@ -67,11 +68,18 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    async fn end_of_terminal_or_pressed(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             () = hung_up(&mut self.hangup) => {}
+        }
+    }
+
+    async fn pressed(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -107,7 +115,11 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) {
+    async fn end_of_terminal_or_pressed(&mut self) {
+        self.pressed().await;
+    }
+
+    async fn pressed(&mut self) {
         self.0.recv().await;
     }
 }

@@ -38,9 +38,9 @@ pub mod close_code {
     pub const TICKET_USED: u32 = 0x101;
     /// What the peer sent cannot be used, or we cannot go on; the words say which.
     pub const FAILED: u32 = 0x102;
-    // 0x103 is [`crate::serve::CLOSING`].
+    // 0x103 is [`crate::serve::CLOSING`], and 0x104 [`crate::serve::BUSY`].
     /// The peer came again, and was mute on this connection.
-    pub const REPLACED: u32 = 0x104;
+    pub const REPLACED: u32 = 0x105;
 }
 
 /// How long a peer may be silent on every link before a command gives it up.
@@ -93,7 +93,11 @@ async fn bind_where_tickets_say(
 ) -> Result<Endpoint, Failure> {
     let file = port_file(config.services);
     // Tickets survive a restart only if the port does.
-    let remembered = home.read(file)?.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let own = home.read(file)?;
+    // Once all commands shared one.
+    let earlier = if own.is_none() { home.read(PORT_FILE)? } else { None };
+    let is_own = own.is_some();
+    let remembered = own.or(earlier).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     config.port = remembered;
     let taken = match Endpoint::bind(config.clone()).await {
         Err(BindError::PortTaken(_)) => {
@@ -105,9 +109,9 @@ async fn bind_where_tickets_say(
     let endpoint = taken.map_err(bind_failure)?;
     // With serial lines alone there is no port.
     let port = endpoint.port();
-    if remembered == 0 && port != 0 {
+    if port != 0 && (remembered == 0 || !is_own) {
         home.write(file, &format!("{port}\n"))?;
-    } else if port != remembered && port != 0 {
+    } else if port != 0 && port != remembered {
         report.say(&format!(
             "port {remembered}, which tickets given out before name, is taken; this is port {port}, and those tickets do not lead here until {remembered} is free and this is started again"
         ));
@@ -115,12 +119,15 @@ async fn bind_where_tickets_say(
     Ok(endpoint)
 }
 
+/// In the configuration folder: the port of `recv`.
+const PORT_FILE: &str = "port";
+
 /// In the configuration folder: the port that tickets given out so far name, for each command that waits its own.
 fn port_file(services: &[&str]) -> &'static str {
     match services {
         [serve::protocol::SERVICE] => "port-serve",
         [super::bench::FIRST_SERVICE, ..] => "port-bench",
-        _ => "port",
+        _ => PORT_FILE,
     }
 }
 

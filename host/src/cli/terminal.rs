@@ -13,14 +13,14 @@ const KEYS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Keys {
     pressed: mpsc::Receiver<u8>,
-    /// Looks after the terminal when signals come.
-    watching: tokio::task::JoinHandle<()>,
 }
 
 impl Keys {
     /// Listens, on a runtime, if standard input is a terminal and this process stands in its foreground.
     #[must_use]
     pub fn listen() -> Option<Self> {
+        // Before the terminal is changed: a signal may come at once.
+        let signals = raw::Signals::listen().ok()?;
         if !raw::enter() {
             return None;
         }
@@ -34,7 +34,9 @@ impl Keys {
                 }
             }
         });
-        Some(Self { pressed, watching: tokio::spawn(raw::watch()) })
+        // For as long as the process runs: nobody else would hear of a request to quit afterwards.
+        tokio::spawn(raw::watch(signals));
+        Some(Self { pressed })
     }
 
     /// The next key; never, when there will be none.
@@ -48,7 +50,6 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.watching.abort();
         restore();
     }
 }
@@ -65,7 +66,7 @@ mod raw {
         LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp,
         tcsetattr,
     };
-    use std::io::stdin;
+    use std::io::{self, stdin};
     use std::sync::{Mutex, Once, PoisonError};
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -116,17 +117,25 @@ mod raw {
         }
     }
 
-    /// Looks after it as long as keys are listened to.
-    pub(super) async fn watch() {
-        let (Ok(mut goes_on), Ok(mut quit)) =
-            (signal(SignalKind::from_raw(Signal::CONT.as_raw())), signal(SignalKind::quit()))
-        else {
-            return;
-        };
+    /// The signals after which the terminal is looked after.
+    pub(super) struct Signals {
+        goes_on: tokio::signal::unix::Signal,
+        quit: tokio::signal::unix::Signal,
+    }
+
+    impl Signals {
+        pub(super) fn listen() -> io::Result<Self> {
+            let goes_on = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+            Ok(Self { goes_on, quit: signal(SignalKind::quit())? })
+        }
+    }
+
+    /// Looks after it as long as the process runs.
+    pub(super) async fn watch(mut signals: Signals) {
         loop {
             tokio::select! {
-                Some(()) = goes_on.recv() => enter_again(),
-                Some(()) = quit.recv() => {
+                Some(()) = signals.goes_on.recv() => enter_again(),
+                Some(()) = signals.quit.recv() => {
                     leave();
                     // As a shell says of who was ended by this signal.
                     std::process::exit(128 + Signal::QUIT.as_raw());
@@ -153,5 +162,13 @@ mod raw {
 
     pub(super) const fn leave() {}
 
-    pub(super) async fn watch() {}
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) const fn listen() -> std::io::Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    pub(super) async fn watch(_signals: Signals) {}
 }

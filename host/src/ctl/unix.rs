@@ -170,12 +170,18 @@ fn from_bytes(bytes: &[u8]) -> Option<Answer> {
 }
 
 pub(super) async fn running(folders: &[PathBuf]) -> io::Result<Vec<u32>> {
-    let mut pids = Vec::new();
+    let (mut pids, mut failed) = (Vec::new(), None);
     for folder in folders {
-        let found = running_in(folder).await;
-        pids.extend(found.map_err(|cause| {
-            io::Error::new(cause.kind(), format!("{}: {cause}", folder.display()))
-        })?);
+        match running_in(folder).await {
+            Ok(found) => pids.extend(found),
+            Err(cause) => {
+                let text = format!("{}: {cause}", folder.display());
+                failed.get_or_insert_with(|| io::Error::new(cause.kind(), text));
+            }
+        }
+    }
+    if let Some(failed) = failed.filter(|_| pids.is_empty()) {
+        return Err(failed);
     }
     pids.sort_unstable();
     pids.dedup();
@@ -277,6 +283,10 @@ mod tests {
             drop(asked.recv().await.unwrap());
         });
         assert_eq!(running(&folders).await.unwrap(), [pid]);
+        let unreadable = parent.path().join("file");
+        fs::write(&unreadable, "").unwrap();
+        assert_eq!(running(&[unreadable.clone(), folder.clone()]).await.unwrap(), [pid]);
+        assert!(running(&[unreadable]).await.is_err());
         let lines = ask(&folders, pid, &Command::Status, true).await.unwrap();
         assert_eq!(lines, ["one", "two lines"]);
         let refused = ask(&folders, pid, &Command::Close(Which::One(7)), false).await;

@@ -42,8 +42,6 @@ pub enum Came {
         work: WorkId,
         /// Why.
         reason: Reason,
-        /// Whether any other source that is known may have it.
-        elsewhere: bool,
     },
 }
 
@@ -359,7 +357,7 @@ impl Exchange {
     ) -> Option<Came> {
         let work = self.sources.get_mut(&source)?.out.remove(&number)?;
         self.bytes.remove(&(source, work));
-        let elsewhere = self.schedule.handle_refused(source, work, now);
-        Some(Came::Refused { source, work, reason, elsewhere })
+        self.schedule.handle_refused(source, work, now);
+        Some(Came::Refused { source, work, reason })
     }
 }

@@ -133,6 +133,7 @@ impl FileUnderWay {
             let pieces = core::mem::replace(&mut self.proving.start, end)..end;
             self.prove_and_list(pieces, works, budget)?;
         }
+        self.take_from_journal(self.plan.next_piece());
         if let Some(id) = self.plan.missing(&mut self.tree) {
             self.plan.list_group(&self.tree, id, works);
         }
@@ -170,6 +171,7 @@ impl FileUnderWay {
 
     /// Whether it has to have hashes before more of it can be asked for.
     pub fn lacks_hashes(&mut self) -> bool {
+        self.take_from_journal(self.plan.next_piece());
         self.plan.missing(&mut self.tree).is_some()
     }
 

@@ -111,6 +111,8 @@ struct Large {
     wanted: Wanted,
     under_way: FileUnderWay,
     began: Clock,
+    /// Bytes that were there from an earlier time.
+    found: u64,
 }
 
 impl File {
@@ -252,6 +254,7 @@ impl<L: List> Job<L> {
         exchange: &mut Exchange,
         budget: &mut Budget,
     ) -> Result<(), JobError> {
+        budget.spend(LOOK_BYTES);
         let (Listed::Folder(path) | Listed::File(Wanted { path, .. })) = &listed;
         let reserved = reserved::check(path).err();
         match (listed, reserved) {
@@ -277,7 +280,6 @@ impl<L: List> Job<L> {
         exchange: &mut Exchange,
         budget: &mut Budget,
     ) -> Result<(), JobError> {
-        budget.spend(LOOK_BYTES);
         let standing = self.folder(&wanted.path).and_then(|folder| Standing::of(&wanted, folder));
         match standing {
             Ok(Standing::Free) => self.begin(wanted, exchange, budget),
@@ -310,7 +312,7 @@ impl<L: List> Job<L> {
         });
         match opened {
             Ok(under_way) => {
-                let large = Large { wanted, under_way, began: Clock::now() };
+                let large = Large { wanted, under_way, began: Clock::now(), found: 0 };
                 self.files.insert(number, File::Large(Box::new(large)));
                 self.list_works(number, exchange, budget)
             }
@@ -408,6 +410,7 @@ impl<L: List> Job<L> {
         let listed = large.under_way.list(exchange.works_mut(), budget);
         listed.map_err(|cause| disk(&large.wanted.path.to_string(), cause))?;
         let found = large.under_way.had_bytes() - before;
+        large.found += found;
         if found > 0 {
             self.notices.push(Notice::Found(found));
         }
@@ -499,10 +502,11 @@ impl<L: List> Job<L> {
     fn publish(&mut self, number: u32, exchange: &mut Exchange) -> Result<(), JobError> {
         let Some(File::Large(large)) = self.files.remove(&number) else { return Ok(()) };
         exchange.end(number);
-        let Large { wanted, under_way, began } = *large;
+        let Large { wanted, under_way, began, found } = *large;
         match under_way.publish(self.how.replace) {
             Ok(()) => {
-                let report = FileReport { time: began.elapsed(), ..of_file(&wanted) };
+                let time = began.elapsed();
+                let report = FileReport { time, resumed: found, ..of_file(&wanted) };
                 self.notices.push(Notice::Ended(report));
                 Ok(())
             }

@@ -352,6 +352,8 @@ impl Fetch {
             }
             if self.shown != looked {
                 looked = self.shown;
+                // If nobody at all is left, that is the end of the fetch, not of each file.
+                self.look_who_is_left()?;
                 if !self.somebody_may_come() {
                     job.give_up_hopeless(&mut self.exchange);
                     self.notices(job.notices());

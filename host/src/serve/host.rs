@@ -175,6 +175,11 @@ impl Tell {
 
     /// The last event, for which whoever is told may take his time.
     async fn ended(self) {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        if missed > 0 {
+            let event = Event::Missed(missed);
+            let _ = self.events.send(Told { server: self.server, event }).await;
+        }
         let _ = self.events.send(Told { server: self.server, event: Event::Ended }).await;
     }
 }

@@ -54,15 +54,24 @@ pub const CLOSING: u32 = 0x103;
 pub const BUSY: u32 = 0x104;
 /// Most clients at once of all servers of a shelf: each has a thread that reads ahead for it.
 pub const CLIENTS_MAX: usize = 400;
-/// Most clients at once with one key.
+/// Most clients at once with one key at one server.
 pub const CLIENTS_OF_KEY_MAX: usize = 8;
 /// Who asked for nothing and got nothing for so long gives way when there is no seat left.
 pub const IDLE_MIN: Duration = Duration::from_secs(60);
-const LIMITS: Limits = Limits { all: CLIENTS_MAX, each: CLIENTS_OF_KEY_MAX, idle: IDLE_MIN };
+/// The same where a key has no seat left at the server: what was killed has no patience with its ghosts.
+const IDLE_OF_KEY_MIN: Duration = Duration::from_secs(3);
+const LIMITS: Limits = Limits {
+    all: CLIENTS_MAX,
+    each: CLIENTS_OF_KEY_MAX,
+    idle: IDLE_MIN,
+    idle_of_key: IDLE_OF_KEY_MIN,
+};
 
 /// A server, behind one endpoint or several.
 #[derive(Debug)]
 pub struct Server {
+    /// Of those of the shelf, from zero.
+    number: u32,
     shelf: Arc<Shelf>,
     throttle: Arc<Throttle>,
     seats: Arc<Seats>,
@@ -91,10 +100,12 @@ impl Server {
     /// A server of what is on the shelf, at so many bytes a second to all clients together if that is said.
     #[must_use]
     pub fn new(shelf: Arc<Shelf>, rate_max: Option<NonZeroU64>) -> Self {
+        let seats = Arc::new(Seats::new(LIMITS));
         Self {
+            number: seats.server(),
             shelf,
             throttle: Arc::new(Throttle::new(rate_max)),
-            seats: Arc::new(Seats::new(LIMITS)),
+            seats,
             phase: watch::Sender::default(),
             clients: Mutex::default(),
         }
@@ -104,6 +115,7 @@ impl Server {
     #[must_use]
     pub fn beside(&self) -> Self {
         Self {
+            number: self.seats.server(),
             shelf: Arc::clone(&self.shelf),
             throttle: Arc::clone(&self.throttle),
             seats: Arc::clone(&self.seats),
@@ -123,7 +135,7 @@ impl Server {
     /// # Errors
     /// When there is none.
     pub fn enter(&self, connection: &Connection) -> Result<Visit<'_>, Full> {
-        let seat = self.seats.enter(connection.peer(), Instant::now())?;
+        let seat = self.seats.enter((self.number, connection.peer()), Instant::now())?;
         let bytes = Arc::<Meter>::default();
         let mut clients = self.clients();
         let number = clients.next + 1;

@@ -1,4 +1,5 @@
-//! The seats of the servers of a shelf: how many clients may be here, how many with one key, and who gives way.
+//! The seats of the servers of a shelf: how many clients may be here, how many with one key at one
+//! server, and who gives way.
 //!
 //! ```text
 //!  enter ── a seat is free ─────────────────────────────> a seat
@@ -10,6 +11,7 @@
 //! a key stops a client that connects over and over. It stops no malice: one ticket lets in as many keys as its bearer makes,
 //! and whoever asks without end keeps his seat. Against that a ticket is revoked.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use ropewalk_core::id::PublicKey;
 use std::collections::BTreeMap;
@@ -22,10 +24,12 @@ use tokio::sync::watch;
 pub(super) struct Limits {
     /// Clients in all.
     pub(super) all: usize,
-    /// Clients with one key.
+    /// Clients with one key at one server.
     pub(super) each: usize,
     /// Whoever was idle for so long gives way.
     pub(super) idle: Duration,
+    /// The same for those with the newcomer's key.
+    pub(super) idle_of_key: Duration,
 }
 
 /// Why there is no seat.
@@ -39,10 +43,14 @@ pub enum Full {
     Key,
 }
 
+/// A server's number, and a key that is there.
+pub(super) type Guest = (u32, PublicKey);
+
 /// The seats.
 #[derive(Debug)]
 pub(super) struct Seats {
     limits: Limits,
+    servers: AtomicU32,
     taken: Mutex<Taken>,
 }
 
@@ -54,7 +62,7 @@ struct Taken {
 
 #[derive(Debug)]
 struct Place {
-    peer: PublicKey,
+    guest: Guest,
     active: Arc<Active>,
     leave: watch::Sender<bool>,
 }
@@ -82,14 +90,20 @@ impl Default for Active {
 
 impl Seats {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, taken: Mutex::default() }
+        Self { limits, servers: AtomicU32::new(0), taken: Mutex::default() }
     }
 
-    /// A seat for `peer`; who has none to give up for it says which limit it was.
-    pub(super) fn enter(self: &Arc<Self>, peer: PublicKey, now: Instant) -> Result<Seat, Full> {
+    /// The number of one server more.
+    pub(super) fn server(&self) -> u32 {
+        self.servers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A seat for `guest`; who has none to give up for it says which limit it was.
+    pub(super) fn enter(self: &Arc<Self>, guest: Guest, now: Instant) -> Result<Seat, Full> {
         let mut taken = self.lock();
-        if taken.of(&peer).count() >= self.limits.each {
-            let idle = longest_idle(taken.of(&peer), self.limits.idle, now).ok_or(Full::Key)?;
+        if taken.of(&guest).count() >= self.limits.each {
+            let idle_min = self.limits.idle_of_key;
+            let idle = longest_idle(taken.of(&guest), idle_min, now).ok_or(Full::Key)?;
             taken.let_go(idle);
         }
         if taken.here.len() >= self.limits.all {
@@ -100,7 +114,7 @@ impl Seats {
         let (number, active, leave) =
             (taken.next, Arc::new(Active(Mutex::new(now))), watch::Sender::new(false));
         let left = leave.subscribe();
-        taken.here.insert(number, Place { peer, active: Arc::clone(&active), leave });
+        taken.here.insert(number, Place { guest, active: Arc::clone(&active), leave });
         drop(taken);
         Ok(Seat { seats: Arc::clone(self), number, active, left })
     }
@@ -111,8 +125,8 @@ impl Seats {
 }
 
 impl Taken {
-    fn of(&self, peer: &PublicKey) -> impl Iterator<Item = (&u64, &Place)> {
-        self.here.iter().filter(move |(_, place)| place.peer == *peer)
+    fn of(&self, guest: &Guest) -> impl Iterator<Item = (&u64, &Place)> {
+        self.here.iter().filter(move |(_, place)| place.guest == *guest)
     }
 
     fn let_go(&mut self, number: u64) {
@@ -174,11 +188,11 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn seats(all: usize, each: usize) -> Arc<Seats> {
-        Arc::new(Seats::new(Limits { all, each, idle: MINUTE }))
+        Arc::new(Seats::new(Limits { all, each, idle: MINUTE, idle_of_key: MINUTE }))
     }
 
-    fn key(nth: u8) -> PublicKey {
-        PublicKey([nth; 32])
+    fn key(nth: u8) -> Guest {
+        (0, PublicKey([nth; 32]))
     }
 
     #[test]
@@ -188,6 +202,8 @@ mod tests {
         let _second = seats.enter(key(1), now).unwrap();
         assert_eq!(seats.enter(key(1), now).unwrap_err(), Full::Key);
         let _other = seats.enter(key(2), now).unwrap();
+        let (_, same) = key(1);
+        let _elsewhere = seats.enter((1, same), now).unwrap();
         drop(first);
         let _again = seats.enter(key(1), now).unwrap();
     }

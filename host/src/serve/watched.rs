@@ -4,7 +4,8 @@
 //!           ┌── bytes or date ───────────────────────────> changed, for good
 //!  steady ──┤                                                 ^
 //!     ^     └── name, permissions, links ──> checking ── other bytes
-//!     └───────────────── same root ─────────────┘
+//!     ├───────────────── same root ─────────────┤
+//!     └── after a while ── unreadable <── an error of the disk
 //! ```
 //!
 //! The system notes in one time that a file got another name and that its bytes changed while its date was set back. So it is
@@ -19,9 +20,12 @@ use crate::content::steady::{Difference, Steady};
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// How often who waits looks whether he still wants it.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// When a disk that failed is asked again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// So many times in a row it may be touched while it is hashed.
 const TRIES: u32 = 3;
 
@@ -40,6 +44,8 @@ pub(super) struct Watched {
 #[derive(Debug)]
 enum State {
     Steady(Arc<Steady>),
+    /// It could not be hashed again; another try is made then.
+    Unreadable(Arc<Steady>, Instant),
     Checking,
     Changed,
 }
@@ -65,6 +71,13 @@ impl Watched {
                 State::Changed => return Err(Reason::Changed),
                 State::Checking if !wanted() => return Err(Reason::Unreadable),
                 State::Checking => {}
+                State::Unreadable(_, until) if Instant::now() < *until => {
+                    return Err(Reason::Unreadable);
+                }
+                State::Unreadable(file, _) => {
+                    *state = State::Steady(Arc::clone(file));
+                    continue;
+                }
                 State::Steady(file) => match file.difference() {
                     Err(_) => return Err(Reason::Unreadable),
                     Ok(Difference::None) => return Ok(Arc::clone(file)),
@@ -95,29 +108,37 @@ impl Watched {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    fn settle(&self, touched: &Steady) {
-        let same = self.hash_again(touched);
-        let fate = if same.is_some() { Fate::Same } else { Fate::Changed };
+    fn settle(&self, touched: &Arc<Steady>) {
+        let again = self.hash_again(touched);
         let mut state = self.lock();
-        *state = same.map_or(State::Changed, |file| State::Steady(Arc::new(file)));
-        self.changes.note(&self.name, fate);
+        let (now, fate) = match again {
+            Ok(Some(file)) => (State::Steady(Arc::new(file)), Some(Fate::Same)),
+            Ok(None) => (State::Changed, Some(Fate::Changed)),
+            Err(_) => {
+                (State::Unreadable(Arc::clone(touched), Instant::now() + TRY_AGAIN_AFTER), None)
+            }
+        };
+        *state = now;
+        if let Some(fate) = fate {
+            self.changes.note(&self.name, fate);
+        }
         drop(state);
         self.moved.notify_all();
     }
 
     /// The same file with the stamp that it has now, if it has the same content.
-    fn hash_again(&self, touched: &Steady) -> Option<Steady> {
+    fn hash_again(&self, touched: &Steady) -> Result<Option<Steady>, BuildError> {
         let go_on = |_| !self.stopped.load(Ordering::Relaxed);
         for _ in 0..TRIES {
-            let file = touched.again().ok()?;
+            let file = touched.again().map_err(BuildError::Read)?;
             match self.trees.outboard_unnamed(&file, &go_on) {
-                Ok(tree) => return (tree.root() == self.root).then_some(file),
+                Ok(tree) => return Ok((tree.root() == self.root).then_some(file)),
                 // It may have been renamed once more.
                 Err(BuildError::Changed) => {}
-                Err(_) => return None,
+                Err(error) => return Err(error),
             }
         }
-        None
+        Ok(None)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -197,6 +197,13 @@ mod tests {
         let top = root.path().join("top");
         fs::create_dir_all(top.join("docs")).unwrap();
         fs::write(top.join("docs/identity.key"), "what the word means").unwrap();
+        #[cfg(unix)]
+        {
+            fs::create_dir(top.join("endless")).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", top.join("endless/identity.key")).unwrap();
+            assert!(!Identity::is_kept_in(&top.join("endless")));
+            fs::remove_dir_all(top.join("endless")).unwrap();
+        }
         let home = crate::home::Home::at(top.join("home"));
         Identity::load_or_create(&home).unwrap();
         let steps = walked(&top);

@@ -79,8 +79,7 @@ pub async fn serve(
         guard.finish().await;
     }
     if !told {
-        // Whatever is still to be said on standard output would wait for its reader for ever.
-        report.say("standard output is not read any more, and not all was told");
+        // Nobody reads what we say: whatever else is said would wait for its reader for ever.
         std::process::exit(ended.map_or_else(|failure| failure.code as i32, |code| code as i32));
     }
     ended

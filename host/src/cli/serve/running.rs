@@ -84,7 +84,9 @@ impl Running {
         (self.keys, self.screen) = (None, None);
         let told = self.telling.finish().await;
         let given: u64 = self.hosts.iter().map(|host| host.status().status.bytes).sum();
-        self.report.say(&format!("{} given", human::bytes(given)));
+        if told {
+            self.report.say(&format!("{} given", human::bytes(given)));
+        }
         let ended = match self.end {
             End::Interrupted => Err(Interrupt::failure()),
             End::Asked => Ok(Code::Done),

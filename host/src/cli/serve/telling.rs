@@ -17,6 +17,7 @@ use crate::serve::host::{Event, Told};
 use crate::serve::shelf::Shelf;
 use crate::serve::status::{ClientStatus, HostStatus};
 use crate::{human, key_text};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use ropewalk_core::id::PublicKey;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -46,7 +47,8 @@ pub(super) enum News {
 pub(super) struct Telling {
     news: SyncSender<News>,
     done: oneshot::Receiver<()>,
-    missed: u64,
+    /// News that found no room and were not told of.
+    missed: Arc<AtomicU64>,
 }
 
 impl Telling {
@@ -54,21 +56,26 @@ impl Telling {
     pub(super) fn begin(teller: Teller) -> Self {
         let (news, queue) = sync_channel(NEWS_MAX);
         let (tell_done, done) = oneshot::channel();
+        let missed = Arc::<AtomicU64>::default();
+        let last = Arc::clone(&missed);
         std::thread::spawn(move || {
             queue.into_iter().for_each(|news| teller.news(&news));
+            match last.load(Ordering::Relaxed) {
+                0 => {}
+                missed => teller.news(&News::Missed(missed)),
+            }
             let _ = tell_done.send(());
         });
-        Self { news, done, missed: 0 }
+        Self { news, done, missed }
     }
 
     /// Has it told, without waiting.
-    pub(super) fn news(&mut self, news: News) {
-        if self.missed > 0 && self.news.try_send(News::Missed(self.missed)).is_ok() {
-            self.missed = 0;
-        }
-        if self.missed > 0 || self.news.try_send(news).is_err() {
-            self.missed += 1;
-        }
+    pub(super) fn news(&self, news: News) {
+        let missed = self.missed.load(Ordering::Relaxed);
+        let has_room = missed == 0 || self.news.try_send(News::Missed(missed)).is_ok();
+        let before = if has_room { 0 } else { missed };
+        let is_missed = !has_room || self.news.try_send(news).is_err();
+        self.missed.store(before + u64::from(is_missed), Ordering::Relaxed);
     }
 
     /// Waits a moment until all is told; whether it was.

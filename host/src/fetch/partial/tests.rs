@@ -304,7 +304,7 @@ fn another_version_keeps_what_is_the_same_in_both() {
 }
 
 #[test]
-fn a_length_that_was_a_lie_costs_nothing() {
+fn a_length_that_was_a_lie_cuts_nothing_off() {
     let scene = Scene::of_pieces(4, &[]);
     let mut partial = scene.open(Leftover::Resume).unwrap();
     scene.put(&mut partial, 0..4);

@@ -101,6 +101,11 @@ impl Fetch {
         is_time && self.other_statement().is_some()
     }
 
+    /// Whether another statement was never believed.
+    pub(super) fn is_another_untried(&self) -> bool {
+        self.other_statement().is_some_and(|other| self.lengths.in_vain(&other) == 0)
+    }
+
     /// What sources that are not gone state of the content that is fetched, if that may be right instead of what is
     /// believed: what was believed least often, and of that what most of them state.
     pub(super) fn other_statement(&self) -> Option<Item> {

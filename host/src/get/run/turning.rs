@@ -106,6 +106,7 @@ impl Fetch {
             self.exchange.is_aside(source) && contact.standing != Standing::Gone
         };
         self.one_of_the_believed_may_come()
+            || self.other_statement().is_some()
             || (!self.lengths.is_proved() && self.contacts.iter().any(may_be_believed))
     }
 
@@ -125,7 +126,7 @@ impl Fetch {
     }
 
     /// Whether any source is left that may give what is fetched.
-    fn look_who_is_left(&self) -> Result<(), Halt> {
+    pub(super) fn look_who_is_left(&self) -> Result<(), Halt> {
         let is_left = match self.item {
             None => self.contacts.iter().any(|(_, contact)| contact.standing != Standing::Gone),
             Some(_) => {
@@ -133,7 +134,7 @@ impl Fetch {
             }
         };
         match is_left {
-            false if self.other_statement().is_some() => Err(Halt::Doubt),
+            false if self.is_another_untried() => Err(Halt::Doubt),
             false => Err(GetError::NoSource.into()),
             true if self.is_in_doubt() => Err(Halt::Doubt),
             true => Ok(()),

@@ -37,7 +37,11 @@ struct Stage {
 impl Stage {
     /// A host with `seats` for clients, that offers a file.
     async fn new(group: u8, seats: usize) -> Self {
-        Self::with_limits(group, Limits { all: seats, each: 2, idle: 100 * PATIENCE }).await
+        Self::with_limits(
+            group,
+            Limits { all: seats, each: 2, idle: 100 * PATIENCE, idle_of_key: 100 * PATIENCE },
+        )
+        .await
     }
 
     async fn with_limits(group: u8, limits: Limits) -> Self {
@@ -224,7 +228,8 @@ async fn one_that_was_closed_before_it_started_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_idle_gives_way_when_all_seats_are_taken() {
-    let mut stage = Stage::with_limits(7, Limits { all: 1, each: 2, idle: IDLE }).await;
+    let mut stage =
+        Stage::with_limits(7, Limits { all: 1, each: 2, idle: IDLE, idle_of_key: IDLE }).await;
     let (_one, idle) = stage.client(2).await;
     assert!(matches!(stage.event().await, Event::Came { .. }));
     tokio::time::sleep(IDLE + Duration::from_millis(100)).await;
@@ -254,12 +259,17 @@ async fn nobody_waits_for_whoever_is_told_and_what_was_missed_is_counted() {
     }
     assert_eq!(told, 16, "as many as there is room for");
     stage.host.server().pause();
-    let missed = match stage.event().await {
-        Event::Missed(missed) => missed,
-        other => panic!("{other:?}"),
-    };
+    let (mut missed, mut pauses) = (0, false);
+    // The last one to go may be told of late.
+    while told + missed < 20 || !pauses {
+        match stage.event().await {
+            Event::Missed(events) => missed += events,
+            Event::Phase(Phase::Paused) => pauses = true,
+            _ => told += 1,
+        }
+    }
     assert_eq!(told + missed, 20);
-    assert!(matches!(stage.event().await, Event::Phase(Phase::Paused)));
+    assert!(missed > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
