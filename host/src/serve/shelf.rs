@@ -4,7 +4,7 @@
 //! names, and counts only if the record there has the root that the client names too: so a client can ask for
 //! what was offered and for nothing else, and no list of a folder's files is held.
 //!
-//! A file that was only renamed or got other permissions is hashed again and given on ([`super::watched`]); what changed
+//! A file that was only renamed or got other permissions is hashed again and given on (`watched`); what changed
 //! is noted for the server's owner ([`Shelf::take_changes`]).
 
 use super::builds::Builds;
