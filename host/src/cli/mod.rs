@@ -19,6 +19,7 @@ mod names;
 mod outside;
 pub mod peers;
 pub mod plot;
+mod port;
 pub mod progress;
 pub mod provision;
 pub mod recv;

@@ -5,16 +5,17 @@ use super::args::{self, Connect};
 use super::exit::{Code, Failure};
 use super::interrupt::Interrupt;
 use super::names;
+use super::port;
 use super::progress::{PathText, Paths};
 use super::report::{EchoPath, Line, PathLine, Report};
 use crate::admission::Admission;
 use crate::connection::{CloseReason, Connection, PathReport, PathState, RecvStream, SendStream};
-use crate::endpoint::{BindError, ConnectError, Endpoint, EndpointConfig};
+use crate::endpoint::{ConnectError, Endpoint, EndpointConfig};
 use crate::home::{self, Home};
 use crate::human;
 use crate::identity::Identity;
 use crate::key_text;
-use crate::link::serial::{SerialConfig, SerialError};
+use crate::link::serial::SerialConfig;
 use crate::link::wishes::Wishes;
 use crate::peer::PeerAddress;
 use crate::peers::Peers;
@@ -79,56 +80,11 @@ pub async fn listen(
     let mut config = config(options, home, services).await?;
     config.admission = Some(Arc::new(move |peer, ticket| admission.admit(&peer, ticket.as_ref())));
     let endpoint = match options.port {
-        0 => bind_where_tickets_say(config, home, report).await?,
-        _ => Endpoint::bind(config).await.map_err(bind_failure)?,
+        0 => port::bind(config, home, report).await?,
+        _ => Endpoint::bind(config).await.map_err(Failure::from)?,
     };
     tell_absent_lines(options, &endpoint, report);
     Ok(endpoint)
-}
-
-async fn bind_where_tickets_say(
-    mut config: EndpointConfig,
-    home: &Home,
-    report: &Report,
-) -> Result<Endpoint, Failure> {
-    let file = port_file(config.services);
-    // Tickets survive a restart only if the port does.
-    let own = home.read(file)?;
-    // Once all commands shared one.
-    let earlier = if own.is_none() { home.read(PORT_FILE)? } else { None };
-    let is_own = own.is_some();
-    let remembered = own.or(earlier).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    config.port = remembered;
-    let taken = match Endpoint::bind(config.clone()).await {
-        Err(BindError::PortTaken(_)) => {
-            config.port = 0;
-            Endpoint::bind(config).await
-        }
-        bound => bound,
-    };
-    let endpoint = taken.map_err(bind_failure)?;
-    // With serial lines alone there is no port.
-    let port = endpoint.port();
-    if port != 0 && (remembered == 0 || !is_own) {
-        home.write(file, &format!("{port}\n"))?;
-    } else if port != 0 && port != remembered {
-        report.say(&format!(
-            "port {remembered}, which tickets given out before name, is taken; this is port {port}, and those tickets do not lead here until {remembered} is free and this is started again"
-        ));
-    }
-    Ok(endpoint)
-}
-
-/// In the configuration folder: the port of `recv`.
-const PORT_FILE: &str = "port";
-
-/// In the configuration folder: the port that tickets given out so far name, for each command that waits its own.
-fn port_file(services: &[&str]) -> &'static str {
-    match services {
-        [serve::protocol::SERVICE] => "port-serve",
-        [super::bench::FIRST_SERVICE, ..] => "port-bench",
-        _ => PORT_FILE,
-    }
 }
 
 /// A node that only dials.
@@ -137,7 +93,7 @@ fn port_file(services: &[&str]) -> &'static str {
 /// As the words say.
 pub async fn dialler(options: &Connect, home: &Home, report: &Report) -> Result<Endpoint, Failure> {
     let config = config(options, home, &[]).await?;
-    let endpoint = Endpoint::bind(config).await.map_err(bind_failure)?;
+    let endpoint = Endpoint::bind(config).await.map_err(Failure::from)?;
     tell_absent_lines(options, &endpoint, report);
     Ok(endpoint)
 }
@@ -161,7 +117,7 @@ pub async fn dial(
     if peer.places.iter().all(|place| *place == Place::Serial) && config.serial.is_empty() {
         return Err(nowhere(&peer));
     }
-    let endpoint = Endpoint::bind(config).await.map_err(bind_failure)?;
+    let endpoint = Endpoint::bind(config).await.map_err(Failure::from)?;
     tell_absent_lines(options, &endpoint, report);
     let addresses = peer.resolve().await?;
     let dialled = tokio::select! {
@@ -557,16 +513,6 @@ pub const fn state_name(state: PathState) -> &'static str {
         PathState::Suspect => "suspect",
         PathState::Down => "down",
     }
-}
-
-fn bind_failure(error: BindError) -> Failure {
-    let code = match error {
-        BindError::UnknownLink(_)
-        | BindError::Wish(_)
-        | BindError::Serial(SerialError::SameName(_)) => Code::Usage,
-        _ => Code::Failed,
-    };
-    Failure::new(code, error)
 }
 
 fn connect_failure(
