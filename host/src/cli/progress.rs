@@ -116,7 +116,7 @@ impl Progress {
 
     fn done(&self, file: &FileReport) {
         let already = file.outcome == Outcome::Already;
-        let came = if already { 0 } else { file.bytes.saturating_sub(file.resumed) };
+        let came = if already { 0 } else { file.came() };
         let rate = human::mbit_s(came, file.time);
         let paths = self.carried(came);
         self.report.line(&file_line(file, &paths));
@@ -177,7 +177,7 @@ pub(super) fn file_line<'l>(file: &'l FileReport, paths: &'l [PathLine]) -> Line
         bytes: file.bytes,
         seconds: human::seconds(file.time),
         resumed: (file.resumed > 0).then_some(file.resumed),
-        mbit_s: human::mbit_s(file.bytes.saturating_sub(file.resumed), file.time),
+        mbit_s: human::mbit_s(file.came(), file.time),
         blake3: file.blake3.map(|hash| human::hex(&hash)).unwrap_or_default(),
         paths,
         already: file.outcome == Outcome::Already,

@@ -7,7 +7,7 @@
 //! Nothing here knows what is fetched.
 
 use super::order::Added;
-use super::peer::{Asker, Event};
+use super::peer::{Asker, Event, lock};
 use super::source::{Contact, Reached, Source, Standing, Unreached, Visit, Way, lost, reach};
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
@@ -17,7 +17,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use ropewalk_core::error::code;
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -144,7 +144,7 @@ impl Contacts {
     pub(super) fn untaken(&self) -> impl Iterator<Item = SourceId> {
         let has_untaken = |contact: &Contact| {
             let out = contact.out.as_ref();
-            out.is_some_and(|out| out.lock().unwrap_or_else(PoisonError::into_inner).has_untaken())
+            out.is_some_and(|out| lock(out).has_untaken())
         };
         self.iter().filter(move |(_, contact)| has_untaken(contact)).map(|(source, _)| source)
     }
@@ -222,7 +222,7 @@ impl Contacts {
         match reached {
             Ok(Reached { connection, is_new, asker }) => {
                 let out = asker.shared();
-                out.lock().unwrap_or_else(PoisonError::into_inner).take(contact.taken);
+                lock(&out).take(contact.taken);
                 contact.out = Some(out);
                 contact.go_up(connection, is_new, now);
                 Tiding::Up(source, asker)
@@ -247,7 +247,7 @@ impl Contacts {
             return Tiding::Quiet;
         }
         match &contact.out {
-            Some(out) => out.lock().unwrap_or_else(PoisonError::into_inner).take(1),
+            Some(out) => lock(out).take(1),
             None => contact.taken += 1,
         }
         match event {

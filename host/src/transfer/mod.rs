@@ -69,6 +69,13 @@ pub struct FileReport {
     pub outcome: Outcome,
 }
 
+impl FileReport {
+    /// The bytes that came now.
+    pub(crate) const fn came(&self) -> u64 {
+        self.bytes.saturating_sub(self.resumed)
+    }
+}
+
 /// What happens during a transfer.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {

@@ -129,6 +129,17 @@ impl Wire {
         }
     }
 
+    /// Place and root of the first file of a folder.
+    async fn first_file(&mut self, folder: [u8; 32]) -> (u64, [u8; 32]) {
+        let Came::Bytes(_, manifest) = self.piece(Content::Item(folder), 0).await else { panic!() };
+        let mut steps = ManifestReader::new(&manifest[..]).unwrap();
+        let file = steps.find_map(|step| match step.unwrap() {
+            (place, Step::File(entry)) => Some((place, *entry.root.as_bytes())),
+            _ => None,
+        });
+        file.unwrap()
+    }
+
     async fn piece(&mut self, of: Content, piece: u64) -> Came {
         self.ask(Request::Piece { number: 7, of, piece, from: 0 }).await;
         self.next().await.unwrap()
@@ -239,14 +250,7 @@ async fn a_file_that_changed_is_not_given_as_if_it_had_not() {
     fs::write(&one, noise(2 * PIECE_BYTES - 1)).unwrap();
     assert_eq!(wire.piece(of, 1).await, Came::No(7, Reason::Changed));
     let folder = *items[1].root().as_bytes();
-    let Came::Bytes(_, manifest) = wire.piece(Content::Item(folder), 0).await else { panic!() };
-    let mut steps = ManifestReader::new(&manifest[..]).unwrap();
-    let (place, root) = steps
-        .find_map(|step| match step.unwrap() {
-            (place, Step::File(entry)) => Some((place, *entry.root.as_bytes())),
-            _ => None,
-        })
-        .unwrap();
+    let (place, root) = wire.first_file(folder).await;
     let of = Content::Entry { folder, place, root };
     fs::write(&two, b"new").unwrap();
     assert_eq!(wire.piece(of, 0).await, Came::No(7, Reason::Changed));
@@ -404,14 +408,7 @@ async fn a_file_that_was_only_touched_is_given_on_and_the_owner_hears_of_it() {
     let mut wire = Wire::new(shelf.clone());
     let items = wire.list().await;
     let folder = *items[1].root().as_bytes();
-    let Came::Bytes(_, manifest) = wire.piece(Content::Item(folder), 0).await else { panic!() };
-    let mut steps = ManifestReader::new(&manifest[..]).unwrap();
-    let (place, root) = steps
-        .find_map(|step| match step.unwrap() {
-            (place, Step::File(entry)) => Some((place, *entry.root.as_bytes())),
-            _ => None,
-        })
-        .unwrap();
+    let (place, root) = wire.first_file(folder).await;
     let (item, entry) =
         (Content::Item(*items[0].root().as_bytes()), Content::Entry { folder, place, root });
     let fates =
